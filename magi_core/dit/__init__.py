@@ -1,0 +1,6 @@
+"""The diffusion transformer: `DiT`, and the contexts that tell one forward what it attends to."""
+
+from magi_core.dit.context import KVPage, TextAttention, TextContext, WindowAttention
+from magi_core.dit.model import DiT
+
+__all__ = ["DiT", "KVPage", "TextAttention", "TextContext", "WindowAttention"]

@@ -1,0 +1,74 @@
+"""What enters the blocks beside the patches, and what leaves them: all of it runs in float32."""
+
+from __future__ import annotations
+
+import math
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from magi_core.config import DiTConfig
+
+FREQUENCY_SIZE = 256
+
+
+def timestep_features(t: Tensor) -> Tensor:
+    """Sinusoidal features [..., 256] float32 of `t` [...]: cosines first, period up to 10000, t in thousandths."""
+    half = FREQUENCY_SIZE // 2
+    exponents = -math.log(10000) * torch.arange(half, dtype=torch.float32, device=t.device) / half
+    frequencies = exponents.double().exp().float()  # a float32 exponential differs between processors by a last bit
+    angles = t.float()[..., None] * frequencies * 1000.0  # in the reference's order: at t = 32 it shows
+    return torch.cat([angles.cos(), angles.sin()], dim=-1)
+
+
+class TimestepEmbedder(nn.Module):
+    def __init__(self, config: DiTConfig, ops: ModuleType | Any, **factory: Any) -> None:
+        super().__init__()
+        self.mlp = nn.Sequential(
+            ops.Linear(FREQUENCY_SIZE, config.cond_size, **factory),
+            nn.SiLU(),
+            ops.Linear(config.cond_size, config.cond_size, **factory),
+        )
+
+    def forward(self, t: Tensor, dtype: torch.dtype) -> Tensor:
+        """[..., cond] float32 from `t` [...]. The features pass through `dtype` first, as in the reference."""
+        return self.mlp(timestep_features(t).to(dtype).float())
+
+
+class CaptionEmbedder(nn.Module):
+    """Projects text for cross-attention and holds the learned null text.
+
+    The adaptive branch never sees the prompt: it projects the last null row (prompt dropped) or the one before.
+    """
+
+    def __init__(self, config: DiTConfig, ops: ModuleType | Any, **factory: Any) -> None:
+        super().__init__()
+        self.null_caption_embedding = nn.Parameter(
+            torch.empty(config.caption_max_length, config.caption_channels, **factory)
+        )
+        self.y_proj_xattn = nn.Sequential(
+            ops.Linear(config.caption_channels, config.hidden_size, **factory), nn.SiLU()
+        )
+        self.y_proj_adaln = nn.Sequential(ops.Linear(config.caption_channels, config.cond_size, **factory))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """[..., L, hidden] float32 from text embeddings [..., L, caption channels]."""
+        return self.y_proj_xattn(tokens.float())
+
+    def condition(self, dropped: bool | Tensor) -> Tensor:
+        """[B, cond] float32 for a flag (B = 1) or flags [B] saying whether the prompt is dropped."""
+        rows = self.null_caption_embedding[-2:].float()
+        dropped = torch.as_tensor(dropped, device=rows.device).reshape(-1, 1)
+        return self.y_proj_adaln(torch.where(dropped, rows[1], rows[0]))
+
+
+class FinalLinear(nn.Module):
+    def __init__(self, config: DiTConfig, ops: ModuleType | Any, **factory: Any) -> None:
+        super().__init__()
+        size = config.t_patch_size * config.patch_size**2 * config.out_channels
+        self.linear = ops.Linear(config.hidden_size, size, bias=False, **factory)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x)

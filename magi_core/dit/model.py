@@ -1,0 +1,122 @@
+"""The MAGI-1 transformer. Reads top to bottom like the paper's figure; parameter names are the checkpoint's."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from magi_core.config import DiTConfig
+from magi_core.dit.context import TextContext
+from magi_core.dit.embed import CaptionEmbedder, FinalLinear, TimestepEmbedder
+from magi_core.dit.layers import Block, CrossAttention, LayerNorm1p, SelfAttention
+from magi_core.dit.rope import RotaryEmbedding
+
+
+class Blocks(nn.Module):
+    def __init__(self, config: DiTConfig, ops: ModuleType | Any, **factory: Any) -> None:
+        super().__init__()
+        last = config.num_layers - 1  # fp8 checkpoints keep the first and the last layer unquantised
+        self.layers = nn.ModuleList(
+            Block(config, i, ops, quantised=config.fp8 and 0 < i < last, **factory) for i in range(config.num_layers)
+        )
+        self.final_layernorm = LayerNorm1p(
+            config.hidden_size, config.layernorm_epsilon, **{**factory, "dtype": torch.float32}
+        )
+
+
+class DiT(nn.Module):
+    """Velocity prediction for a window of chunks.
+
+    operations: namespace with `Linear`, `LayerNorm` and `Conv3d` classes (torch.nn, or a host's own).
+    dtype: of the blocks and of the residual stream; embedders, rotary bands, q/k norms, post-norms, the final norm and
+    the final linear are float32 whatever it is. What a forward attends to comes in as two callables, so that sampling,
+    training and hosts share this one model.
+    """
+
+    def __init__(
+        self,
+        config: DiTConfig,
+        *,
+        operations: ModuleType | Any = nn,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__()
+        self.config, self.dtype = config, dtype
+        fp32 = {"device": device, "dtype": torch.float32}
+        patch = (config.t_patch_size, config.patch_size, config.patch_size)
+        self.x_embedder = operations.Conv3d(
+            config.in_channels, config.hidden_size, kernel_size=patch, stride=patch, bias=False, **fp32
+        )
+        self.t_embedder = TimestepEmbedder(config, operations, **fp32)
+        self.y_embedder = CaptionEmbedder(config, operations, **fp32)
+        self.rope = RotaryEmbedding(config.head_dim, device=device)
+        self.videodit_blocks = Blocks(config, operations, device=device, dtype=dtype)
+        self.final_linear = FinalLinear(config, operations, **fp32)
+
+    @property
+    def device(self) -> torch.device:
+        return self.final_linear.linear.weight.device
+
+    def forward(
+        self,
+        latents: Tensor,
+        timesteps: Tensor,
+        cross: CrossAttention,
+        *,
+        frames: Tensor,
+        attend: SelfAttention,
+        dropped: bool | Tensor,
+        step_factor: float | Tensor | None = None,
+    ) -> Tensor:
+        """Velocity [B, C, T, h, w] float32.
+
+        latents: [B, C, T, h, w], n chunks of T / n latent frames side by side in time.
+        timesteps: [B, n], one per chunk. frames: [T] absolute index of every latent frame (rotary position).
+        cross, attend: what is attended to (`magi_core.dit.context` for sampling).
+        dropped: the prompt-dropped flag of the adaptive branch, one for all or [B].
+        step_factor: distilled models' step size, one for all or [B]; None for base models.
+        """
+        config = self.config
+        patch_t, patch = config.t_patch_size, config.patch_size
+        size = (latents.shape[2] // patch_t, latents.shape[3] // patch, latents.shape[4] // patch)
+        x = latents.float() * config.x_rescale_factor
+        if config.half_channel_vae:
+            x = torch.cat([x, x], dim=1)
+        x = self.x_embedder(x).flatten(2).transpose(1, 2).to(self.dtype)
+        condition = self.condition(timesteps, dropped, step_factor).to(self.dtype)
+        rope = self.rope(frames[::patch_t], *size[1:])
+        for block in self.videodit_blocks.layers:
+            x = block(x, condition, rope, attend, cross)
+        x = self.final_linear(self.videodit_blocks.final_layernorm(x.float()))
+        x = unpatchify(x, size, (patch_t, patch, patch))
+        return x[:, : config.latent_channels] / config.x_rescale_factor
+
+    def condition(self, timesteps: Tensor, dropped: bool | Tensor, step_factor: float | Tensor | None) -> Tensor:
+        """[B, n, cond] float32: timestep embedding (+ step-size embedding) + the adaptive branch's null row."""
+        t = self.t_embedder(timesteps, self.dtype)
+        if step_factor is not None:
+            factor = torch.as_tensor(step_factor, dtype=torch.float32, device=t.device).reshape(-1, 1)
+            t = t + self.t_embedder(factor, self.dtype)
+        return t + self.y_embedder.condition(dropped)[:, None]
+
+    def text_tokens(self, embedding: Tensor) -> Tensor:
+        """Projected text [..., L, hidden] in the model's dtype from text embeddings [..., L, caption channels]."""
+        return self.y_embedder(embedding).to(self.dtype)
+
+    def text_context(self, embedding: Tensor) -> TextContext:
+        """Keys and values of one text [L, caption channels] for every layer: computed once per prompt."""
+        tokens = self.text_tokens(embedding.to(self.device))
+        pairs = [block.self_attention.text_keys_values(tokens) for block in self.videodit_blocks.layers]
+        keys, values = zip(*pairs, strict=True)
+        return TextContext(tuple(keys), tuple(values))
+
+
+def unpatchify(x: Tensor, size: tuple[int, int, int], patch: tuple[int, int, int]) -> Tensor:
+    """[B, C, T, h, w] from tokens [B, T' * H' * W', pT * pH * pW * C], channel fastest."""
+    x = x.unflatten(2, (*patch, -1)).unflatten(1, size)  # B T H W pT pH pW C
+    x = x.permute(0, 7, 1, 4, 2, 5, 3, 6)
+    return x.flatten(6, 7).flatten(4, 5).flatten(2, 3)

@@ -1,0 +1,52 @@
+"""Three-dimensional rotary position embedding with learned frequency bands."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+REFERENCE_GRID = 256  # tokens of the 16 x 16 grid to which heights and widths are rescaled
+
+
+class RotaryEmbedding(nn.Module):
+    """Learned bands, shared by the t, h and w axes; `head_dim / 8` bands each, so 6/8 of a head is rotated."""
+
+    def __init__(self, head_dim: int, *, device: torch.device | str | None = None) -> None:
+        super().__init__()
+        count = head_dim // 8
+        exponents = torch.arange(count, dtype=torch.float32, device=device) / count
+        self.bands = nn.Parameter(10000.0**-exponents)
+
+    def forward(self, frames: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+        """Sine and cosine, each [T * height * width, 3 * head_dim / 8] float32; `frames` [T] are absolute indices.
+
+        Angles are formed in float64: at frame 6,000 a float32 product would already be off by 4e-4.
+        """
+        bands = self.bands.double()
+        axes = (
+            frames.to(bands)[:, None, None],
+            centred_positions(height, height, width).to(bands)[None, :, None],
+            centred_positions(width, height, width).to(bands)[None, None, :],
+        )
+        shape = (frames.shape[0], height, width, bands.shape[0])
+        angles = torch.cat([(axis[..., None] * bands).expand(shape) for axis in axes], dim=-1).flatten(0, 2)
+        return angles.sin().float(), angles.cos().float()
+
+
+def centred_positions(length: int, height: int, width: int) -> Tensor:
+    """Token positions along an axis of `length`, centred on 0 and stretched as if the grid held 256 tokens."""
+    if length == 1:
+        return torch.zeros(1, dtype=torch.float64)  # the reference divides by zero here
+    stretch = math.sqrt(REFERENCE_GRID / (height * width))
+    scale = (length * stretch - 1) / (length - 1)
+    return (torch.arange(length, dtype=torch.float64) - (length - 1) / 2) * scale
+
+
+def rotate(x: Tensor, sine: Tensor, cosine: Tensor) -> Tensor:
+    """Rotate the first `2 * r` channels of `x` [B, S, heads, d], half against half; `sine`, `cosine`: [S, r]."""
+    r = sine.shape[-1]
+    sine, cosine = sine[:, None], cosine[:, None]
+    first, second, rest = x[..., :r], x[..., r : 2 * r], x[..., 2 * r :]
+    return torch.cat([first * cosine - second * sine, second * cosine + first * sine, rest], dim=-1)

@@ -1,0 +1,163 @@
+"""Still pictures and arrays as frames: reading image files, checking arrays, fitting to the generation's size."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from magi_core.errors import MagiError
+
+FIT_POLICIES = ("crop", "pad", "stretch")
+BACKGROUND = (255, 255, 255)  # what transparent pixels show: white, as on paper
+
+
+def read_image(path: str | Path) -> Tensor:
+    """The picture as uint8 [H, W, 3], upright as its EXIF orientation says, transparency on white.
+
+    Any format and depth Pillow reads; 16-bit pictures are scaled to 8 bit, of animations the first frame is taken.
+    Raises `MagiError` for a file that is missing, damaged or no image.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MagiError(f"there is no image at {path}: check the path")
+    try:
+        with Image.open(path) as opened:
+            picture = _to_rgb(ImageOps.exif_transpose(opened))
+    except Image.DecompressionBombError as error:
+        raise MagiError(f"{path} is too large an image: {error}. Make it smaller first.") from error
+    except Image.UnidentifiedImageError as error:
+        raise MagiError(f"{path} is not an image Pillow can read: use PNG, JPEG, WebP or TIFF") from error
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise MagiError(f"{path} cannot be read as an image ({error}): the file is damaged or incomplete") from error
+    return torch.from_numpy(np.array(picture))
+
+
+def as_frames(array: Any, name: str = "video") -> Tensor:
+    """`array` (Tensor or anything NumPy takes) as frames [T, H, W, 3] on the CPU: uint8, or float32 in 0..1.
+
+    name: what the caller calls it, for messages. An "image" may be [H, W, 3] or [1, H, W, 3], anything else must be
+    [T, H, W, 3]. Raises `MagiError` for other shapes and types, for no frames, and for values outside 0..1.
+    """
+    frames = array.detach().cpu() if isinstance(array, Tensor) else _from_numpy(array, name)
+    image = name == "image"
+    if image and frames.ndim == 3:
+        frames = frames[None]
+    if frames.ndim != 4 or frames.shape[-1] != 3 or (image and len(frames) != 1):
+        allowed = "[height, width, 3]" if image else "[frames, height, width, 3]"
+        hint = " (alpha: flatten it first)" if frames.ndim and frames.shape[-1] == 4 else ""
+        raise MagiError(f"the {name} has shape {list(array.shape)}; it must be {allowed}, RGB{hint}")
+    if not frames.numel():
+        raise MagiError(f"the {name} is empty: shape {list(array.shape)}")
+    if frames.dtype == torch.uint8:
+        return frames
+    if not frames.is_floating_point():
+        raise MagiError(f"the {name} has numbers of type {frames.dtype}; use uint8 (0..255) or floats in 0..1")
+    frames = frames.float()
+    low, high = frames.min().item(), frames.max().item()
+    if not (low >= -1e-3 and high <= 1 + 1e-3):  # NaN fails both
+        raise MagiError(f"the {name} has values from {low:.4g} to {high:.4g}; floats must lie in 0..1, or use uint8")
+    return frames.clamp(0, 1)
+
+
+def fit(frames: Tensor, width: int, height: int, policy: str = "crop") -> tuple[Tensor, str]:
+    """Frames [T, H, W, 3] (uint8 or float in 0..1) at width x height, and what was done in words ("" = nothing).
+
+    crop: the largest centred part of the right shape, resized. pad: the whole picture, with black bars.
+    stretch: the whole picture, proportions changed. Resizing is bicubic with antialiasing; the dtype stays.
+    """
+    if policy not in FIT_POLICIES:
+        raise MagiError(f"unknown way to fit pictures {policy!r}: use {', '.join(FIT_POLICIES[:-1])} or stretch")
+    if width < 1 or height < 1:
+        raise MagiError(f"cannot fit pictures to {width}x{height}: both sides must be at least 1")
+    have_height, have_width = frames.shape[1:3]
+    if (have_width, have_height) == (width, height):
+        return frames, ""
+    fitted = {"crop": _crop, "pad": _pad, "stretch": _stretch}[policy]
+    return fitted(frames, have_width, have_height, width, height)
+
+
+def _crop(frames: Tensor, have_w: int, have_h: int, width: int, height: int) -> tuple[Tensor, str]:
+    part_w = min(have_w, max(1, round(have_h * width / height)))
+    part_h = min(have_h, max(1, round(have_w * height / width)))
+    left, top = (have_w - part_w) // 2, (have_h - part_h) // 2
+    part = frames[:, top : top + part_h, left : left + part_w]
+    resized = _resize(part, width, height)
+    if (part_w, part_h) == (have_w, have_h):
+        return resized, f"resized {have_w}x{have_h} to {width}x{height}"
+    ratio = Fraction(width, height)
+    note = f"cropped {have_w}x{have_h} to {part_w}x{part_h} ({ratio.numerator}:{ratio.denominator})"
+    return resized, note if (part_w, part_h) == (width, height) else f"{note}, then resized to {width}x{height}"
+
+
+def _pad(frames: Tensor, have_w: int, have_h: int, width: int, height: int) -> tuple[Tensor, str]:
+    scale = min(Fraction(width, have_w), Fraction(height, have_h))
+    inner_w, inner_h = max(1, round(have_w * scale)), max(1, round(have_h * scale))
+    resized = _resize(frames, inner_w, inner_h)
+    steps = [f"resized {have_w}x{have_h} to {inner_w}x{inner_h}"] if (inner_w, inner_h) != (have_w, have_h) else []
+    if (inner_w, inner_h) == (width, height):
+        return resized, steps[0]
+    left, top = (width - inner_w) // 2, (height - inner_h) // 2
+    padded = frames.new_zeros(len(frames), height, width, 3)
+    padded[:, top : top + inner_h, left : left + inner_w] = resized
+    steps.append(f"padded {'' if steps else f'{have_w}x{have_h} '}with black to {width}x{height}")
+    return padded, ", then ".join(steps)
+
+
+def _stretch(frames: Tensor, have_w: int, have_h: int, width: int, height: int) -> tuple[Tensor, str]:
+    same = math.isclose(width / have_w, height / have_h)
+    note = f"{'resized' if same else 'stretched'} {have_w}x{have_h} to {width}x{height}"
+    return _resize(frames, width, height), note + ("" if same else " (proportions change)")
+
+
+def _resize(frames: Tensor, width: int, height: int) -> Tensor:
+    """One frame at a time: float copies of a whole video would need four times its memory."""
+    if tuple(frames.shape[1:3]) == (height, width):
+        return frames.contiguous()
+    top = 255.0 if frames.dtype == torch.uint8 else 1.0
+    resized = frames.new_empty(len(frames), height, width, 3)
+    for target, frame in zip(resized, frames, strict=True):
+        planes = frame.permute(2, 0, 1)[None].float()
+        planes = F.interpolate(planes, (height, width), mode="bicubic", antialias=True, align_corners=False)
+        planes = planes[0].permute(1, 2, 0).clamp(0, top)
+        target.copy_(planes.round() if frames.dtype == torch.uint8 else planes)
+    return resized
+
+
+def _to_rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode in ("F", "I") or picture.mode.startswith("I;16"):
+        picture = _deep_grey(picture)
+    if "A" in picture.getbands() or "a" in picture.getbands() or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        page = Image.new("RGBA", picture.size, (*BACKGROUND, 255))
+        picture = Image.alpha_composite(page, picture)
+    return picture.convert("RGB")
+
+
+def _deep_grey(picture: Image.Image) -> Image.Image:
+    """Grey of more than 8 bit. Pillow cuts it at 255 when it converts, so scale it first.
+
+    Integers are 16 bit; floats are 0..1 unless one lies above, then 0..255 or 0..65535.
+    """
+    values = np.asarray(picture).astype(np.float64)
+    if picture.mode != "F":
+        top = 65535.0
+    else:
+        values = np.nan_to_num(values)
+        top = next(limit for limit in (1.0, 255.0, math.inf) if values.max() <= limit)
+        top = 65535.0 if top == math.inf else top
+    return Image.fromarray((values * (255.0 / top)).round().clip(0, 255).astype(np.uint8))
+
+
+def _from_numpy(array: Any, name: str) -> Tensor:
+    try:
+        return torch.from_numpy(np.ascontiguousarray(array))
+    except (TypeError, ValueError) as error:
+        raise MagiError(f"the {name} is no array of pixels: use uint8 (0..255) or floats in 0..1") from error

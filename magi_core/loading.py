@@ -1,0 +1,86 @@
+"""`magi_core.load`: from a model's name or folder to an engine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from magi_core.attention import Attention, get_attention
+from magi_core.config import Guidance, SamplingSettings
+from magi_core.engine import Engine
+from magi_core.errors import MagiError
+from magi_core.text import load_special_tokens, load_text_encoder
+from magi_core.vae import load_vae
+from magi_core.weights import ModelFiles, find_model, fingerprint, load_dit, pick_device
+
+ASSETS = Path(__file__).parent / "assets"
+BUNDLED = tuple(sorted(path.name for path in ASSETS.glob("*") if path.is_dir())) if ASSETS.is_dir() else ()
+RECOMMENDED = "nano.json"  # beside a bundled model: sampling settings that differ from the reference's
+
+
+def load(
+    model: str | Path,
+    *,
+    variant: str = "auto",
+    device: torch.device | str = "auto",
+    dtype: torch.dtype | str = "auto",
+    attention: str | Attention = "auto",
+    operations: Any = nn,
+) -> Engine:
+    """An engine with everything found around `model`.
+
+    model: "nano" (bundled) or a folder with official weights, as downloaded; the VAE, the text encoder and
+    special_tokens.npz are looked for in it and around it. variant: "base" or "distill" where folder names do not tell.
+    device, dtype: "auto" picks a GPU and bfloat16, or the CPU and, for small models, float32.
+    attention: "auto", "sdpa", "flash_attn" or an `Attention`. operations: classes of the large layers (torch.nn).
+    Raises `MagiError` for folders that are not a model, damaged files, undecidable variants and parts that do not fit.
+    A part that is absent is missed only when it is used.
+    """
+    files = locate(model, variant)
+    device = pick_device(device)
+    backend = get_attention(attention, device) if isinstance(attention, str) else attention
+    dit = load_dit(files.dit, variant=variant, device=device, dtype=dtype, operations=operations)
+    channels = dit.config.caption_channels
+    engine = Engine(dit, attention=backend, fingerprint=fingerprint(files.dit))
+    if files.vae is not None:
+        engine = engine.copy(vae=load_vae(files.vae, device=device, dtype=dtype, operations=operations))
+    if files.t5 is not None:
+        limit = dit.config.caption_max_length
+        encoder = load_text_encoder(files.t5, device=device, dtype="auto", max_length=limit, channels=channels)
+        engine = engine.copy(text_encoder=encoder)
+    if files.special_tokens is not None:
+        engine = engine.copy(special_tokens=load_special_tokens(files.special_tokens, channels=channels))
+    return engine.copy(settings=recommended_settings(files, engine.settings))
+
+
+def locate(model: str | Path, variant: str = "auto") -> ModelFiles:
+    """Where the parts of `model` are: the name of a bundled model, or any folder at or above a transformer."""
+    if str(model) in BUNDLED:
+        return find_model(ASSETS / str(model), variant)
+    if not Path(model).exists():
+        raise MagiError(
+            f"there is no model at {model}: give a folder with MAGI-1 weights, or {' or '.join(map(repr, BUNDLED))} "
+            "for the bundled model"
+        )
+    return find_model(model, variant)
+
+
+def recommended_settings(files: ModelFiles, settings: SamplingSettings) -> SamplingSettings:
+    """`settings` with what the model's own JSON recommends (key "sampling"), if it has one."""
+    for folder in (files.dit, *files.dit.parents[:2]):
+        path = folder / RECOMMENDED
+        if path.is_file():
+            changes: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8")).get("sampling", {})
+            return settings.with_changes(**{name: _value(name, value) for name, value in changes.items()})
+    return settings
+
+
+def _value(name: str, value: Any) -> Any:
+    if name == "guidance":
+        return Guidance(**{key: tuple(values) for key, values in value.items()})
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,5 @@
+"""A generation in progress as an immutable value."""
+
+from magi_core.state.state import ChunkRecord, SamplerState
+
+__all__ = ["ChunkRecord", "SamplerState"]

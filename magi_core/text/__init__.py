@@ -1,0 +1,19 @@
+"""Text: caption cleaning, the T5 encoder, special tokens, and what each chunk reads as its text."""
+
+from magi_core.text.cleaning import clean_caption, prepare_caption
+from magi_core.text.conditioning import PromptEmbedding, assemble_null, assemble_text
+from magi_core.text.special_tokens import SPECIAL_TOKEN_NAMES, SpecialTokens, load_special_tokens
+from magi_core.text.t5 import TextEncoder, load_text_encoder
+
+__all__ = [
+    "SPECIAL_TOKEN_NAMES",
+    "PromptEmbedding",
+    "SpecialTokens",
+    "TextEncoder",
+    "assemble_null",
+    "assemble_text",
+    "clean_caption",
+    "load_special_tokens",
+    "load_text_encoder",
+    "prepare_caption",
+]

@@ -1,0 +1,130 @@
+"""Caption cleaning: the text normalisation MAGI-1's captions went through before the T5 tokenizer in training.
+
+A model only knows prompts that look like its training captions, so the rules are reproduced exactly, oddities
+included ("free download" vanishes, CJK ideographs are dropped). They come from the text path of DeepFloyd IF, which the
+reference implementation took over unchanged; `tests/parity/test_text_parity.py` holds the expected results.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import warnings
+from collections.abc import Iterable
+from urllib.parse import unquote_plus
+
+Rules = tuple[tuple[re.Pattern[str], str], ...]
+
+
+def _rules(*pairs: tuple[str, str]) -> Rules:
+    return tuple((re.compile(pattern), replacement) for pattern, replacement in pairs)
+
+
+_DOMAIN = r"[a-zA-Z0-9.\-]+[.](?:com|co|ru|net|org|edu|gov|it)[\w/-]*\b/?(?!@)"
+_WEB_ADDRESSES = _rules(
+    *((rf"\b(?:{scheme}:(?:/{{1,3}}|[a-zA-Z0-9%])|{_DOMAIN})", "") for scheme in ("https?", "www")),
+)
+
+_DASHES = (
+    "\u002d\u058a\u05be\u1400\u1806\u2010-\u2015\u2e17\u2e1a\u2e3a\u2e3b\u2e40\u301c\u3030\u30a0"
+    "\ufe31\ufe32\ufe58\ufe63\uff0d"
+)
+_FILE_TYPES = "png|jpg|jpeg|bmp|webp|eps|pdf|apk|mp4"
+
+_SYMBOLS = _rules(
+    (r"@[\w\d]+\b", ""),  # nicknames
+    ("[\u31c0-\u9fff]+", ""),  # CJK strokes to unified ideographs, seven adjacent Unicode blocks
+    (f"[{_DASHES}]+", "-"),
+    ("[`´«»“”¨]", '"'),
+    ("[‘’]", "'"),
+    (r"&quot;?", ""),
+    (r"&amp", ""),
+    (r"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}", " "),  # IP addresses
+    (r"\d:\d\d\s+$", ""),  # clock time before trailing blanks
+    (r"\\n", " "),  # a line break typed as backslash and n
+    (r"#\d{1,3}\b", ""),  # numbering such as #12; four digits (a year) stay
+    (r"#\d{5,}\b", ""),
+    (r"\b\d{6,}\b", ""),  # article numbers
+    (rf"\S+\.(?:{_FILE_TYPES})", ""),
+    (r"[\"']{2,}", '"'),
+    (r"\.{2,}", " "),
+    (r"[#®•©™&@·º½¾¿¡§~()\[\]{}|\\/*]+", " "),
+    (r"\s+\.\s+", " "),
+)
+
+_SHOP_TALK = _rules(
+    (r"\b[a-zA-Z]{1,3}\d{3,15}\b", ""),  # part numbers: jc6640, jc6640vc, 6640vc231
+    (r"\b[a-zA-Z]+\d+[a-zA-Z]+\b", ""),
+    (r"\b\d+[a-zA-Z]+\d+\b", ""),
+    (r"(?:worldwide\s+)?(?:free\s+)?shipping", ""),
+    (r"(?:free\s)?download(?:\sfree)?", ""),
+    (r"\bclick\b\s(?:for|on)\s\w+", ""),
+    (rf"\b(?:{_FILE_TYPES})(?:\simages?)?", ""),
+    (r"\bpage\s+\d+\b", ""),
+    (r"\b\d*[a-zA-Z]+\d+[a-zA-Z]+\d+[a-zA-Z\d]*\b", " "),
+    ("\\b\\d+\\.?\\d*[x\u0445\u00d7]\\d+\\.?\\d*\\b", ""),  # sizes; by latin x, cyrillic kha or multiplication sign
+)
+
+_SPACING = _rules(
+    (r"\b\s+:\s+", ": "),
+    (r"(\D[,./])\b", r"\1 "),
+    (r"\s+", " "),
+)
+
+# The reference trims blanks only after these, so a quote or dash behind a leading blank survives the first application.
+_ENDS = _rules(
+    (r"^[\"']([\w\W]+)[\"']$", r"\1"),
+    (r"^['_,\-:;]", ""),
+    (r"['_,\-:+]$", ""),
+    (r"^\.\S+$", ""),
+)
+
+_WORD_JOINERS = re.compile(r"[-_]")
+_MAX_JOINERS = 3  # more than these and a caption is taken for a file name: this-is-my-cute-cat
+
+
+def clean_caption(caption: str) -> str:
+    """`caption` after one application of the reference's cleaning: lower case, no markup, addresses or shop talk."""
+    caption = caption.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # joins or drops half emoji
+    caption = unquote_plus(caption).strip().lower()
+    caption = caption.replace("<person>", "person")
+    caption = _apply(_WEB_ADDRESSES, caption)
+    caption = _without_markup(caption)
+    caption = _apply(_SYMBOLS, caption)
+    if len(_WORD_JOINERS.findall(caption)) > _MAX_JOINERS:
+        caption = _WORD_JOINERS.sub(" ", caption)
+    caption = html.unescape(html.unescape(_fix_encoding(caption))).strip()
+    for rules in (_SHOP_TALK, _SPACING, _ENDS):
+        caption = _apply(rules, caption)
+    return caption.strip()
+
+
+def prepare_caption(prompt: str) -> str:
+    """What the tokenizer gets to see: the cleaning applied twice, as in training. May be empty."""
+    return clean_caption(clean_caption(prompt))
+
+
+def _apply(rules: Iterable[tuple[re.Pattern[str], str]], text: str) -> str:
+    for pattern, replacement in rules:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def _without_markup(text: str) -> str:
+    """Visible text of `text` read as HTML. Markup that the parser refuses (such as "<![x") is left standing."""
+    from bs4 import BeautifulSoup, MarkupResemblesLocatorWarning
+    from bs4.builder import ParserRejectedMarkup
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MarkupResemblesLocatorWarning)  # "cat.png" is a prompt here, not a file
+        try:
+            return BeautifulSoup(text, features="html.parser").text
+        except ParserRejectedMarkup:
+            return text
+
+
+def _fix_encoding(text: str) -> str:
+    """`text` with mis-decoded characters, ligatures and odd widths repaired."""
+    import ftfy
+
+    return ftfy.fix_text(text)

@@ -1,0 +1,147 @@
+"""The T5 text encoder: an official `t5-v1_1-xxl` folder (or a small one of the same layout) and prompts through it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from magi_core.errors import MagiError
+from magi_core.text.cleaning import prepare_caption
+from magi_core.text.conditioning import PromptEmbedding
+from magi_core.text.tokenizer import Tokenizer, load_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import T5EncoderModel
+
+EMBEDDING = "shared.weight"
+EMBEDDING_ALIAS = "encoder.embed_tokens.weight"  # the same tensor; files hold either name or both
+_EXPECTED = (
+    "Expected is the t5-v1_1-xxl folder that MAGI-1 uses: config.json, spiece.model and the weights "
+    "(pytorch_model-*.bin with their index, or safetensors)."
+)
+
+
+class TextEncoder:
+    """Prompts to embeddings. `model` may be moved between devices from outside; `encode` follows it."""
+
+    def __init__(self, model: T5EncoderModel, tokenizer: Tokenizer, max_length: int = 800) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.max_length = max_length
+
+    @property
+    def channels(self) -> int:
+        return self.model.config.d_model
+
+    @torch.no_grad()
+    def encode(self, prompt: str) -> PromptEmbedding:
+        """The prompt, cleaned as in training, as embeddings [L, channels], fp32 on the CPU, 0 <= L <= max_length.
+
+        The reference pads to `max_length` and masks the padding; T5's positions are relative, so leaving the padding
+        out gives the same visible tokens at a fraction of the cost. Longer prompts keep their start and the end token.
+        A prompt that is empty, or of which cleaning leaves nothing, gives L = 0 (null text) and a note.
+        """
+        ids = self.tokenizer.ids(prepare_caption(prompt))
+        if len(ids) == 1:
+            reason = "nothing is left of the prompt after cleaning" if prompt.strip() else "empty prompt"
+            return PromptEmbedding(prompt, torch.empty(0, self.channels), (f"{reason}: renders as null text",))
+        notes: tuple[str, ...] = ()
+        if len(ids) > self.max_length:
+            notes = (f"prompt cut to {self.max_length} tokens (it has {len(ids)})",)
+            ids = [*ids[: self.max_length - 1], ids[-1]]
+        batch = torch.tensor([ids], device=self.model.shared.weight.device)
+        tokens = self.model(input_ids=batch).last_hidden_state[0].float().cpu()
+        if not tokens.isfinite().all():
+            raise MagiError(
+                f"the text encoder gave numbers that are not finite in {self.model.dtype}: its weights are damaged, or "
+                "this number format is too small for them (bfloat16 and float32 are not)"
+            )
+        return PromptEmbedding(prompt, tokens, notes)
+
+
+def load_text_encoder(
+    folder: str | Path,
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | str = torch.float32,
+    max_length: int = 800,
+    channels: int | None = None,
+) -> TextEncoder:
+    """Loads a T5 folder: config.json, tokenizer and weights, without keeping a second copy of the weights.
+
+    dtype: the reference uses float32. "fp32", "bf16" and "auto" (bfloat16, small encoders on the CPU float32) are
+    understood too. In float16 the `wo` layers stay float32, where T5 overflows otherwise. On the CPU, weights stored
+    in `dtype` stay memory-mapped.
+    channels: width of the video model's text input; an encoder of another width is an error.
+    Raises `MagiError` before reading weights for a folder that is not a T5 or lacks a file, and for weights that are
+    damaged or do not fit.
+    """
+    folder = Path(folder)
+    config = _read_config(folder)
+    if channels is not None and config.d_model != channels:
+        raise MagiError(
+            f"the text encoder in {folder} gives {config.d_model} channels, but this video model reads text of "
+            f"{channels} channels: choose the text encoder that belongs to the model"
+        )
+    tokenizer = load_tokenizer(folder)
+    if tokenizer.size > config.vocab_size:
+        raise MagiError(
+            f"the tokenizer in {folder} has {tokenizer.size} tokens, the model only {config.vocab_size}: they are of "
+            "different models, download the folder again"
+        )
+    return TextEncoder(_load_model(folder, config, torch.device(device), dtype), tokenizer, max_length)
+
+
+def _read_config(folder: Path) -> Any:
+    """The folder's `T5Config`."""
+    path = folder / "config.json"
+    if not path.is_file():
+        missing = "has no config.json" if folder.is_dir() else "is not a folder"
+        raise MagiError(f"{folder} is not a T5 text encoder: it {missing}. {_EXPECTED}")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise MagiError(f"{path} cannot be read ({error}). Download it again.") from error
+    model_type = content.get("model_type") if isinstance(content, dict) else None
+    if model_type != "t5":
+        found = f"a model of type {model_type!r}" if model_type else "something else"
+        raise MagiError(f"{folder} is not a T5 text encoder: its config.json describes {found}. {_EXPECTED}")
+    from transformers import T5Config
+
+    try:
+        return T5Config.from_dict(content)
+    except Exception as error:  # which kinds depends on the version of transformers
+        raise MagiError(f"{path} does not describe a usable T5 ({error}). Download it again.") from error
+
+
+def _load_model(folder: Path, config: Any, device: torch.device, dtype: torch.dtype | str) -> T5EncoderModel:
+    """The encoder, built without memory and given the tensors of the files one by one."""
+    from transformers import T5EncoderModel
+
+    from magi_core.weights import check_state_dict, pick_dtype, read_tensors
+
+    with torch.device("meta"):
+        model = T5EncoderModel(config)
+    if isinstance(dtype, str):
+        dtype = pick_dtype(dtype, device, model.num_parameters())
+    expected = {name: tuple(t.shape) for name, t in model.state_dict().items() if name != EMBEDDING_ALIAS}
+    stored = read_tensors(folder)
+    source = {name: name for name in stored if name in expected or name.startswith("encoder.")}
+    if EMBEDDING_ALIAS in source:
+        del source[EMBEDDING_ALIAS]
+        source.setdefault(EMBEDDING, EMBEDDING_ALIAS)
+    check_state_dict(expected, {name: stored.headers[key].shape for name, key in source.items()}, folder)
+
+    state = {name: _convert(name, stored[key], device, dtype) for name, key in source.items()}
+    state[EMBEDDING_ALIAS] = state[EMBEDDING]
+    model.load_state_dict(state, assign=True)
+    return model.requires_grad_(False).eval()
+
+
+def _convert(name: str, tensor: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
+    keep_wide = dtype == torch.float16 and name.endswith(".wo.weight")
+    return tensor.to(device, torch.float32 if keep_wide else dtype)

@@ -1,0 +1,59 @@
+"""From the official VAE folder to a ready `VAE`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from magi_core.config import LATENT_SCALE
+from magi_core.errors import MagiError
+from magi_core.vae.codec import VAE
+from magi_core.vae.config import VAEConfig
+from magi_core.vae.model import ViTVAE
+
+CONFIG = "config.json"
+
+
+def load_vae(
+    folder_or_file: str | Path,
+    *,
+    device: torch.device | str = "auto",
+    dtype: torch.dtype | str = "auto",
+    operations: Any = nn,
+) -> VAE:
+    """The VAE in a folder with `config.json` and weights, or of a weight file with `config.json` beside it.
+
+    dtype: "auto" takes bfloat16, as the reference runs it, but float32 for a small model on the CPU. An optional
+    `scale_factor` in the config overrides 0.18215. Names and shapes are checked before any tensor is read.
+    """
+    from magi_core.weights import check_state_dict, pick_device, pick_dtype, read_tensors  # not needed for training
+
+    path = Path(folder_or_file)
+    if not path.exists():
+        raise MagiError(f"{path} does not exist: choose the folder of the VAE, which holds {CONFIG} and its weights")
+    values = _read_config((path if path.is_dir() else path.parent) / CONFIG)
+    config = VAEConfig.from_json(values)
+    tensors = read_tensors(path)
+    device = pick_device(device)
+    dtype = pick_dtype(dtype, device, sum(header.numel for header in tensors.headers.values()))
+    model = ViTVAE(config, operations=operations, device="meta")
+    expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    check_state_dict(expected, {name: header.shape for name, header in tensors.headers.items()}, path)
+    model.load_state_dict({name: tensors[name].to(device, dtype) for name in expected}, assign=True)
+    return VAE(model.eval().requires_grad_(False), float(values.get("scale_factor", LATENT_SCALE)), dtype=dtype)
+
+
+def _read_config(file: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise MagiError(f"{file} is missing: it tells how the VAE is built and is downloaded with it") from None
+    except (OSError, ValueError) as error:
+        raise MagiError(f"{file} cannot be read ({error}): download it again") from None
+    if not isinstance(values, dict):
+        raise MagiError(f"{file} does not describe a VAE: download it again")
+    return values

@@ -1,0 +1,24 @@
+"""Checkpoints: where they are, what they are, and how they are read without copying them into memory."""
+
+from magi_core.weights.check import check_state_dict
+from magi_core.weights.find import Missing, ModelFiles, find_model, find_models
+from magi_core.weights.fingerprint import fingerprint
+from magi_core.weights.load import load_dit, pick_device, pick_dtype
+from magi_core.weights.reader import Checkpoint, read_tensors
+from magi_core.weights.recognise import recognise, variant_from_name
+
+__all__ = [
+    "Checkpoint",
+    "Missing",
+    "ModelFiles",
+    "check_state_dict",
+    "find_model",
+    "find_models",
+    "fingerprint",
+    "load_dit",
+    "pick_device",
+    "pick_dtype",
+    "read_tensors",
+    "recognise",
+    "variant_from_name",
+]

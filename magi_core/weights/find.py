@@ -1,0 +1,221 @@
+"""Finding models: the transformer, and the VAE, text encoder and special tokens that go with it.
+
+The official download (`ckpt/magi/4.5B_base/inference_weight`, `ckpt/vae`, `ckpt/t5/t5-v1_1-xxl`), the
+reference's `downloads` folder, the bundled model and a ComfyUI models folder with sub folders are all
+understood, entered at any level.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from magi_core.config import DiTConfig
+from magi_core.errors import MagiError
+from magi_core.weights.header import read_header
+from magi_core.weights.reader import read_tensors
+from magi_core.weights.recognise import looks_like_dit, official_config, recognise, variant_from_name
+from magi_core.weights.shards import (
+    INDEX_NAMES,
+    has_standard_name,
+    is_numbered,
+    list_shards,
+    read_index,
+    weight_files,
+)
+from magi_core.weights.zst import peek_header
+
+DEPTH = 8  # folders below the one given; a Hugging Face cache needs seven
+LEVELS_UP = 3  # folders above the transformer's (and above the one given) that may hold the VAE and the text encoder
+SKIPPED = {"blobs", "refs", "node_modules", "__pycache__"}
+OTHER_PARTS = ("vae", "t5", "text_encoder")  # folder names that never hold the transformer
+VAE_PLACES = ("", "vae", "ckpt/vae")
+T5_PARENTS = ("", "t5", "t5_pretrained", "text_encoder", "ckpt/t5")
+T5_PLACES = tuple(place for parent in T5_PARENTS for place in (parent, f"{parent}/t5-v1_1-xxl".lstrip("/")))
+TOKEN_PLACES = tuple(
+    f"{place}special_tokens.npz" for place in ("", "assets/", "example/assets/", "t5/", "t5_pretrained/")
+)
+SIZES = {(34, 3072): "4.5B", (48, 6144): "24B"}
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A part that was not found: what it is and where to get it."""
+
+    part: str
+    where: str
+
+
+WHERE = {
+    "VAE": "Hugging Face sand-ai/MAGI-1, folder ckpt/vae: hf download sand-ai/MAGI-1 --include 'ckpt/vae/*'",
+    "text encoder": "Hugging Face sand-ai/MAGI-1, folder ckpt/t5 (or DeepFloyd/t5-v1_1-xxl): "
+    "hf download sand-ai/MAGI-1 --include 'ckpt/t5/*'",
+    "special tokens": "GitHub SandAI-org/MAGI-1, file example/assets/special_tokens.npz: put it beside the model",
+}
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """One model: where its parts are (None = not found) and what it is.
+
+    dit: folder or file of the transformer. vae, t5: folders. special_tokens: the .npz file.
+    variant: "base" or "distill", None where names do not tell. config: None where `problem` says why it
+    cannot be read.
+    """
+
+    dit: Path
+    config: DiTConfig | None
+    variant: str | None
+    parameters: int
+    vae: Path | None = None
+    t5: Path | None = None
+    special_tokens: Path | None = None
+    problem: str = ""
+
+    @property
+    def missing(self) -> tuple[Missing, ...]:
+        found = {"VAE": self.vae, "text encoder": self.t5, "special tokens": self.special_tokens}
+        return tuple(Missing(part, WHERE[part]) for part, path in found.items() if path is None)
+
+    @property
+    def label(self) -> str:
+        """Such as "4.5B distill fp8"."""
+        if self.config is None:
+            return "unreadable"
+        size = SIZES.get((self.config.num_layers, self.config.hidden_size), f"{self.parameters / 1e6:.1f}M")
+        return " ".join([size, self.variant or "base or distill?", *(["fp8"] if self.config.fp8 else [])])
+
+
+def find_model(path: str | Path, variant: str = "auto") -> ModelFiles:
+    """The one model at or below `path`, with the parts around it.
+
+    path: the weights' folder or file, or any folder above. variant: an explicit "base" or "distill" chooses
+    among several. Raises `MagiError` where there is no model, more than one, or one that cannot be read.
+    """
+    given = Path(path).absolute()
+    dit = find_dit(given, variant)
+    files = _describe(dit, given)
+    if files.problem:
+        raise MagiError(files.problem)
+    return files
+
+
+def find_models(search_paths: Iterable[str | Path]) -> list[ModelFiles]:
+    """Every model below `search_paths`, unreadable ones included (see `problem`); absent paths are skipped."""
+    found: dict[Path, ModelFiles] = {}
+    for path in map(Path, search_paths):
+        if path.exists():
+            for dit in [path.absolute()] if path.is_file() else _candidates(path.absolute()):
+                found.setdefault(dit, _describe(dit, path.absolute()))
+    return list(found.values())
+
+
+def find_dit(path: str | Path, variant: str = "auto") -> Path:
+    """The transformer's folder or file: `path` itself where it holds weights, else the only one below it."""
+    path = Path(path).absolute()
+    if not path.exists():
+        raise MagiError(f"there is no model at {path}: check the path")
+    if path.is_file():
+        return path
+    found = list(_candidates(path))
+    if len(found) > 1 and variant != "auto":
+        found = [dit for dit in found if variant_from_name(dit) in (variant, None)] or found
+    if len(found) > 1:
+        names = ", ".join(str(dit.relative_to(path)) for dit in found[:8])
+        raise MagiError(f"{path} holds {len(found)} models: {names}. Choose one of them.")
+    if found:
+        return found[0]
+    list_shards(path)  # says what is wrong with a folder without weights
+    recognise(read_tensors(path).headers)  # and what these weights are instead
+    return path
+
+
+def _candidates(folder: Path) -> Iterator[Path]:
+    """Folders and files at or below `folder` that hold a transformer, or weights that cannot be read."""
+    for place, folders, _ in os.walk(folder, followlinks=True):
+        here = Path(place)
+        depth = len(here.relative_to(folder).parts)
+        folders[:] = sorted(f for f in folders if not f.startswith(".") and f not in SKIPPED) if depth < DEPTH else []
+        if here == folder or not here.name.lower().startswith(OTHER_PARTS):
+            yield from _transformers_in(here)
+
+
+def _transformers_in(folder: Path) -> list[Path]:
+    """The folder, where its weight files are one transformer; single files where it holds several."""
+    try:
+        for name in INDEX_NAMES:
+            if (folder / name).is_file():
+                return [folder] if looks_like_dit(read_index(folder / name)) else []
+        files = [file for file in weight_files(folder) if file.suffix != ".bin"]
+        holding = [file for file in files if _holds_transformer(file)]
+        named = [file for file in holding if not is_numbered(file) and not has_standard_name(file)]
+        return [*named, *([folder] if len(named) < len(holding) else [])]
+    except MagiError:  # a damaged index
+        return [folder]
+    except OSError:
+        return []
+
+
+def _holds_transformer(file: Path) -> bool:
+    """Unreadable files count: better listed with the reason than passed over in silence."""
+    try:
+        if file.suffix == ".zst":
+            return looks_like_dit(peek_header(file).tensors)
+        with file.open("rb") as stream:
+            return looks_like_dit(read_header(stream, str(file)).tensors)
+    except (MagiError, OSError):
+        return True
+
+
+def _describe(dit: Path, given: Path) -> ModelFiles:
+    places = _around(dit, given)
+    files = ModelFiles(
+        dit=dit,
+        config=None,
+        variant=variant_from_name(dit),
+        parameters=0,
+        vae=_first(places, VAE_PLACES, _is_vae),
+        t5=_first(places, T5_PLACES, _is_t5),
+        special_tokens=_first(places, TOKEN_PLACES, Path.is_file),
+    )
+    try:
+        headers = read_tensors(dit).headers
+        config = replace(recognise(headers, official_config(dit)), distill=files.variant == "distill")
+    except MagiError as error:
+        return replace(files, problem=str(error))
+    return replace(files, config=config, parameters=sum(header.numel for header in headers.values()))
+
+
+def _around(dit: Path, given: Path) -> list[Path]:
+    """Folders that may hold the other parts, nearest to the transformer first."""
+    start = dit.parent if dit.is_file() else dit
+    top = given if given.is_dir() else given.parent
+    places = [start, *list(start.parents)[:LEVELS_UP], top, *list(top.parents)[:LEVELS_UP]]
+    return list(dict.fromkeys(places))
+
+
+def _first(places: Iterable[Path], names: Iterable[str], fits: Callable[[Path], bool]) -> Path | None:
+    names = list(names)
+    return next((place / name for place in places for name in names if fits(place / name)), None)
+
+
+def _is_vae(folder: Path) -> bool:
+    try:
+        return (folder / "config.json").is_file() and any(
+            "encoder.cls_token" in read_tensors(file).headers for file in weight_files(folder) if file.suffix != ".bin"
+        )
+    except (MagiError, OSError):
+        return False
+
+
+def _is_t5(folder: Path) -> bool:
+    """A T5 folder with its tokenizer: the weights themselves are looked at when they are loaded."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        tokenizer = any((folder / name).is_file() for name in ("spiece.model", "tokenizer.json"))
+        return "d_kv" in config and tokenizer and bool(weight_files(folder))
+    except (OSError, ValueError, TypeError):
+        return False

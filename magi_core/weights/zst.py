@@ -1,0 +1,98 @@
+"""Zstandard-compressed shards (`model-00001-of-00002.safetensors.zst`), accepted in place of plain ones.
+
+A shard is unpacked once, as a stream, into the plain file beside it, which is then memory-mapped like any
+other. Where no file can be made there, it is unpacked into memory, which costs its unpacked size. Either is
+logged.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+from magi_core.errors import MagiError
+from magi_core.weights.header import DOWNLOAD_AGAIN, SafetensorsHeader, read_header
+
+BLOCK = 1 << 22
+log = logging.getLogger(__name__)
+
+
+class UnpackedStream:
+    """Reads the unpacked bytes of a `.zst` file from its start; damage raises `MagiError`."""
+
+    def __init__(self, packed: Path) -> None:
+        self.packed, self.library = packed, _zstandard(packed)
+
+    def __enter__(self) -> UnpackedStream:
+        self.file = self.packed.open("rb")
+        self.reader = self.library.ZstdDecompressor().stream_reader(self.file, read_across_frames=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.reader.close()
+        self.file.close()
+
+    def read(self, count: int) -> bytes:
+        try:
+            return self.reader.read(count)
+        except self.library.ZstdError as error:
+            raise MagiError(f"{self.packed} cannot be unpacked ({error}). {DOWNLOAD_AGAIN}") from None
+
+
+def peek_header(packed: Path) -> SafetensorsHeader:
+    """The safetensors header inside `packed`, unpacking only as much as that takes."""
+    with UnpackedStream(packed) as stream:
+        return read_header(stream, packed.name)
+
+
+def unpack(packed: Path, header: SafetensorsHeader) -> Path | bytearray:
+    """The plain file beside `packed`, or the plain bytes where the folder takes no new file."""
+    plain = packed.with_suffix("")
+    partial = plain.with_name(f"{plain.name}.partial-{os.getpid()}")
+    gigabytes = header.file_size / 1e9
+    try:
+        if shutil.disk_usage(packed.parent).free < header.file_size:
+            raise OSError("the disk is too full")
+        with partial.open("wb") as target:
+            log.info("unpacking %s once, to %s (%.1f GB)", packed, plain.name, gigabytes)
+            for block in _blocks(packed, header.file_size):
+                target.write(block)
+        os.replace(partial, plain)
+        return plain
+    except OSError as error:
+        log.warning("unpacking %s into memory (%.1f GB), because beside it: %s", packed, gigabytes, error)
+    finally:
+        if partial.is_file():
+            partial.unlink()
+    data, filled = bytearray(header.file_size), 0
+    for block in _blocks(packed, header.file_size):
+        data[filled : filled + len(block)] = block
+        filled += len(block)
+    return data
+
+
+def _blocks(packed: Path, size: int) -> Iterator[bytes]:
+    """All unpacked bytes in order; another total than `size` raises `MagiError`."""
+    total = 0
+    with UnpackedStream(packed) as stream:
+        while total <= size and (block := stream.read(BLOCK)):
+            total += len(block)
+            if total <= size:
+                yield block
+    if total != size:
+        raise MagiError(f"{packed} does not unpack to the {size:,} bytes its header promises. {DOWNLOAD_AGAIN}")
+
+
+def _zstandard(packed: Path) -> ModuleType:
+    try:
+        import zstandard
+    except ImportError:
+        raise MagiError(
+            f"{packed.name} is compressed and needs the package 'zstandard': run 'pip install zstandard', or "
+            f"unpack it yourself with 'zstd -d {packed.name}'"
+        ) from None
+    return zstandard

@@ -1,0 +1,109 @@
+"""`Magi Chunk Sampler`: begins a video and makes its first chunks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+from torch import Tensor
+
+from magi_core.config import PIXELS_PER_LATENT
+from magi_core.engine import Engine
+
+from .progress import extend
+from .sampling_widgets import sampling_inputs, settings_from
+from .size_widgets import size_inputs
+from .wires import CATEGORY, Conditioning, Generation, Model, Prompt, State, from_latent
+
+
+class MagiChunkSampler(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="MagiChunkSampler",
+            display_name="Magi Chunk Sampler",
+            category=CATEGORY,
+            description="Begins a video from text, an image or a video, and makes its first chunks (24 frames each). "
+            "Continue with Magi Extend, as often as you like; only what you change is made again.",
+            search_aliases=[
+                "magi sampler",
+                "magi ksampler",
+                "autoregressive sampler",
+                "text to video",
+                "image to video",
+            ],
+            inputs=[
+                Model.Input("model", tooltip="From Magi Load Model."),
+                Conditioning.Input("conditioning", tooltip="The prompt of these chunks, from Magi Text Encode."),
+                io.Latent.Input(
+                    "prefix",
+                    optional=True,
+                    tooltip="What the video starts with, from Magi VAE Encode: an image (first frame) or a video (is "
+                    "continued). The size is then the prefix's; width and height are not used.",
+                ),
+                *size_inputs(),
+                io.Int.Input(
+                    "chunks",
+                    default=1,
+                    min=1,
+                    max=600,
+                    tooltip="Chunks to make with this prompt. A chunk is 24 frames: one second at 24 fps.",
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=0xFFFFFFFFFFFFFFFF,
+                    control_after_generate=True,
+                    tooltip="Where the noise of all chunks comes from, those of later Magi Extend nodes included.",
+                ),
+                *sampling_inputs(),
+                io.Int.Input(
+                    "total_chunks",
+                    default=0,
+                    min=0,
+                    max=100000,
+                    advanced=True,
+                    tooltip="Length announced to the model, so that it can bring the action to an end: all chunks of "
+                    "the finished video, those of Magi Extend included. 0 announces no end.",
+                ),
+                io.Float.Input(
+                    "fps",
+                    default=24.0,
+                    min=1.0,
+                    max=240.0,
+                    step=1.0,
+                    advanced=True,
+                    tooltip="Frame rate of the finished video. The model was trained at 24; others play faster or "
+                    "slower.",
+                ),
+            ],
+            outputs=[
+                State.Output(display_name="state", tooltip="The video so far. For Magi Extend and Magi VAE Decode.")
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: Engine,
+        conditioning: Prompt,
+        width: int,
+        height: int,
+        chunks: int,
+        seed: int,
+        total_chunks: int,
+        fps: float,
+        prefix: dict[str, Tensor] | None = None,
+        **widgets: Any,
+    ) -> io.NodeOutput:
+        engine = model.copy(settings=settings_from(model.settings, widgets))
+        latents = None
+        if prefix is not None:
+            latents = from_latent(prefix)
+            height, width = (side * PIXELS_PER_LATENT for side in latents.shape[-2:])
+        state = engine.begin(
+            width=width, height=height, seed=seed, fps=fps, total_chunks=total_chunks or None, prefix=latents
+        )
+        return io.NodeOutput(Generation.of(extend(engine, state, conditioning, chunks, cls.hidden.unique_id)))

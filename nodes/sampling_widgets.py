@@ -1,0 +1,130 @@
+"""The sampling settings as widgets, and widgets back as settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from magi_core.config import Guidance, SamplingSettings
+from magi_core.errors import MagiError
+
+_REFERENCE = SamplingSettings()
+_AVOID = {
+    "avoid_captions": ("CAPTION", "burnt-in captions"),
+    "avoid_logos": ("LOGO", "logos and watermarks"),
+    "avoid_cuts": ("TRANS", "cuts and transitions"),
+    "avoid_borders": ("BORDERNESS", "black borders"),
+}
+
+
+def sampling_inputs() -> list[io.Input]:
+    """One widget per sampling setting; the rarely needed ones are tucked away."""
+    return [
+        io.Int.Input(
+            "steps",
+            default=0,
+            min=0,
+            max=512,
+            tooltip="Denoising steps per chunk. 0 takes the model's own number (64 for 4.5B base, 32 for 24B base, 16 "
+            "for distilled models). Must be a multiple of the window.",
+        ),
+        _number("text_guidance", 7.5, "How strongly the prompt is followed. Distilled models ignore guidance."),
+        _number(
+            "previous_guidance",
+            1.5,
+            "How strongly earlier chunks are followed: higher is more consistent, less lively.",
+        ),
+        _number("text_guidance_late", 0.0, "Text guidance once a chunk is more than 30% denoised.", advanced=True),
+        _number("previous_guidance_late", 1.0, "Guidance by earlier chunks from 30% denoised on.", advanced=True),
+        io.Float.Input(
+            "nearly_clean_blend",
+            default=_REFERENCE.nearly_clean_blend,
+            min=0.0,
+            max=1.0,
+            step=0.05,
+            advanced=True,
+            tooltip="Distilled models only. Weight of the chunk seen with its past against the chunk seen by itself, "
+            "once it is nearly clean. Lower means less drift, and less memory of earlier chunks.",
+        ),
+        io.Int.Input(
+            "window",
+            default=_REFERENCE.window,
+            min=1,
+            max=16,
+            advanced=True,
+            tooltip="Chunks denoised at the same time, each one stage behind the one before. Fewer need less memory.",
+        ),
+        io.String.Input(
+            "kv_ranges",
+            default=", ".join(map(str, _REFERENCE.kv_ranges)),
+            advanced=True,
+            tooltip="How many chunks a chunk looks at, itself included, in each part of its way from noise to clean. "
+            "Empty: everything before it, which costs more with every chunk.",
+        ),
+        io.Int.Input(
+            "clean_kv_range",
+            default=_REFERENCE.clean_kv_range,
+            min=-1,
+            max=64,
+            advanced=True,
+            tooltip="How many chunks a finished chunk looks at when it is stored in the KV cache. -1: everything "
+            "before it.",
+        ),
+        io.Float.Input(
+            "clean_t",
+            default=_REFERENCE.clean_t,
+            min=0.5,
+            max=1.0,
+            step=0.0001,
+            round=0.0001,
+            advanced=True,
+            tooltip="How clean finished chunks are said to be when they are stored in the KV cache (1 is perfectly "
+            "clean).",
+        ),
+        io.Combo.Input(
+            "shortcut",
+            options=["8,16,16", "16,16,8"],
+            default=_REFERENCE.shortcut,
+            advanced=True,
+            tooltip="Order of step sizes when steps is 12. Other step counts ignore it.",
+        ),
+        io.Boolean.Input(
+            "duration_tokens",
+            default=_REFERENCE.duration_tokens,
+            advanced=True,
+            tooltip="Tell the model how many chunks are still to come.",
+        ),
+        *(
+            io.Boolean.Input(name, default=False, advanced=True, tooltip=f"Steer away from {what}.")
+            for name, (_, what) in _AVOID.items()
+        ),
+    ]
+
+
+def settings_from(defaults: SamplingSettings, widgets: dict[str, Any]) -> SamplingSettings:
+    """Settings as the widgets say; `defaults` are the model's. Raises `MagiError` where values do not fit together."""
+    names = ("window", "clean_kv_range", "clean_t", "nearly_clean_blend", "shortcut", "duration_tokens")
+    return defaults.with_changes(
+        steps=widgets["steps"] or defaults.steps,
+        guidance=Guidance.simple(
+            widgets["text_guidance"],
+            widgets["previous_guidance"],
+            widgets["text_guidance_late"],
+            widgets["previous_guidance_late"],
+        ),
+        kv_ranges=_whole_numbers(widgets["kv_ranges"]),
+        negative_tokens=tuple(token for name, (token, _) in _AVOID.items() if widgets[name]),
+        **{name: widgets[name] for name in names},
+    )
+
+
+def _number(name: str, default: float, tooltip: str, advanced: bool | None = None) -> io.Float.Input:
+    return io.Float.Input(name, default=default, min=0.0, max=30.0, step=0.1, tooltip=tooltip, advanced=advanced)
+
+
+def _whole_numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(word) for word in text.replace(",", " ").split())
+    except ValueError:
+        raise MagiError(f"kv_ranges must be whole numbers such as '5, 4, 3, 2', or empty: {text!r}") from None

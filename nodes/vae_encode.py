@@ -1,0 +1,85 @@
+"""`Magi VAE Encode`: the image or video that a generation starts with."""
+
+from __future__ import annotations
+
+from comfy_api.latest import Input, io
+from torch import Tensor
+
+from magi_core.engine import check_size
+from magi_core.errors import MagiError
+from magi_core.prefix import encode_prefix, resample
+from magi_core.vae import VAE as Autoencoder
+
+from .progress import show_notes
+from .size_widgets import size_inputs
+from .wires import CATEGORY, VAE, to_latent
+
+
+class MagiVAEEncode(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="MagiVAEEncode",
+            display_name="Magi VAE Encode",
+            category=CATEGORY,
+            description="Encodes what a video starts with: an image becomes its first frame, a video is continued. A "
+            "video may have any length; its end is what matters most.",
+            search_aliases=["magi image to video", "magi video continuation", "prefix", "first frame", "start image"],
+            inputs=[
+                VAE.Input("vae", tooltip="From Magi Load VAE."),
+                io.Image.Input(
+                    "image",
+                    optional=True,
+                    tooltip="One image is the first frame. A batch of images is a video at the frame rate below.",
+                ),
+                io.Video.Input(
+                    "video",
+                    optional=True,
+                    tooltip="A video to continue, from Load Video. It is brought to the frame rate below. Connect "
+                    "this or an image, not both.",
+                ),
+                *size_inputs(),
+                io.Combo.Input(
+                    "fit",
+                    options=["crop", "pad", "stretch"],
+                    default="crop",
+                    tooltip="What to do where the shape differs: crop cuts the sides off, pad adds black bars, "
+                    "stretch distorts.",
+                ),
+                io.Float.Input(
+                    "fps",
+                    default=24.0,
+                    min=1.0,
+                    max=240.0,
+                    step=1.0,
+                    advanced=True,
+                    tooltip="Frame rate a video is brought to. The model was trained at 24; use the sampler's frame "
+                    "rate.",
+                ),
+            ],
+            outputs=[io.Latent.Output(display_name="prefix", tooltip="For Magi Chunk Sampler.")],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        vae: Autoencoder,
+        width: int,
+        height: int,
+        fit: str,
+        fps: float,
+        image: Tensor | None = None,
+        video: Input.Video | None = None,
+    ) -> io.NodeOutput:
+        check_size(width, height)
+        if (image is None) == (video is None):
+            raise MagiError("connect an image or a video to Magi VAE Encode, one of the two")
+        if video is not None:
+            parts = video.get_components()
+            given = {"video": resample(parts.images, parts.frame_rate, fps)}
+        else:
+            given = {"video": image} if len(image) > 1 else {"image": image[0]}
+        latents, notes = encode_prefix(vae, width=width, height=height, policy=fit, **given)
+        show_notes(cls.hidden.unique_id, notes)
+        return io.NodeOutput(to_latent(latents))

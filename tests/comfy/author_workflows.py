@@ -1,0 +1,65 @@
+"""Write `workflows/*.json` with the real frontend: `python -m tests.comfy.author_workflows`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+from tests.comfy.comfyui import REPOSITORY, Server, base_directory, find_chromium, find_comfyui
+from tests.comfy.frontend import BROWSER_FLAGS, FIRST_VISIT_DONE, Frontend
+from tests.comfy.workflow_graphs import GRAPHS
+
+BUILD = """(nodes) => {
+    app.graph.clear()
+    const made = {}
+    for (const [name, spec] of Object.entries(nodes)) {
+        const node = LiteGraph.createNode(spec.type)
+        if (!node) throw new Error(`no node type ${spec.type}`)
+        app.graph.add(node)
+        node.pos = spec.pos
+        if (spec.title) node.title = spec.title
+        for (const [id, value] of Object.entries(spec.widgets)) {
+            const widget = id ? node.widgets.find(w => w.name === id) : node.widgets[0]
+            if (!widget) throw new Error(`${spec.type} has no widget ${id}`)
+            widget.value = value
+            widget.callback?.(value)
+        }
+        made[name] = node
+    }
+    for (const [name, spec] of Object.entries(nodes)) {
+        for (const [input, [from, output]] of Object.entries(spec.inputs)) {
+            const slot = made[from].findOutputSlot(output)
+            const link = slot < 0 ? null : made[from].connect(slot, made[name], input)
+            if (!link) throw new Error(`${spec.type}.${input} cannot be connected to ${from}.${output}`)
+        }
+        if (spec.size) made[name].setSize(spec.size)
+    }
+}"""
+
+
+def main() -> None:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        sync_playwright() as playwright,
+        Server(find_comfyui(), base_directory(Path(folder) / "base")) as server,
+    ):
+        server.post("/settings", FIRST_VISIT_DONE)
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=BROWSER_FLAGS)
+        frontend = Frontend(browser.new_page(viewport={"width": 1600, "height": 1000}), server.url)
+        for name, graph in GRAPHS.items():
+            frontend.page.evaluate(BUILD, {key: dataclasses.asdict(node) for key, node in graph().items()})
+            frontend.page.wait_for_timeout(500)
+            workflow = frontend.serialised()
+            workflow["extra"].pop("ds", None)  # where the author was looking
+            file = REPOSITORY / "workflows" / f"{name}.json"
+            file.write_text(json.dumps(workflow, indent=2) + "\n")
+            print(f"wrote {file.relative_to(REPOSITORY)}: {len(workflow['nodes'])} nodes")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""Finding a ComfyUI and running it as a separate process, with a base directory of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).parents[2]
+PACK = "ComfyUI-MAGI"  # the folder name users get when they clone the repository
+START_LIMIT = 180.0  # seconds; a first start compiles Python files
+HOW_TO = "docs/development.md says how to get one"
+
+
+def find_comfyui() -> Path | None:
+    """The ComfyUI named by COMFYUI_PATH, else the one this pack is installed in, else ~/comfy/ComfyUI."""
+    named = os.environ.get("COMFYUI_PATH")
+    if named:
+        return Path(named)
+    places = (REPOSITORY.parents[1], Path.home() / "comfy" / "ComfyUI")
+    return next((place for place in places if (place / "main.py").is_file() and (place / "comfy_api").is_dir()), None)
+
+
+def find_chromium() -> str | None:
+    named = os.environ.get("CHROMIUM_PATH")
+    if named:
+        return named
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    return next((path for name in names if (path := shutil.which(name))), None)
+
+
+def interpreter(comfyui: Path) -> str:
+    """The Python that has ComfyUI's dependencies: the tree's own environment, or the one running the tests."""
+    places = (comfyui / folder / "bin" / "python" for folder in (".venv", "venv"))
+    return next((str(path) for path in places if path.exists()), sys.executable)
+
+
+def base_directory(folder: Path) -> Path:
+    """A base directory for one server: this repository as its only pack, nothing else."""
+    (folder / "custom_nodes").mkdir(parents=True)
+    (folder / "input").mkdir()
+    (folder / "custom_nodes" / PACK).symlink_to(REPOSITORY, target_is_directory=True)
+    return folder
+
+
+class Server:
+    """A running ComfyUI on the CPU; use as a context manager."""
+
+    def __init__(self, comfyui: Path, base: Path) -> None:
+        self.comfyui, self.base = comfyui, base
+        self.url = f"http://127.0.0.1:{_free_port()}"
+        self.log = base / "server.log"
+
+    def __enter__(self) -> Server:
+        command = [interpreter(self.comfyui), "main.py", "--cpu", "--disable-api-nodes"]
+        command += ["--port", self.url.rpartition(":")[2], "--base-directory", str(self.base)]
+        command += ["--database-url", "sqlite:///:memory:"]
+        with self.log.open("w") as log:
+            self._process = subprocess.Popen(command, cwd=self.comfyui, stdout=log, stderr=subprocess.STDOUT)
+        deadline = time.monotonic() + START_LIMIT
+        while time.monotonic() < deadline and self._process.poll() is None:
+            try:
+                self.get("/system_stats")
+                return self
+            except OSError:
+                time.sleep(0.5)
+        self.__exit__()
+        raise RuntimeError(f"ComfyUI did not start:\n{self.log_tail()}")
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def get(self, path: str) -> Any:
+        """The JSON at `path`."""
+        with urllib.request.urlopen(self.url + path, timeout=30) as answer:
+            return json.load(answer)
+
+    def post(self, path: str, body: Any) -> None:
+        request = urllib.request.Request(
+            self.url + path, json.dumps(body).encode(), {"Content-Type": "application/json"}, method="POST"
+        )
+        urllib.request.urlopen(request, timeout=30).close()
+
+    def wait_for(self, prompt_id: str, limit: float) -> dict[str, Any]:
+        """The history entry of a finished prompt."""
+        deadline = time.monotonic() + limit
+        while time.monotonic() < deadline:
+            entry = self.get(f"/history/{prompt_id}").get(prompt_id)
+            if entry:
+                return entry
+            time.sleep(0.3)
+        raise TimeoutError(f"the prompt did not finish in {limit:.0f} s:\n{self.log_tail()}")
+
+    def log_tail(self, lines: int = 60) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

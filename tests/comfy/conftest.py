@@ -1,0 +1,66 @@
+"""A real ComfyUI and its real frontend, shared by the tests of this folder.
+
+Without them the tests are skipped and say how to get them. With them, a skip is a failure.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+
+import pytest
+
+from tests.comfy.comfyui import HOW_TO, Server, base_directory, find_chromium, find_comfyui
+
+
+def _missing(item: pytest.Item) -> str:
+    """What `item` needs and this machine lacks, in words, or nothing."""
+    names = getattr(item, "fixturenames", ())
+    if find_comfyui() is None and "server" in names:
+        return f"no ComfyUI: set COMFYUI_PATH, or put one at ~/comfy/ComfyUI; {HOW_TO}"
+    if "browser" in names and find_chromium() is None:
+        return f"no Chromium: install your system's, or set CHROMIUM_PATH; {HOW_TO}"
+    if "browser" in names and importlib.util.find_spec("playwright") is None:
+        return f"no playwright: pip install playwright; {HOW_TO}"
+    return ""
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if reason := _missing(item):
+        pytest.skip(reason)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
+    report = (yield).get_result()
+    if report.skipped and not _missing(item):
+        report.outcome = "failed"
+        report.longrepr = f"skipped although everything it needs is here: {report.longrepr}"
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(find_comfyui(), base_directory(tmp_path_factory.mktemp("comfyui") / "base")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator:
+    from playwright.sync_api import sync_playwright
+
+    from tests.comfy.frontend import BROWSER_FLAGS
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=find_chromium(), args=BROWSER_FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def frontend(server: Server, browser) -> Iterator:
+    from tests.comfy.frontend import FIRST_VISIT_DONE, Frontend
+
+    server.post("/settings", FIRST_VISIT_DONE)
+    page = browser.new_page(viewport={"width": 1600, "height": 1000})
+    yield Frontend(page, server.url)
+    page.close()

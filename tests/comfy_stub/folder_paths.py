@@ -1,0 +1,14 @@
+"""Stand-in for ComfyUI's `folder_paths`; tests point `models_dir` at a folder of their own."""
+
+models_dir = "models"
+folder_names_and_paths: dict[str, tuple[list[str], set[str]]] = {}
+
+
+def add_model_folder_path(name: str, path: str) -> None:
+    paths, _ = folder_names_and_paths.setdefault(name, ([], set()))
+    if path not in paths:
+        paths.append(path)
+
+
+def get_folder_paths(name: str) -> list[str]:
+    return list(folder_names_and_paths[name][0])

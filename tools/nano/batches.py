@@ -1,0 +1,243 @@
+"""Training batches: chunks of drawn clips laid out in six slots, with noise levels, KV ranges and text per slot.
+
+A sample's slots hold one or several videos one after the other ("segments", each from a chunk 0 on), so that starts of
+videos are seen at every noise level. What a segment looks like follows the sampler: earlier chunks are cleaner, clean ones
+carry null text, and a chunk attends to its own segment only, over the range its noise level has in the sampler.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tools.nano.scenes import Scenes
+from tools.nano.text_model import SPECIAL_INDEX, caption_ids
+from tools.nano.vocabulary import CHUNKS
+
+CLEAN_T = 0.9999
+KV_TABLE = (5, 4, 3, 2)
+TEXT_LENGTH = 32  # caption tokens, end token included
+PREFIX_LENGTH = 6  # special tokens in front of them
+PADDED_LENGTH = 56  # of the text a slot reads, a multiple of 8; at most 50 are visible
+NULL_LENGTH = 50
+
+SEGMENT_STARTS = 0.22  # chance of every later slot to begin another video
+STAGGERED = 0.6
+CLEAN_PREFIX = 0.5
+PREFIX_NOISE = 0.05
+NULL_SHARE, ALONE_SHARE, RANGE_ONE_SHARE, RANDOM_RANGES = 0.11, 0.07, 0.05, 0.25
+IMAGE_SHARE, PARTIAL_SHARE = 0.15, 0.10
+TAGGED_SHARE = 0.35  # of samples without text: clips with marks that only negative tokens name
+NO_DURATION, NO_HQ, DYNAMIC_SHARE, UNKNOWN_WORDS = 0.1, 0.1, 0.15, 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class Corpus:
+    """All training clips on one device.
+
+    latents [N, 6, C, 6, h, w] and first [N, C, h, w] (frame 0 as a still image), both scaled. ids [N, 6, 32], counts
+    [N, 6]. text_prefix, null_prefix [N, 6, 6]: special-token indices, -1 where there is none, foremost first.
+    clean, tagged: clip numbers without and with marks that only negative tokens name.
+    """
+
+    latents: Tensor
+    first: Tensor
+    ids: Tensor
+    counts: Tensor
+    text_prefix: Tensor
+    null_prefix: Tensor
+    clean: Tensor
+    tagged: Tensor
+
+
+def token_prefixes(scenes: Scenes, seed: int) -> tuple[Tensor, Tensor]:
+    """Special tokens in front of captions and of null text, [N, 6, 6] each; -1 pads at the end."""
+    rng = np.random.default_rng([seed, 2])
+    n = len(scenes)
+    text = np.full((n, CHUNKS, PREFIX_LENGTH), -1)
+    null = np.full((n, CHUNKS, PREFIX_LENGTH), -1)
+    ahead = rng.integers(7, 17, n)
+    named = {
+        "TWO_D_ANIME": scenes.style == 2,
+        "THREE_D_MODEL": scenes.style == 1,
+        "HQ": ~scenes.degraded & (rng.random(n) > NO_HQ),
+        "BORDERNESS": scenes.border,
+        "DYNAMIC_FIRST_FRAMES": ~scenes.hold & (rng.random(n) < DYNAMIC_SHARE),
+        "STATIC_FIRST_FRAMES": scenes.hold,
+    }
+    negative = {"BORDERNESS": scenes.border, "TRANS": scenes.fade_in, "LOGO": scenes.logo, "CAPTION": scenes.bar}
+    says_duration = rng.random(n) > NO_DURATION
+    for i in range(n):
+        front = [SPECIAL_INDEX[name] for name, there in named.items() if there[i]]
+        back = [SPECIAL_INDEX[name] for name, there in negative.items() if there[i]]
+        for k in range(CHUNKS):
+            left = CHUNKS - k if scenes.settle[i] else max(2, min(8, ahead[i] - k))
+            row = ([SPECIAL_INDEX[f"DURATION_{left}"]] if says_duration[i] else []) + front
+            text[i, k, : len(row)] = row[:PREFIX_LENGTH]
+            null[i, k, : len(back)] = back
+    return torch.from_numpy(text), torch.from_numpy(null)
+
+
+def make_corpus(scenes: Scenes, latents: Tensor, first: Tensor, tokenizer, seed: int) -> Corpus:
+    device = latents.device
+    ids, counts = caption_ids(tokenizer, scenes.captions, TEXT_LENGTH)
+    text, null = token_prefixes(scenes, seed)
+    tagged = scenes.bar | scenes.logo | scenes.fade_in
+    parts = {
+        "ids": ids,
+        "counts": counts,
+        "text_prefix": text,
+        "null_prefix": null,
+        "clean": torch.from_numpy(np.flatnonzero(~tagged)),
+        "tagged": torch.from_numpy(np.flatnonzero(tagged if tagged.any() else ~tagged)),
+    }
+    return Corpus(latents, first, **{name: value.to(device) for name, value in parts.items()})
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """x [B, C, 36, h, w] noisy latents, target velocity, weight [B, 36] of each frame in the loss, t [B, 6].
+
+    first_key [B, 6]: first slot that each slot attends to (it always ends with itself). dropped [B, 6]: the
+    prompt-dropped flag.
+    ids, counts: caption tokens [B, 6, 32] and [B, 6]; prefix [B, 6, 6] special tokens; null [B, 6]: null text in place of
+    the caption.
+    """
+
+    x: Tensor
+    target: Tensor
+    weight: Tensor
+    t: Tensor
+    first_key: Tensor
+    dropped: Tensor
+    ids: Tensor
+    counts: Tensor
+    prefix: Tensor
+    null: Tensor
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+def timestep_of(u: Tensor) -> Tensor:
+    """The sampler's timestep at fraction `u` of its steps."""
+    square = u.square()
+    return square / 3 / (1 - 2 * square / 3)
+
+
+def progress_of(t: Tensor) -> Tensor:
+    """Inverse of `timestep_of`."""
+    return (3 * t / (1 + 2 * t)).clamp(0, 1).sqrt()
+
+
+@torch.no_grad()
+def sample_batch(corpus: Corpus, size: int, generator: torch.Generator) -> Batch:
+    """A random batch of `size` samples; everything happens on the corpus's device."""
+    device = corpus.latents.device
+
+    def uniform(*shape: int) -> Tensor:
+        return torch.rand(*shape, device=device, generator=generator)
+
+    slots = torch.arange(CHUNKS, device=device).expand(size, -1)
+    kind = uniform(size, 1)
+    null_sample = kind < NULL_SHARE + ALONE_SHARE
+    alone = kind < ALONE_SHARE
+    range_one = alone | (kind > 1 - RANGE_ONE_SHARE)
+
+    starts = uniform(size, CHUNKS) < SEGMENT_STARTS
+    starts[:, 0] = True
+    first = torch.where(starts, slots, 0).cummax(dim=1).values
+    place = slots - first  # which chunk of its clip a slot holds
+    following = torch.where(starts, slots, CHUNKS).roll(-1, 1)
+    following[:, -1] = CHUNKS
+    end = following.flip(1).cummin(dim=1).values.flip(1)
+    length = end - first
+
+    marked = null_sample & (uniform(size, CHUNKS) < TAGGED_SHARE)
+    drawn = torch.where(
+        marked,
+        corpus.tagged[(uniform(size, CHUNKS) * len(corpus.tagged)).long()],
+        corpus.clean[(uniform(size, CHUNKS) * len(corpus.clean)).long()],
+    )
+    clip = drawn.gather(1, first)
+
+    # Noise levels. Clean prefix: some first chunks of a segment, never all of it.
+    prefix = torch.where(uniform(size, CHUNKS) < CLEAN_PREFIX, uniform(size, CHUNKS), 0.0).gather(1, first)
+    clean = place < (prefix * length).long()
+    offset = uniform(size, CHUNKS).gather(1, first)
+    staggered = (offset + (length - 1 - place)) / len(KV_TABLE)
+    clean_staggered = clean | (staggered >= 1)
+    logits = torch.randn(size, CHUNKS, device=device, generator=generator)
+    sorted_t = torch.sigmoid(logits).sort(dim=1, descending=True).values
+    sorted_t = sorted_t / 3 / (1 - 2 * sorted_t / 3)
+    use_staggered = uniform(size, 1) < STAGGERED
+    t = torch.where(use_staggered, timestep_of(staggered.clamp(max=0.9999)), sorted_t)
+    clean = torch.where(use_staggered, clean_staggered, clean)
+
+    quarter = (progress_of(t) * len(KV_TABLE)).long().clamp(max=len(KV_TABLE) - 1)
+    reach = torch.tensor(KV_TABLE, device=device)[quarter]
+    random_reach = 1 + (uniform(size, CHUNKS) * 5).long()
+    reach = torch.where(uniform(size, 1) < RANDOM_RANGES, random_reach, reach)
+    reach = torch.where(clean | range_one, 1, reach)
+    first_key = torch.maximum(first, slots - reach + 1)
+
+    # Latents, and what is given of a partly given chunk.
+    x0 = corpus.latents[clip, place]  # B 6 C 6 h w
+    x0 = x0.float()
+    noise = torch.randn(x0.shape, device=device, generator=generator)
+    level = torch.where(clean, 1 - PREFIX_NOISE * uniform(size, CHUNKS), t)[..., None, None, None, None]
+    x = level * x0 + (1 - level) * noise
+    frame = torch.arange(6, device=device)
+    earlier_clean = torch.cat([torch.ones(size, 1, dtype=torch.bool, device=device), clean[:, :-1]], dim=1)
+    entering = ~clean & ((place == 0) | earlier_clean)
+    choice = uniform(size, CHUNKS)
+    image = entering & (place == 0) & (choice < IMAGE_SHARE)
+    partial = entering & (choice > 1 - PARTIAL_SHARE)
+    given_frames = 1 + (uniform(size, CHUNKS) * 5).long()
+    given = (partial[..., None] & (frame < given_frames[..., None])) | (image[..., None] & (frame == 0))
+    still = corpus.first[clip][:, :, :, None].float()
+    source = torch.where((image[..., None] & (frame == 0))[:, :, None, :, None, None], still, x0)
+    x = torch.where(given[:, :, None, :, None, None], source, x)
+    weight = (~clean)[..., None] & ~given
+
+    null = null_sample | clean
+    prefixes = torch.where(null[..., None], corpus.null_prefix[clip, place], corpus.text_prefix[clip, place])
+    ids = corpus.ids[clip, place]
+    ids = torch.where((uniform(*ids.shape) < UNKNOWN_WORDS) & (ids > 2), 2, ids)
+    # Clean chunks are cached with the dropped flag set; only the forward that re-encodes one meets it cleared.
+    return Batch(
+        x=x.transpose(1, 2).flatten(2, 3).contiguous(),
+        target=(x0 - noise).transpose(1, 2).flatten(2, 3).contiguous(),
+        weight=weight.flatten(1, 2).float(),
+        t=torch.where(clean, CLEAN_T, t),
+        first_key=first_key,
+        dropped=null_sample | (clean & (uniform(size, CHUNKS) < 0.75)),
+        ids=ids,
+        counts=corpus.counts[clip, place],
+        prefix=prefixes,
+        null=null,
+    )
+
+
+def assemble(
+    captions: Tensor, counts: Tensor, prefix: Tensor, null: Tensor, special: Tensor, null_embedding: Tensor
+) -> tuple[Tensor, Tensor]:
+    """What each slot reads, [M, 56, C], and which positions are visible, [M, 56]: `magi_core.text`'s assembly, batched.
+
+    captions: T5 output [M, 32, C]; counts [M]; prefix [M, 6]; null [M]; special [S, C]; null_embedding [64, C].
+    """
+    position = torch.arange(PADDED_LENGTH, device=captions.device)[None]
+    ahead = (prefix >= 0).sum(1, keepdim=True)
+    behind = position - ahead
+    index = behind.clamp(0, TEXT_LENGTH - 1)[..., None].expand(-1, -1, captions.shape[-1])
+    words = captions.gather(1, index)
+    empty = null_embedding[behind.clamp(0, NULL_LENGTH - 1)]
+    tokens = special[prefix.clamp(min=0)]
+    front = tokens.gather(1, position.clamp(max=PREFIX_LENGTH - 1)[..., None].expand(len(prefix), -1, tokens.shape[-1]))
+    text = torch.where(null[:, None, None], empty, words)
+    text = torch.where((position < ahead)[..., None], front, text)
+    visible = torch.where(null[:, None], position < NULL_LENGTH, position < ahead + counts[:, None])
+    return text, visible

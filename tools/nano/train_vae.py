@@ -1,0 +1,283 @@
+"""Train nano's video autoencoder on drawn clips and export it with unit-variance latents.
+
+    python -m tools.nano.train_vae --minutes 5 --out DIR        # one GPU
+    python -m tools.nano.train_vae --dry-run --out DIR          # CPU, seconds: every code path at a tiny size
+
+Writes DIR/vae.safetensors (bfloat16), DIR/vae_config.json, DIR/vae_log.jsonl and DIR/vae_report.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from magi_core.config import LATENT_SCALE
+from magi_core.vae.config import VAEConfig
+from magi_core.vae.model import ViTVAE
+from tools.nano import convolutions
+from tools.nano.analyser import latent_motion_ratio, measure
+from tools.nano.compilation import Compiled
+from tools.nano.master import Master
+from tools.nano.recipe import LATENT_STD, TINY_VAE, VAE_CONFIG
+from tools.nano.render import Sheet, background_images, draw, make_sheet, to_uint8
+from tools.nano.scenes import sample_scenes
+from tools.nano.schedule import Clock, learning_rate
+from tools.nano.vocabulary import CHUNK_FRAMES, FRAMES
+
+NATIVE_FRAMES = 12
+MOTION_WEIGHT, DIFFERENCE_WEIGHT, GRADIENT_WEIGHT, SQUARE_WEIGHT, KL_WEIGHT = 10.0, 2.0, 0.5, 2.0, 1e-5
+SHORT_EVERY = 8  # every so many steps, clips of 4 or 8 frames: images and odd prefixes are encoded like that
+
+
+def reconstruction_loss(seen: Tensor, video: Tensor) -> Tensor:
+    """L1 and squared error weighted by motion inside each latent frame, frame differences, spatial gradients.
+
+    Without the motion terms the decoder learns four equal frames per latent frame at a good PSNR.
+    """
+    groups = video.unflatten(2, (-1, 4))
+    weight = 1 + MOTION_WEIGHT * (groups - groups.mean(3, keepdim=True)).abs().flatten(2, 3)
+    error = seen - video
+    loss = (weight * (error.abs() + SQUARE_WEIGHT * error.square())).mean()
+    for stride in (1, 2, 3):
+        loss = loss + DIFFERENCE_WEIGHT / 3 * (error[:, :, stride:] - error[:, :, :-stride]).abs().mean()
+    for axis in (-1, -2):
+        loss = loss + GRADIENT_WEIGHT / 2 * error.diff(dim=axis).abs().mean()
+    return loss
+
+
+class AutoencoderLoss(nn.Module):
+    def __init__(self, vae: ViTVAE) -> None:
+        super().__init__()
+        self.vae = vae
+
+    def forward(self, video: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Training loss and plain mean squared error of `video` [B, 3, T, H, W]; `noise` like the latent means."""
+        with torch.autocast(video.device.type, torch.bfloat16, enabled=video.is_cuda):
+            mean, logvar = self.vae.encode_moments(video).chunk(2, dim=1)
+            mean, logvar = mean.float(), logvar.float().clamp(-20, 10)
+            seen = self.vae.decode(mean + noise * (0.5 * logvar).exp())
+        seen = seen.float()
+        kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
+        return reconstruction_loss(seen, video) + KL_WEIGHT * kl, F.mse_loss(seen, video).detach()
+
+
+def initialise(vae: ViTVAE) -> None:
+    """Small normal weights; the last convolution starts as the mean of what it sees, so that images appear early."""
+    for module in vae.modules():
+        if isinstance(module, nn.Linear | nn.Conv3d):
+            nn.init.trunc_normal_(module.weight, std=min(0.05, module.weight[0].numel() ** -0.5))
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+class Clips:
+    """Random windows of drawn clips, rendered on the device."""
+
+    def __init__(self, count: int, seed: int, device: torch.device, *, plain: bool = False, compiled: bool = False):
+        self.scenes = sample_scenes(count, seed, plain=plain)
+        self.sheet: Sheet = make_sheet(self.scenes, device)
+        self.images = background_images(device)
+        self.draw = Compiled(draw, "drawing", compiled)
+        self.generator = torch.Generator(device).manual_seed(seed)
+
+    def batch(self, size: int, frames: int, *, still: bool = False) -> Tensor:
+        """[size, 3, frames, 128, 128] in [-1, 1]; `still` repeats the first frame."""
+        device = self.images.device
+        clip = torch.randint(len(self.sheet), (size,), device=device, generator=self.generator)
+        start = torch.randint(FRAMES - frames + 1, (size, 1), device=device, generator=self.generator)
+        offset = torch.zeros(1, frames, dtype=torch.long, device=device) if still else torch.arange(frames, device=device)
+        drawing = self.draw if frames == NATIVE_FRAMES else draw  # one shape is compiled, the rare others are not
+        return drawing(self.sheet, self.images, clip, start + offset)
+
+
+def train(args: argparse.Namespace, device: torch.device, out: Path) -> ViTVAE:
+    clock = Clock(args.minutes - args.reserve, args.steps)
+    config = VAEConfig.from_json(TINY_VAE if args.dry_run else VAE_CONFIG)
+    if device.type == "cuda" and not args.dry_run:
+        pixels = (args.batch, config.unpatch_channels, NATIVE_FRAMES, 128, 128)
+        convolutions.Conv3d.form = args.conv or convolutions.fastest_form(pixels, device, torch.bfloat16)
+    torch.manual_seed(args.seed)
+    vae = ViTVAE(config, operations=convolutions, device=device, dtype=torch.float32)
+    initialise(vae)
+    if args.init:
+        vae.load_state_dict({k: v.float() for k, v in load_file(args.init).items()})
+    master = Master(vae.named_parameters(), decay=0.01, betas=(0.9, 0.98), ema=0.9985, clip=1.0)
+    loss_of = AutoencoderLoss(vae)
+    fast = Compiled(loss_of, "autoencoder", args.compile)
+    clips = Clips(args.clips, args.seed, device, compiled=args.compile)
+    held_out = Clips(64, args.seed + 1000, device)
+    generator = torch.Generator(device).manual_seed(args.seed + 1)
+    log = (out / "vae_log.jsonl").open("a")
+    print(f"set up in {clock.elapsed:.0f} s", flush=True)
+
+    def step(frames: int, still: bool, run: Callable) -> tuple[Tensor, Tensor, Tensor]:
+        video = clips.batch(args.batch, frames, still=still)
+        shape = (args.batch, config.z_chans, frames // 4, 16, 16)
+        noise = torch.randn(shape, device=device, generator=generator)
+        loss, error = run(video, noise)
+        loss.backward()
+        rate = learning_rate(
+            args.lr, clock.step, clock.progress, warmup=200, decay_from=0.3, floor=0.02
+        )
+        return loss.detach(), error, master.step(rate)
+
+    saved = 0.0
+    while not clock.done:
+        short = clock.step % SHORT_EVERY == SHORT_EVERY - 1
+        if short:
+            step(4 if clock.step % (2 * SHORT_EVERY) < SHORT_EVERY else 8, clock.step % 32 < 16, loss_of)
+        else:
+            loss, error, norm = step(NATIVE_FRAMES, False, fast)
+        clock.step += 1
+        if clock.step % args.log_every == 1 and not short:
+            line = {
+                "step": clock.step,
+                "seconds": round(clock.elapsed, 1),
+                "loss": round(float(loss), 5),
+                "psnr": round(float(-10 * torch.log10(error / 4)), 2),
+                "gradient": round(float(norm), 4),
+            }
+            if clock.elapsed - saved > args.save_seconds:
+                saved = clock.elapsed
+                master.load_averaged()
+                line |= evaluate(vae, held_out, 24)
+                save(vae, config, out, name="vae_raw")
+                master.restore()
+            print(json.dumps(line), flush=True)
+            log.write(json.dumps(line) + "\n")
+            log.flush()
+    master.load_averaged()
+    print(f"{clock.step} steps in {clock.elapsed:.0f} s", flush=True)
+    return vae
+
+
+def save(vae: ViTVAE, config: VAEConfig, out: Path, name: str = "vae") -> None:
+    """Weights in bfloat16, written beside and moved into place."""
+    weights = {key: value.detach().to("cpu", torch.bfloat16).contiguous() for key, value in vae.state_dict().items()}
+    save_file(weights, out / f"{name}.part")
+    os.replace(out / f"{name}.part", out / f"{name}.safetensors")
+    ddconfig = {key: getattr(config, key) for key in VAE_CONFIG}
+    official = {"_class_name": "ViTVAE", "model_type": "vit", "ddconfig": ddconfig}
+    (out / "vae_config.json").write_text(json.dumps(official, indent=1) + "\n")
+
+
+@torch.no_grad()
+def normalise_latents(vae: ViTVAE, clips: Clips, batches: int) -> dict[str, list[float]]:
+    """Fold a per-channel shift and scale into encoder and decoder, so that latents times the fixed factor have mean 0
+    and deviation 1. The autoencoder computes the same as before."""
+    latents = torch.cat([encode(vae, clips.batch(32, NATIVE_FRAMES)) for _ in range(batches)])
+    mean, std = latents.mean((0, 2, 3, 4)).double(), latents.std((0, 2, 3, 4)).double()
+    gain = LATENT_STD / std
+    z = len(mean)
+    last, first = vae.encoder.last_layer, vae.decoder.proj_in
+    weight, bias = last.weight.double(), last.bias.double()
+    weight[:z] *= gain[:, None]
+    bias[:z] = (bias[:z] - mean) * gain
+    bias[z:] += 2 * gain.log()
+    enter, enter_bias = first.weight.double(), first.bias.double()
+    enter_bias = enter_bias + enter @ mean
+    enter = enter / gain
+    for parameter, value in ((last.weight, weight), (last.bias, bias), (first.weight, enter), (first.bias, enter_bias)):
+        parameter.copy_(value.to(parameter.dtype))
+    return {"latent_mean": mean.tolist(), "latent_std": std.tolist()}
+
+
+@torch.no_grad()
+def encode(vae: ViTVAE, video: Tensor) -> Tensor:
+    with torch.autocast(video.device.type, torch.bfloat16, enabled=video.is_cuda):
+        return vae.encode(video).float()
+
+
+@torch.no_grad()
+def reconstruct(vae: ViTVAE, video: Tensor) -> Tensor:
+    """Through the autoencoder in tiles of 12 frames, in [-1, 1]."""
+    with torch.autocast(video.device.type, torch.bfloat16, enabled=video.is_cuda):
+        parts = [vae.decode(vae.encode(part)) for part in video.split(NATIVE_FRAMES, dim=2)]
+    return torch.cat(parts, dim=2).float().clamp(-1, 1)
+
+
+@torch.no_grad()
+def evaluate(vae: ViTVAE, clips: Clips, count: int) -> dict[str, float]:
+    """Held-out PSNR (mean, 5th percentile, in dB over 8-bit range) of whole chunks, of single images and of 4 frames; and motion inside latent
+    frames of plain clips with one object, against the drawn displacement (1 is right, 0 is four equal frames)."""
+    device = clips.images.device
+    psnr, short, image, seen_centres, true_centres = [], [], [], [], []
+    for i in range(min(count, len(clips.sheet))):
+        start = CHUNK_FRAMES * (i % (FRAMES // CHUNK_FRAMES))
+        frame = torch.arange(start, start + CHUNK_FRAMES, device=device)[None]
+        video = draw(clips.sheet, clips.images, torch.tensor([i], device=device), frame)
+        seen = reconstruct(vae, video)
+        psnr.append(decibels(seen, video))
+        short.append(decibels(reconstruct(vae, video[:, :, :4]), video[:, :, :4]))
+        still = video[:, :, :1].expand(-1, -1, 4, -1, -1)
+        image.append(decibels(reconstruct(vae, still), still))
+        scenes = clips.scenes
+        clean = not (scenes.second[i] or scenes.degraded[i] or scenes.style[i] or scenes.border[i] or scenes.bar[i])
+        if clean and not scenes.logo[i]:
+            tracks = [measure(to_uint8(v)[0]).centre for v in (seen, video)]
+            seen_centres.append(tracks[0])
+            true_centres.append(tracks[1])
+    ordered = torch.tensor(psnr).sort().values
+    result = {
+        "held_out_psnr": float(ordered.mean()),
+        "held_out_psnr_p5": float(ordered[int(0.05 * len(ordered))]),
+        "four_frame_psnr": float(torch.tensor(short).mean()),
+        "image_psnr": float(torch.tensor(image).mean()),
+    }
+    if seen_centres:
+        result["latent_motion_ratio"] = latent_motion_ratio(torch.stack(seen_centres), torch.stack(true_centres))
+    return {key: round(value, 3) for key, value in result.items()}
+
+
+def decibels(seen: Tensor, video: Tensor) -> float:
+    return float(-10 * torch.log10((seen - video).square().mean() / 4 + 1e-12))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=5.0, help="wall clock in all, compilation and evaluation included")
+    parser.add_argument("--reserve", type=float, default=0.5, help="minutes of it kept for export and evaluation")
+    parser.add_argument("--steps", type=int, default=None, help="stop after so many steps even if time is left")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--init", type=Path, help="weights to continue from (a vae_raw.safetensors of this script)")
+    parser.add_argument("--batch", type=int, default=48)
+    parser.add_argument("--lr", type=float, default=1.5e-3)
+    parser.add_argument("--clips", type=int, default=12000)
+    parser.add_argument("--seed", type=int, default=11)
+    parser.add_argument("--conv", choices=convolutions.FORMS, help="form of the last convolution; default: the fastest")
+    parser.add_argument("--no-compile", dest="compile", action="store_false")
+    parser.add_argument("--log-every", type=int, default=200)
+    parser.add_argument("--save-seconds", type=float, default=60)
+    parser.add_argument("--dry-run", action="store_true")
+    args = parser.parse_args()
+    if args.dry_run:
+        args.minutes, args.reserve, args.steps, args.batch, args.clips = 5, 0, 12, 2, 40
+        args.compile, args.log_every, args.save_seconds = False, 4, 1
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.set_float32_matmul_precision("high")
+    torch.backends.cudnn.benchmark = True
+    args.out.mkdir(parents=True, exist_ok=True)
+    vae = train(args, device, args.out)
+    count = 4 if args.dry_run else 200
+    report = normalise_latents(vae, Clips(2000 if not args.dry_run else 40, args.seed + 7, device), 1 if args.dry_run else 24)
+    save(vae, vae.config, args.out)
+    loaded = ViTVAE(vae.config, device=device, dtype=torch.float32)
+    loaded.load_state_dict({k: v.float() for k, v in load_file(args.out / "vae.safetensors").items()})
+    held_out = Clips(count, args.seed + 2000, device)
+    report |= evaluate(loaded, held_out, count)
+    scaled = encode(loaded, held_out.batch(min(count, 64), NATIVE_FRAMES)) * LATENT_SCALE
+    report |= {"scaled_latent_std": float(scaled.std()), "clips": count}
+    (args.out / "vae_report.json").write_text(json.dumps(report, indent=1) + "\n")
+    print(json.dumps({k: v for k, v in report.items() if not isinstance(v, list)}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
