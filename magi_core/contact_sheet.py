@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from magi_core.errors import MagiError
+from magi_core.output_path import check_output
 
 FRAMES_PER_ROW = 8
 MAX_ROWS = 1000
@@ -46,7 +47,7 @@ class ContactSheet:
     def save(self, path: str | Path, prompts: Sequence[str], *, fps: float = 24, title: str = "") -> None:
         """Draw the sheet to a PNG. prompts: one per row, rows without one are labelled with their time only."""
         path = Path(path)
-        check_sheet_path(path)
+        check_output(path, ".png", "contact sheets")
         if not self.rows or not self.rows[0]:
             raise MagiError("there are no frames for a contact sheet")
         times = [i * self.frames_per_chunk / fps for i in range(len(self.rows))] + [self._seen / fps]
@@ -79,16 +80,6 @@ def contact_sheet(
     sheet.save(path, prompts, fps=fps, title=title)
 
 
-def check_sheet_path(path: Path) -> None:
-    """Raise `MagiError` unless a contact sheet can be written there."""
-    if path.suffix.lower() != ".png":
-        raise MagiError(f"contact sheets are written as png: {path.name} -> use {path.stem or 'sheet'}.png")
-    if path.is_dir():
-        raise MagiError(f"{path} is a folder: give a file name ending in .png")
-    if not path.parent.is_dir():
-        raise MagiError(f"there is no folder {path.parent} to write {path.name} to: create it first")
-
-
 def spread(count: int, wanted: int) -> list[int]:
     """Up to `wanted` different indices of 0..count-1, evenly spaced, first and last included where there is room."""
     if wanted >= count:
@@ -99,7 +90,7 @@ def spread(count: int, wanted: int) -> list[int]:
 
 
 def wrap(text: str, font: ImageFont.FreeTypeFont, width: int, lines: int) -> list[str]:
-    """`text` in at most `lines` lines of `width` pixels; what does not fit ends in an ellipsis, long words are split."""
+    """`text` in at most `lines` lines of `width` pixels; long words are split, what does not fit ends in dots."""
     wrapped = [""]
     for word in text.split():
         candidate = f"{wrapped[-1]} {word}".strip()
@@ -155,6 +146,5 @@ def _draw(
         for line, text in enumerate(wrap(prompt, prompt_font, LABEL_WIDTH, lines) or ["(no prompt)"]):
             pen.text((MARGIN, top + time_height + line * line_height), text, INK if prompt else FAINT, prompt_font)
         for column, picture in enumerate(row):
-            y = top + (row_height - frame_height) // 2
-            sheet.paste(picture, (left + column * (frame_width + GAP), y))
+            sheet.paste(picture, (left + column * (frame_width + GAP), top))
     return sheet

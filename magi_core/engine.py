@@ -88,9 +88,10 @@ class Engine:
 
         width, height: pixels, multiples of 16. fps: of the finished video; the model was trained at 24.
         steps: Euler steps per chunk, default from the settings.
-        image: [H, W, 3] uint8 or float in 0..1, becomes the first frame. video: [T, H, W, 3], is continued; any length (one that
-        is not a multiple of 4 is filled up with repeats of its first frame, because a latent covers 4 frames).
-        Both are fitted to the size: "crop", "pad" or "stretch". prefix: latents [1, C, p, h, w] in place of either.
+        image: [H, W, 3] uint8 or float in 0..1, becomes the first frame.
+        video: [T, H, W, 3], is continued; any length (one that is not a multiple of 4 is filled up with repeats of its
+        first frame, because a latent covers 4 frames).
+        fit: how both get to the size: "crop", "pad" or "stretch". prefix: latents [1, C, p, h, w] in place of either.
         total_chunks: length announced to the model; None announces no end.
         Raises `MagiError` for sizes, steps and inputs that cannot work, before any work is done.
         """

@@ -22,11 +22,13 @@ from av.video.reformatter import ColorRange, Colorspace
 from torch import Tensor
 
 from magi_core.errors import MagiError
-from magi_core.frame_source import SCALING, FrameSource, resample
+from magi_core.frame_source import SCALING, SHOWN_AT, FrameSource, resample
 from magi_core.images import FIT_POLICIES, as_frames, fit, read_image
+from magi_core.output_path import check_output
 
 __all__ = [
     "FIT_POLICIES",
+    "SHOWN_AT",
     "Video",
     "VideoWriter",
     "as_frames",
@@ -119,7 +121,7 @@ class VideoWriter:
         self, path: str | Path, fps: float | str | Fraction, *, metadata: Mapping[str, Any] | None = None
     ) -> None:
         self.path, self.fps, self.frames = Path(path), exact_fps(fps), 0
-        check_video_path(self.path)
+        check_output(self.path, ".mp4", "videos")
         unknown = sorted(set(metadata or {}) - set(METADATA_KEYS))
         if unknown:
             raise MagiError(f"an mp4 cannot keep {', '.join(unknown)}: use {', '.join(METADATA_KEYS)}")
@@ -244,16 +246,6 @@ def write_video(
         for block in blocks:
             writer.write(block)
     return writer.frames
-
-
-def check_video_path(path: Path) -> None:
-    """Raise `MagiError` unless a video can be written there."""
-    if path.suffix.lower() != ".mp4":
-        raise MagiError(f"videos are written as mp4: {path.name} -> use {path.stem or 'video'}.mp4")
-    if path.is_dir():
-        raise MagiError(f"{path} is a folder: give a file name ending in .mp4")
-    if not path.parent.is_dir():
-        raise MagiError(f"there is no folder {path.parent} to write {path.name} to: create it first")
 
 
 def h264_encoder() -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from .chunk_sampler import MagiChunkSampler
+from .example_inputs import offer_example_inputs
 from .extend import MagiExtend
 from .load_model import MagiLoadModel
 from .load_text_encoder import MagiLoadTextEncoder
@@ -24,6 +25,7 @@ class MagiExtension(ComfyExtension):
 
     async def on_load(self) -> None:
         register_model_folder()
+        offer_example_inputs()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return [

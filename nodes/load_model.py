@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from magi_core.loading import load_engine
-from magi_core.weights import fingerprint
+from magi_core.attention import get_attention
+from magi_core.engine import Engine
+from magi_core.loading import recommended_settings
+from magi_core.text import load_special_tokens
+from magi_core.weights import fingerprint, load_dit
 
 from .device import model_device
 from .model_folder import files_of, model_input
@@ -61,7 +64,10 @@ class MagiLoadModel(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: str, variant: str, dtype: str, attention: str) -> io.NodeOutput:
-        files = files_of(model, variant)
-        return io.NodeOutput(
-            load_engine(files, variant=variant, device=model_device(), dtype=dtype, attention=attention)
-        )
+        files, device = files_of(model, variant), model_device()
+        dit = load_dit(files.dit, variant=variant, device=device, dtype=dtype)
+        engine = Engine(dit, attention=get_attention(attention, device), fingerprint=fingerprint(files.dit))
+        if files.special_tokens is not None:
+            tokens = load_special_tokens(files.special_tokens, channels=dit.config.caption_channels)
+            engine = engine.copy(special_tokens=tokens)
+        return io.NodeOutput(engine.copy(settings=recommended_settings(files, engine.settings)))

@@ -41,6 +41,12 @@ class MagiLoadTextEncoder(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: str, dtype: str) -> io.NodeOutput:
-        length = files_of(model).config.caption_max_length
-        folder = part_of(model, "text encoder")
-        return io.NodeOutput(load_text_encoder(folder, device=text_device(), dtype=dtype, max_length=length))
+        config = files_of(model).config
+        encoder = load_text_encoder(
+            part_of(model, "text encoder"),
+            device=text_device(),
+            dtype=dtype,
+            max_length=config.caption_max_length,
+            channels=config.caption_channels,
+        )
+        return io.NodeOutput(encoder)

@@ -8,7 +8,7 @@ import folder_paths
 from comfy_api.latest import io
 
 from magi_core.errors import MagiError
-from magi_core.loading import BUNDLED, model_folder
+from magi_core.loading import BUNDLED, locate
 from magi_core.weights import ModelFiles, find_model, find_models
 
 FOLDER = "magi"
@@ -24,14 +24,13 @@ def register_model_folder() -> None:
 
 def model_input(tooltip: str) -> io.Combo.Input:
     """The list of models, the same in all three loaders: each takes its own part of the model chosen."""
-    options = [*BUNDLED, *_found()]
-    return io.Combo.Input("model", options=options, default=options[0], tooltip=tooltip)
+    return io.Combo.Input("model", options=[*BUNDLED, *_found()], tooltip=tooltip)
 
 
 def files_of(name: str, variant: str = "auto") -> ModelFiles:
     """Where the parts of the listed model `name` are. Names that are not in the list raise `MagiError`."""
     if name in BUNDLED:
-        return find_model(model_folder(name), variant)
+        return locate(name, variant)
     found = _found()
     if name not in found:
         raise MagiError(

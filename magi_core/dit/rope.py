@@ -16,8 +16,7 @@ class RotaryEmbedding(nn.Module):
     def __init__(self, head_dim: int, *, device: torch.device | str | None = None) -> None:
         super().__init__()
         count = head_dim // 8
-        exponents = torch.arange(count, dtype=torch.float32, device=device) / count
-        self.bands = nn.Parameter(10000.0**-exponents)
+        self.bands = nn.Parameter((10000.0 ** -(torch.arange(count) / count)).to(device))
 
     def forward(self, frames: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
         """Sine and cosine, each [T * height * width, 3 * head_dim / 8] float32; `frames` [T] are absolute indices.

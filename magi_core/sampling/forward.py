@@ -101,8 +101,9 @@ class Predictor:
         nulls = [ForwardInput(chunk.latent, chunk.timestep, self.null) for chunk in inputs]
         previous = self._forward(nulls, frames, window, dropped=True)[lead:]
         text: Sequence[Tensor | None] = [None] * len(noisy)
-        if any(w.text for w in weights):  # noisier chunks attend to cleaner ones, so leading zeros must run too
-            text = self._forward(inputs, frames, self._window(plan, pages), dropped=False)[lead:]
+        if any(w.text for w in weights):  # noisier chunks attend to cleaner ones, so zero weights run too
+            window_text = self._window(plan, pages)
+            text = self._forward(inputs, frames, window_text, dropped=False)[lead:]
         alone = self._alone(nulls[lead:], weights)
         made = {plan.chunks[i].chunk: page for i, page in window.pages.items()}
         return (text, previous, alone), made

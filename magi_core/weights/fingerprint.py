@@ -12,7 +12,7 @@ def fingerprint(checkpoint: str | Path | Checkpoint) -> str:
     """64 hex digits over all names, shapes and dtypes and the first and last 64 KiB of every shard's data.
 
     It reads a few hundred kilobytes whatever the size, and does not depend on where the files are. A
-    compressed shard is unpacked first, so that it counts as the same model as its plain copy.
+    compressed shard counts as the same model as its plain copy, but has to be unpacked through for it.
     """
     if not isinstance(checkpoint, Checkpoint):
         checkpoint = read_tensors(checkpoint)

@@ -13,7 +13,7 @@ from torch import Tensor
 from magi_core.errors import MagiError
 from magi_core.weights.header import DOWNLOAD_AGAIN, SafetensorsHeader, TensorHeader, read_header
 from magi_core.weights.shards import list_shards
-from magi_core.weights.zst import peek_header, unpack
+from magi_core.weights.zst import peek_header, stream_edges, unpack
 
 EDGE = 64 * 1024  # bytes of tensor data at either end of a shard that its fingerprint covers
 
@@ -111,7 +111,7 @@ class ZstShard:
         return self._unpacked().tensor(name)
 
     def edges(self) -> tuple[bytes, bytes]:
-        return self._unpacked().edges()
+        return self._plain.edges() if self._plain else stream_edges(self.file, self.header, EDGE)
 
     def _unpacked(self) -> SafetensorsShard | BytesShard:
         if self._plain is None:

@@ -1,6 +1,7 @@
-"""Stand-in for ComfyUI's `folder_paths`; tests point `models_dir` at a folder of their own."""
+"""Stand-in for ComfyUI's `folder_paths`; tests point it at folders of their own."""
 
 models_dir = "models"
+input_directory = "input"
 folder_names_and_paths: dict[str, tuple[list[str], set[str]]] = {}
 
 
@@ -12,3 +13,7 @@ def add_model_folder_path(name: str, path: str) -> None:
 
 def get_folder_paths(name: str) -> list[str]:
     return list(folder_names_and_paths[name][0])
+
+
+def get_input_directory() -> str:
+    return input_directory

@@ -1,18 +1,20 @@
-"""Whole rollouts through `Engine.begin` and `Engine.extend`; only noise, text embeddings and prefix latents are given."""
+"""Whole rollouts through `Engine.begin` and `extend`; only noise, text embeddings and prefix latents are given."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+import json
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
+import magi_core
 from magi_core.config import CHUNK_FRAMES, Guidance, SamplingSettings
 from magi_core.engine import Engine
 from magi_core.text.conditioning import PromptEmbedding
 from magi_core.text.special_tokens import SpecialTokens, load_special_tokens
-from tests.parity.golden import ROLLOUT_TOLERANCE, cases, golden_dit, max_error
+from tests.parity.golden import ROLLOUT_TOLERANCE, cases, golden_dir, golden_dit, max_error
 
 
 def rollout_settings(meta) -> SamplingSettings:
@@ -56,58 +58,87 @@ def standin_tokens(tmp_path_factory) -> SpecialTokens:
     return load_special_tokens(path)
 
 
-@pytest.mark.parametrize("case", cases("rollout"), ids=repr)
-def test_rollout(case, compared, standin_tokens):
-    meta, tensors = case.meta, case.tensors()
-    runtime = meta["config"]["runtime_config"]
-    noise = tensors["initial_noise"][0]
-    engine = Engine(
-        golden_dit(meta["weights"], meta["config"]["engine_config"]["distill"]),
-        settings=rollout_settings(meta),
-        special_tokens=standin_tokens,
-        noise=lambda _seed, chunk, _shape: noise[:, chunk * CHUNK_FRAMES : (chunk + 1) * CHUNK_FRAMES],
-    )
-    whole = meta["prefix_len"] // CHUNK_FRAMES
-    state = engine.begin(
+def golden_engine(case, engine: Engine) -> Engine:
+    """`engine` with the case's settings and its recorded noise."""
+    noise = case.tensors()["initial_noise"][0]
+
+    def recorded(_seed, chunk, _shape):
+        return noise[:, chunk * CHUNK_FRAMES : (chunk + 1) * CHUNK_FRAMES]
+
+    return engine.copy(settings=rollout_settings(case.meta), noise=recorded)
+
+
+def begin(case, engine: Engine, total_chunks: int | None):
+    runtime = case.meta["config"]["runtime_config"]
+    return engine.begin(
         width=runtime["video_size_w"],
         height=runtime["video_size_h"],
-        prefix=tensors.get("prefix_video"),
-        total_chunks=meta["chunk_num"] - whole,
+        prefix=case.tensors().get("prefix_video"),
+        total_chunks=total_chunks,
     )
+
+
+def is_distilled(case) -> bool:
+    return case.meta["config"]["engine_config"]["distill"]
+
+
+def rollout_error(case, engine: Engine) -> float:
+    """Worst difference of any emitted chunk; also checks order, count and the number of forwards."""
+    meta, tensors = case.meta, case.tensors()
+    engine = golden_engine(case, engine)
+    whole = meta["prefix_len"] // CHUNK_FRAMES
+    chunks = meta["chunk_num"] - whole
+    state, steps = begin(case, engine, chunks), []
     assert state.first_chunk == whole
-    prompts = captions(meta, tensors, meta["chunk_num"] - whole)
-    events: list[SimpleNamespace] = []
-    state = engine.extend(
-        state,
-        prompts,
-        len(prompts),
-        on_step=lambda e: events.append(SimpleNamespace(chunk=e.chunk, step=e.step, steps=e.steps)),
-    )
+    state = engine.extend(state, captions(meta, tensors, chunks), chunks, on_step=lambda event: steps.append(event.steps))
     assert [record.index - whole for record in state.chunks] == tensors["emitted_idx"].tolist()
-    errors = [
+    assert len(steps) == steps[-1] == meta["total_forward_step"]
+    goldens = [tensors[f"clean_chunk_{i}"] for i in range(chunks)]
+    return max(
         max_error(record.latent[:, -golden.shape[2] :][None], golden)
-        for i, record in enumerate(state.chunks)
-        for golden in [tensors[f"clean_chunk_{i}"]]
-    ]
-    compared("rollout", case.name, max(errors))
-    assert max(errors) < ROLLOUT_TOLERANCE, errors
-    assert len(events) == events[-1].steps == meta["total_forward_step"]
+        for record, golden in zip(state.chunks, goldens, strict=True)
+    )
+
+
+@pytest.mark.parametrize("case", cases("rollout"), ids=repr)
+def test_rollout(case, compared, standin_tokens):
+    engine = Engine(golden_dit(case.meta["weights"], is_distilled(case)), special_tokens=standin_tokens)
+    error = rollout_error(case, engine)
+    compared("rollout", case.name, error)
+    assert error < ROLLOUT_TOLERANCE
+
+
+@pytest.fixture(scope="module")
+def official_folders(tmp_path_factory):
+    """The goldens' weights as official checkpoints: sharded with an index, special tokens beside them."""
+    root = tmp_path_factory.mktemp("ckpt")
+    (tokens,) = [case for case in cases("special_tokens") if "cases" not in case.meta]
+    for name in {case.meta["weights"] for case in cases("rollout")}:
+        tensors = load_file(golden_dir() / f"{name}.safetensors")
+        for variant in ("inference_weight", "inference_weight.distill"):
+            folder = root / name / variant
+            folder.mkdir(parents=True)
+            np.savez(root / name / "special_tokens.npz", **{n: t.numpy() for n, t in tokens.tensors().items()})
+            names, index = sorted(tensors), {}
+            for shard in range(3):
+                file = f"model-{shard + 1:05d}-of-00003.safetensors"
+                part = {n: tensors[n] for n in names[shard::3]}
+                save_file(part, folder / file)
+                index |= dict.fromkeys(part, file)
+            (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
+    return root
+
+
+@pytest.mark.parametrize("case", cases("rollout"), ids=repr)
+def test_rollout_of_an_official_checkpoint(case, official_folders):
+    variant = "inference_weight.distill" if is_distilled(case) else "inference_weight"
+    engine = magi_core.load(official_folders / case.meta["weights"] / variant, device="cpu", dtype="fp32")
+    assert rollout_error(case, engine) < ROLLOUT_TOLERANCE
 
 
 @pytest.mark.parametrize("case", [c for c in cases("rollout") if c.meta["prefix_len"] % CHUNK_FRAMES], ids=repr)
 def test_given_frames_stay_as_given_without_the_quirk(case, standin_tokens):
-    meta, tensors = case.meta, case.tensors()
-    runtime = meta["config"]["runtime_config"]
-    noise = tensors["initial_noise"][0]
-    settings = rollout_settings(meta).with_changes(reference_quirks=False)
-    engine = Engine(
-        golden_dit(meta["weights"], meta["config"]["engine_config"]["distill"]),
-        settings=settings,
-        special_tokens=standin_tokens,
-        noise=lambda _seed, chunk, _shape: noise[:, chunk * CHUNK_FRAMES : (chunk + 1) * CHUNK_FRAMES],
-    )
-    state = engine.begin(
-        width=runtime["video_size_w"], height=runtime["video_size_h"], prefix=tensors["prefix_video"], total_chunks=9
-    )
-    state = engine.extend(state, captions(meta, tensors, 1)[0], 1)
-    assert torch.equal(state.latents[:, :, : meta["prefix_len"]], tensors["prefix_video"])
+    engine = Engine(golden_dit(case.meta["weights"], is_distilled(case)), special_tokens=standin_tokens)
+    engine = golden_engine(case, engine).with_settings(reference_quirks=False)
+    state = engine.extend(begin(case, engine, 9), captions(case.meta, case.tensors(), 1)[0], 1)
+    assert torch.equal(state.latents[:, :, : case.meta["prefix_len"]], case.tensors()["prefix_video"])

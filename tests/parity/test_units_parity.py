@@ -9,7 +9,7 @@ from torch import nn
 from magi_core.config import DiTConfig, Guidance, SamplingSettings
 from magi_core.dit.embed import TimestepEmbedder, timestep_features
 from magi_core.dit.fp8 import Fp8Linear, quantise
-from magi_core.dit.layers import LayerNorm1p, add_gated
+from magi_core.dit.layers import add_gated
 from magi_core.dit.rope import RotaryEmbedding, rotate
 from magi_core.sampling.guidance import scales
 from magi_core.sampling.plan import plan_history, plan_stage, stages

@@ -87,6 +87,11 @@ def test_pixels_survive_the_range_change_exactly() -> None:
     assert torch.equal(to_frames(to_signed(levels).permute(3, 0, 1, 2)[None]), levels)
 
 
+def test_levels_are_rounded_to_the_nearest_and_clamped() -> None:
+    video = (torch.tensor([100.4, 100.6, -3.0, 300.0]) / 127.5 - 1).view(1, 1, 4, 1, 1).expand(1, 3, 4, 1, 1)
+    assert to_frames(video)[:, 0, 0, 0].tolist() == [100, 101, 0, 255]
+
+
 def test_an_image_is_one_latent_frame_as_if_it_stood_still() -> None:
     image = torch.rand(1, 16, 16, 3)
     assert torch.equal(codec().encode(image), codec().encode(image.expand(4, -1, -1, -1)))
@@ -131,6 +136,14 @@ def test_tiles_stay_on_the_absolute_grid(first: int) -> None:
     part = decoded(codec(), z[:, :, first:], first)
     assert part.shape[0] == 4 * (8 - first)
     assert torch.equal(part[4 * (boundary - first) :], decoded(codec(), z)[4 * boundary :])
+
+
+@pytest.mark.parametrize("first", [1, 2, 3, 4])
+def test_a_part_has_all_its_frames_where_tiles_overlap_in_time(first: int) -> None:
+    vae, z = codec(TileSettings(16, 16, 12, 0.25, 1 / 3)), latents(9)
+    part = decoded(vae, z[:, :, first:], first)
+    assert part.shape[0] == 4 * (9 - first)
+    assert torch.equal(part[-12:], decoded(vae, z)[-12:])
 
 
 def test_only_the_first_tile_is_decoded_before_the_first_block() -> None:

@@ -1,6 +1,7 @@
 """A classical reader of nano videos: background matching, soft masks, centroid tracking and template overlap.
 
-No learning anywhere, so it can judge the model. Its ceiling is measured on drawn clips (`evaluate --ceiling`).
+No learning anywhere, so it can judge the model. Its ceiling is measured on drawn clips (`evaluate
+--ceiling`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from tools.nano.motion import HOP_FRAMES
 from tools.nano.render import background_images, shape_distances
 from tools.nano.vocabulary import BACKGROUNDS, COLOUR_NAMES, COLOURS, SHAPES, SIZE, SIZE_BOUNDARY
 
-MASK_FLOOR, MASK_RANGE = 0.14, 0.12  # difference from the background where the soft mask leaves 0, and its ramp
+MASK_FLOOR, MASK_RANGE = (
+    0.14,
+    0.12,
+)  # difference from the background where the soft mask leaves 0, and its ramp
 SMALLEST_AREA = 60.0  # pixels; less than this is "no object"
 STILL_RANGE = 5.0  # pixels of movement that still count as standing still
 GROWN, SHRUNK = 1.17, 0.86
@@ -23,8 +27,8 @@ GROWN, SHRUNK = 1.17, 0.86
 
 @dataclass(frozen=True, eq=False)
 class Track:
-    """One object over time. centre [T, 2] and radius [T] in pixels (NaN where nothing is seen), background index,
-    colour votes [8] (area per colour name), shape scores [4] (template overlap)."""
+    """One object over time. centre [T, 2] and radius [T] in pixels (NaN where nothing is seen), background
+    index, colour votes [8] (area per colour name), shape scores [4] (template overlap)."""
 
     centre: Tensor
     radius: Tensor
@@ -105,7 +109,8 @@ def measure(frames: Tensor, colour: str | None = None, background: int | None = 
 
 
 def shape_overlap(mask: Tensor, centre: Tensor, radius: Tensor) -> Tensor:
-    """Soft intersection over union of the mask with each shape drawn at its place and size, best of nearby fits: [4]."""
+    """Soft intersection over union of the mask with each shape drawn at its place and size, best of nearby
+    fits: [4]."""
     keep = torch.isfinite(radius)
     if not keep.any():
         return torch.zeros(len(SHAPES))
@@ -119,13 +124,16 @@ def shape_overlap(mask: Tensor, centre: Tensor, radius: Tensor) -> Tensor:
             distances = shape_distances(x, y, (radius * scale)[:, None, None])
             for index, distance in enumerate(distances):
                 template = (0.5 - distance).clamp(0, 1)
-                overlap = torch.minimum(mask, template).sum((1, 2)) / torch.maximum(mask, template).sum((1, 2))
+                overlap = torch.minimum(mask, template).sum((1, 2)) / torch.maximum(mask, template).sum(
+                    (1, 2)
+                )
                 best[:, index] = torch.maximum(best[:, index], overlap)
     return best.mean(0).cpu()
 
 
 def action_of(track: Track) -> str:
-    """The action seen in one chunk of 24 frames, one of the nine actions; "lost" where the object is not seen."""
+    """The action seen in one chunk of 24 frames, one of the nine actions; "lost" where the object is not
+    seen."""
     keep = torch.isfinite(track.radius)
     if keep.float().mean() < 0.8:
         return "lost"
@@ -171,7 +179,8 @@ def hops(time: Tensor, x: Tensor, y: Tensor) -> bool:
 
 
 def direction_of(x: Tensor, y: Tensor) -> str:
-    """The direction set out in: the first stretch long enough to tell, before a wall turns the object round."""
+    """The direction set out in: the first stretch long enough to tell, before a wall turns the object
+    round."""
     for until in (8, 12, 16, len(x) - 1):
         until = min(until, len(x) - 1)
         dx, dy = float(x[until] - x[0]), float(y[until] - y[0])
@@ -183,13 +192,14 @@ def direction_of(x: Tensor, y: Tensor) -> str:
 
 
 def latent_motion_ratio(seen: Tensor, true: Tensor) -> float:
-    """Displacement over the four frames of each latent frame against the true one; 1 is right, 0 is "four equal frames".
+    """Displacement over the four frames of each latent frame against the true one; 1 is right, 0 is "four
+    equal frames".
 
     seen, true: centres [N, T, 2], T a multiple of 4; NaN rows are left out.
     """
-    seen_step, true_step = (v.unflatten(1, (-1, 4))[:, :, 3] - v.unflatten(1, (-1, 4))[:, :, 0] for v in (seen, true))
+    seen_step, true_step = (
+        v.unflatten(1, (-1, 4))[:, :, 3] - v.unflatten(1, (-1, 4))[:, :, 0] for v in (seen, true)
+    )
     keep = torch.isfinite(seen_step).all(-1) & (true_step.norm(dim=-1) > 1.0)
     seen_step, true_step = seen_step[keep], true_step[keep]
     return float((seen_step * true_step).sum() / true_step.square().sum())
-
-

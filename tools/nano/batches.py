@@ -1,8 +1,9 @@
-"""Training batches: chunks of drawn clips laid out in six slots, with noise levels, KV ranges and text per slot.
+"""Training batches: chunks of drawn clips in six slots, with noise levels, KV ranges and text per slot.
 
-A sample's slots hold one or several videos one after the other ("segments", each from a chunk 0 on), so that starts of
-videos are seen at every noise level. What a segment looks like follows the sampler: earlier chunks are cleaner, clean ones
-carry null text, and a chunk attends to its own segment only, over the range its noise level has in the sampler.
+A sample's slots hold one or several videos one after the other ("segments", each from a chunk 0 on), so that
+starts of videos are seen at every noise level. What a segment looks like follows the sampler: earlier chunks
+are cleaner, clean ones carry null text, and a chunk attends to its own segment only, over the range its noise
+level has in the sampler.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ NO_DURATION, NO_HQ, DYNAMIC_SHARE, UNKNOWN_WORDS = 0.1, 0.1, 0.15, 0.01
 class Corpus:
     """All training clips on one device.
 
-    latents [N, 6, C, 6, h, w] and first [N, C, h, w] (frame 0 as a still image), both scaled. ids [N, 6, 32], counts
+    latents [N, 6, C, 6, h, w] and first [N, C, h, w] (frame 0 as a still image), both scaled. ids [N, 6, 32],
+    counts
     [N, 6]. text_prefix, null_prefix [N, 6, 6]: special-token indices, -1 where there is none, foremost first.
     clean, tagged: clip numbers without and with marks that only negative tokens name.
     """
@@ -68,7 +70,12 @@ def token_prefixes(scenes: Scenes, seed: int) -> tuple[Tensor, Tensor]:
         "DYNAMIC_FIRST_FRAMES": ~scenes.hold & (rng.random(n) < DYNAMIC_SHARE),
         "STATIC_FIRST_FRAMES": scenes.hold,
     }
-    negative = {"BORDERNESS": scenes.border, "TRANS": scenes.fade_in, "LOGO": scenes.logo, "CAPTION": scenes.bar}
+    negative = {
+        "BORDERNESS": scenes.border,
+        "TRANS": scenes.fade_in,
+        "LOGO": scenes.logo,
+        "CAPTION": scenes.bar,
+    }
     says_duration = rng.random(n) > NO_DURATION
     for i in range(n):
         front = [SPECIAL_INDEX[name] for name, there in named.items() if there[i]]
@@ -103,8 +110,8 @@ class Batch:
 
     first_key [B, 6]: first slot that each slot attends to (it always ends with itself). dropped [B, 6]: the
     prompt-dropped flag.
-    ids, counts: caption tokens [B, 6, 32] and [B, 6]; prefix [B, 6, 6] special tokens; null [B, 6]: null text in place of
-    the caption.
+    ids, counts: caption tokens [B, 6, 32] and [B, 6]; prefix [B, 6, 6] special tokens; null [B, 6]: null text
+    in place of the caption.
     """
 
     x: Tensor
@@ -207,7 +214,8 @@ def sample_batch(corpus: Corpus, size: int, generator: torch.Generator) -> Batch
     prefixes = torch.where(null[..., None], corpus.null_prefix[clip, place], corpus.text_prefix[clip, place])
     ids = corpus.ids[clip, place]
     ids = torch.where((uniform(*ids.shape) < UNKNOWN_WORDS) & (ids > 2), 2, ids)
-    # Clean chunks are cached with the dropped flag set; only the forward that re-encodes one meets it cleared.
+    # Clean chunks are cached with the dropped flag set; only the forward that re-encodes one meets it
+    # cleared.
     return Batch(
         x=x.transpose(1, 2).flatten(2, 3).contiguous(),
         target=(x0 - noise).transpose(1, 2).flatten(2, 3).contiguous(),
@@ -225,9 +233,11 @@ def sample_batch(corpus: Corpus, size: int, generator: torch.Generator) -> Batch
 def assemble(
     captions: Tensor, counts: Tensor, prefix: Tensor, null: Tensor, special: Tensor, null_embedding: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """What each slot reads, [M, 56, C], and which positions are visible, [M, 56]: `magi_core.text`'s assembly, batched.
+    """What each slot reads, [M, 56, C], and which positions are visible, [M, 56]: `magi_core.text`'s
+    assembly, batched.
 
-    captions: T5 output [M, 32, C]; counts [M]; prefix [M, 6]; null [M]; special [S, C]; null_embedding [64, C].
+    captions: T5 output [M, 32, C]; counts [M]; prefix [M, 6]; null [M]; special [S, C]; null_embedding [64,
+    C].
     """
     position = torch.arange(PADDED_LENGTH, device=captions.device)[None]
     ahead = (prefix >= 0).sum(1, keepdim=True)
@@ -236,7 +246,9 @@ def assemble(
     words = captions.gather(1, index)
     empty = null_embedding[behind.clamp(0, NULL_LENGTH - 1)]
     tokens = special[prefix.clamp(min=0)]
-    front = tokens.gather(1, position.clamp(max=PREFIX_LENGTH - 1)[..., None].expand(len(prefix), -1, tokens.shape[-1]))
+    front = tokens.gather(
+        1, position.clamp(max=PREFIX_LENGTH - 1)[..., None].expand(len(prefix), -1, tokens.shape[-1])
+    )
     text = torch.where(null[:, None, None], empty, words)
     text = torch.where((position < ahead)[..., None], front, text)
     visible = torch.where(null[:, None], position < NULL_LENGTH, position < ahead + counts[:, None])

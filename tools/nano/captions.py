@@ -13,7 +13,11 @@ SHAPE_WORDS = {
 SIZE_WORDS = {"small": ("small", "small", "little"), "big": ("big", "big", "large")}
 # (finite verb, participle) pairs
 ACTION_WORDS = {
-    "left": (("moves left", "moving left"), ("goes left", "going left"), ("moves to the left", "moving to the left")),
+    "left": (
+        ("moves left", "moving left"),
+        ("goes left", "going left"),
+        ("moves to the left", "moving to the left"),
+    ),
     "right": (
         ("moves right", "moving right"),
         ("goes right", "going right"),
@@ -21,7 +25,11 @@ ACTION_WORDS = {
     ),
     "up": (("moves up", "moving up"), ("goes up", "going up"), ("rises", "rising")),
     "down": (("moves down", "moving down"), ("goes down", "going down"), ("sinks", "sinking")),
-    "still": (("stays still", "staying still"), ("stands still", "standing still"), ("does not move", "not moving")),
+    "still": (
+        ("stays still", "staying still"),
+        ("stands still", "standing still"),
+        ("does not move", "not moving"),
+    ),
     "circle": (
         ("goes around in circles", "going around in circles"),
         ("moves in a circle", "moving in a circle"),
@@ -105,7 +113,9 @@ def vocabulary() -> list[str]:
     """Every word (and mark) the captions can contain, sorted: the tokenizer's words."""
     from tools.nano.vocabulary import COLOUR_NAMES
 
-    phrases: list[str] = list(COLOUR_NAMES) + list(CONTINUATIONS) + ["a", "an", "the", "and", ",", ".", "it", "keeps"]
+    phrases: list[str] = (
+        list(COLOUR_NAMES) + list(CONTINUATIONS) + ["a", "an", "the", "and", ",", ".", "it", "keeps"]
+    )
     phrases += ["stops", "stops moving", "turns", "becomes"]
     for table in (SHAPE_WORDS, SIZE_WORDS, BACKGROUND_WORDS, BACKGROUND_CHANGES):
         phrases += [phrase for options in table.values() for phrase in options]

@@ -1,4 +1,5 @@
-"""Self-attention over six slots of a training batch, every slot over its own run of slots: FlexAttention or plain SDPA."""
+"""Self-attention over six slots of a training batch, every slot over its own run of slots: FlexAttention or
+plain SDPA."""
 
 from __future__ import annotations
 
@@ -50,7 +51,8 @@ def flex_attend(q: Tensor, k: Tensor, v: Tensor, mask: Any) -> Tensor:
 
 
 def sdpa_mask(first_key: Tensor, slot_tokens: int) -> list[Tensor]:
-    """Per slot, which of the keys up to its end it sees: bool [B, 1, 1, keys], the key window starting at slot 0."""
+    """Per slot, which of the keys up to its end it sees: bool [B, 1, 1, keys], the key window starting at
+    slot 0."""
     slots = torch.arange(first_key.shape[1], device=first_key.device)
     seen = slots[None, None] >= first_key[..., None]  # B query-slot key-slot
     return [
@@ -78,7 +80,9 @@ def choose_backend(device: torch.device, slot_tokens: int, heads: int, head_dim:
         return "sdpa"
     try:
         first_key = torch.tensor([[0, 0, 0, 1, 1, 4], [0, 1, 2, 2, 3, 5]], device=device)
-        q, k, v = (torch.randn(2, 6 * slot_tokens, heads, head_dim, device=device).bfloat16() for _ in range(3))
+        q, k, v = (
+            torch.randn(2, 6 * slot_tokens, heads, head_dim, device=device).bfloat16() for _ in range(3)
+        )
         results = []
         for run, mask in (
             (torch.compile(flex_attend, dynamic=False), flex_mask(first_key, slot_tokens)),

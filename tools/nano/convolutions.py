@@ -1,7 +1,8 @@
-"""Layer classes for training: convolutions with `torch.nn.Conv3d`'s parameters, evaluated the way a GPU likes them.
+"""Layer classes for training: `torch.nn.Conv3d` with other arithmetic, the same parameters.
 
-cuDNN is slow on 3-D convolutions with few channels. Patch embeddings (kernel = stride) become one matrix product, and
-the 3 x 3 x 3 convolution of the VAE one of three equivalent forms; `fastest_form` times them once at the start.
+cuDNN is slow on 3-D convolutions with few channels. Patch embeddings (kernel = stride) become one matrix
+product, and the 3 x 3 x 3 convolution of the VAE one of three equivalent forms; `fastest_form` times them
+once at the start.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ FORMS = ("conv2d", "columns", "conv3d")
 
 
 class Conv3d(nn.Conv3d):
-    """`nn.Conv3d` with other arithmetic for patches and for 3 x 3 x 3 kernels of stride 1; `form` is set per process."""
+    """Patches as a matrix product; 3 x 3 x 3 kernels of stride 1 in the `form` set for the process."""
 
     form = "conv2d"
 

@@ -1,7 +1,9 @@
-"""Mixed-precision training state: one flat float32 master copy of all weights, its optimiser, and a moving average.
+"""Mixed-precision training state: one flat float32 master copy of all weights, its optimiser, and a moving
+average.
 
-The modules hold the weights in the precision they run in (bfloat16 with float32 islands); every step copies their
-gradients into flat float32 memory, updates there, and copies the result back: a handful of kernels whatever the model.
+The modules hold the weights in the precision they run in (bfloat16 with float32 islands); every step copies
+their gradients into flat float32 memory, updates there, and copies the result back: a handful of kernels
+whatever the model.
 """
 
 from __future__ import annotations
@@ -53,10 +55,17 @@ class Master:
 
     @torch.no_grad()
     def step(self, learning_rate: float) -> Tensor:
-        """Apply the gradients that the last backward left in the parameters; returns their norm (on the device)."""
-        missing = [view for view, p in zip(self.gradient_views, self.parameters, strict=True) if p.grad is None]
+        """Apply the gradients that the last backward left in the parameters; returns their norm (on the
+        device)."""
+        missing = [
+            view for view, p in zip(self.gradient_views, self.parameters, strict=True) if p.grad is None
+        ]
         torch._foreach_zero_(missing) if missing else None
-        there = [(v, p.grad) for v, p in zip(self.gradient_views, self.parameters, strict=True) if p.grad is not None]
+        there = [
+            (v, p.grad)
+            for v, p in zip(self.gradient_views, self.parameters, strict=True)
+            if p.grad is not None
+        ]
         torch._foreach_copy_([v for v, _ in there], [g for _, g in there])
         for p in self.parameters:
             p.grad = None
@@ -65,7 +74,9 @@ class Master:
             self.gradient /= dist.get_world_size()
         norm = self.gradient.norm()
         # A non-finite gradient must not poison the moments: it becomes a step of zero.
-        scale = torch.where(norm.isfinite(), (self.clip / (norm + 1e-6)).clamp(max=1.0), torch.zeros_like(norm))
+        scale = torch.where(
+            norm.isfinite(), (self.clip / (norm + 1e-6)).clamp(max=1.0), torch.zeros_like(norm)
+        )
         self.gradient.nan_to_num_(0.0, 0.0, 0.0).mul_(scale)
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate
@@ -87,7 +98,8 @@ class Master:
 
     @torch.no_grad()
     def load_averaged(self) -> None:
-        """Put the moving average into the modules (training can go on: the next step restores the weights)."""
+        """Put the moving average into the modules (training can go on: the next step restores the
+        weights)."""
         torch._foreach_copy_(self.parameters, self._views(self.average))
 
     @torch.no_grad()

@@ -36,7 +36,8 @@ def reflect(x: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarra
 
 
 def chunk_time(hold: np.ndarray, settle: np.ndarray) -> np.ndarray:
-    """Elapsed time [N, 24] at each frame, in frames at full speed, counted from the chunk before's last frame."""
+    """Elapsed time [N, 24] at each frame, in frames at full speed, counted from the chunk before's last
+    frame."""
     t = np.arange(1, CHUNK_FRAMES + 1, dtype=np.float64)[None]
     held = np.maximum(t - HOLD_FRAMES, 0.0)
     start = CHUNK_FRAMES - SETTLE_FRAMES
@@ -55,7 +56,8 @@ def move(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Path [N, 24, 3] (x, y, radius) and heading [N, 2] after the chunk.
 
-    action [N], heading [N, 2] (unit vector of directional actions), speed [N] pixels a frame, start [N, 3], time [N, 24].
+    action [N], heading [N, 2] (unit vector of directional actions), speed [N] pixels a frame, start [N, 3],
+    time [N, 24].
     """
     x0, y0, r0 = (start[:, i, None] for i in range(3))
     fraction = time / CHUNK_FRAMES
@@ -81,7 +83,8 @@ def move(
 def allowed_actions(
     shape: np.ndarray, start: np.ndarray, roomy: np.ndarray, travel: float = 18.0
 ) -> np.ndarray:
-    """Boolean [N, 9]: actions that fit from here. `roomy` [N]: directional actions also need `travel` pixels of room."""
+    """Boolean [N, 9]: actions that fit from here. `roomy` [N]: directional actions also need `travel` pixels
+    of room."""
     low_x, high_x, low_y, high_y = bounds(shape, start[:, 2])
     x, y, r = start.T
     need = np.where(roomy, travel, 4.0)
@@ -92,7 +95,9 @@ def allowed_actions(
     ok[:, A["down"]] = high_y - y > need
     ok[:, A["bounce"]] = y - low_y > HOP_HEIGHT
     inward = np.where(y > SIZE / 2, y - low_y, high_y - y)
-    ok[:, A["circle"]] = (inward > 2 * ORBIT_RADIUS) & (x - low_x > ORBIT_RADIUS) & (high_x - x > ORBIT_RADIUS)
+    ok[:, A["circle"]] = (
+        (inward > 2 * ORBIT_RADIUS) & (x - low_x > ORBIT_RADIUS) & (high_x - x > ORBIT_RADIUS)
+    )
     ok[:, A["grow"]] = r < LARGEST_GROWING
     ok[:, A["shrink"]] = r > SMALLEST_SHRINKING
     return ok

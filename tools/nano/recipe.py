@@ -68,10 +68,18 @@ T5_CONFIG = {
 }
 
 TINY_VAE = VAE_CONFIG | {"embed_dim": 32, "depth": 1, "num_heads": 2}
-TINY_DIT = DIT_CONFIG | {"num_layers": 2, "hidden_size": 64, "ffn_hidden_size": 64, "num_attention_heads": 8,
-                         "num_query_groups": 4, "kv_channels": 8}
+TINY_DIT = DIT_CONFIG | {
+    "num_layers": 2,
+    "hidden_size": 64,
+    "ffn_hidden_size": 64,
+    "num_attention_heads": 8,
+    "num_query_groups": 4,
+    "kv_channels": 8,
+}
 
-LATENT_STD = 1.0 / LATENT_SCALE  # what every latent channel is scaled to before the fixed factor, so that it ends at 1
+LATENT_STD = (
+    1.0 / LATENT_SCALE
+)  # what every latent channel is scaled to before the fixed factor, so that it ends at 1
 
 
 def dit_config(tiny: bool = False) -> DiTConfig:

@@ -27,8 +27,9 @@ FADE_IN_FRAMES = 10
 class Sheet:
     """Everything needed to draw any frame of N clips, as tensors on one device.
 
-    objects [N, 144, 2, 3] x, y, radius; colours [N, 144, 2, 3] 0..1; backgrounds [N, 144, 2] indices from and to, with
-    their blend [N, 144]; light [N, 144] brightness of the picture (fading in); flags [N, 7] as `FLAGS` lists.
+    objects [N, 144, 2, 3] x, y, radius; colours [N, 144, 2, 3] 0..1; backgrounds [N, 144, 2] indices from and
+    to, with their blend [N, 144]; light [N, 144] brightness of the picture (fading in); flags [N, 7] as
+    `FLAGS` lists.
     """
 
     objects: Tensor
@@ -55,7 +56,9 @@ def make_sheet(scenes: Scenes, device: torch.device | str = "cpu") -> Sheet:
     chunk = np.arange(FRAMES) // CHUNK_FRAMES
     within = np.arange(FRAMES) % CHUNK_FRAMES
     turn = np.clip((within - COLOUR_TURN[0]) / COLOUR_TURN[1], 0, 1)[None, None, :, None]
-    colours = (1 - turn) * palette[scenes.colour_from[:, :, chunk]] + turn * palette[scenes.colour_to[:, :, chunk]]
+    colours = (1 - turn) * palette[scenes.colour_from[:, :, chunk]] + turn * palette[
+        scenes.colour_to[:, :, chunk]
+    ]
     blend = np.clip((within - BACKGROUND_TURN[0]) / BACKGROUND_TURN[1], 0, 1)
     light = np.where(scenes.fade_in[:, None], np.clip(np.arange(FRAMES) / FADE_IN_FRAMES, 0, 1)[None], 1.0)
     flags = np.stack(
@@ -83,7 +86,9 @@ def make_sheet(scenes: Scenes, device: torch.device | str = "cpu") -> Sheet:
     return Sheet(
         **{
             name: torch.as_tensor(
-                np.ascontiguousarray(value), dtype=torch.long if name in integer else torch.float32, device=device
+                np.ascontiguousarray(value),
+                dtype=torch.long if name in integer else torch.float32,
+                device=device,
             )
             for name, value in arrays.items()
         }
@@ -117,7 +122,8 @@ def background_images(device: torch.device | str = "cpu") -> Tensor:
 
 
 def shape_distances(x: Tensor, y: Tensor, r: Tensor) -> list[Tensor]:
-    """Signed distance in pixels (about; negative inside) to circle, square, triangle and star centred on 0."""
+    """Signed distance in pixels (about; negative inside) to circle, square, triangle and star centred on
+    0."""
     circle = torch.hypot(x, y) - r
     square = torch.maximum(x.abs(), y.abs()) - SQUARE_HALF * r
     slope = math.sqrt(0.75)

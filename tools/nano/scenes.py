@@ -1,4 +1,5 @@
-"""What happens in each clip: six seconds of actions, colour and background changes, with a caption per second.
+"""What happens in each clip: six seconds of actions, colour and background changes, with a caption per
+second.
 
 Deterministic by seed, vectorised over clips on the CPU; `render` turns the result into pixels.
 """
@@ -29,13 +30,14 @@ from tools.nano.vocabulary import (
     FRAMES,
     RADII,
     SHAPES,
-    SIZE,
     SIZE_BOUNDARY,
     STYLES,
     held_out_triples,
 )
 
-REPEAT, ACT, RECOLOUR, REPAINT = range(4)  # what is new in a chunk: nothing, the action, the colour, the background
+REPEAT, ACT, RECOLOUR, REPAINT = range(
+    4
+)  # what is new in a chunk: nothing, the action, the colour, the background
 EVENT_WEIGHTS = (0.30, 0.45, 0.18, 0.07)
 SECOND_OBJECT_SHARE = 0.2
 ACTION_WEIGHTS = np.array([1.0, 1.0, 1.0, 1.0, 1.1, 1.1, 1.0, 0.8, 0.8])
@@ -44,10 +46,13 @@ SECOND_WEIGHTS = np.array([1.0, 1.0, 1.0, 1.0, 3.0, 1.0, 1.0, 0.0, 0.0])
 
 @dataclass(frozen=True, eq=False)
 class Scenes:
-    """N clips. Object 0 is the main one; object 1 exists where `second`. Per-chunk arrays are [N, 6] or [N, 2, 6].
+    """N clips. Object 0 is the main one; object 1 exists where `second`. Per-chunk arrays are [N, 6] or [N,
+    2, 6].
 
-    path [N, 2, 144, 3]: x, y, radius. colour_from/to, background_from/to: indices at the start and the end of a chunk.
-    action: what each object does. Marks (border, bar, logo, fade_in), style, degraded, hold and settle are per clip.
+    path [N, 2, 144, 3]: x, y, radius. colour_from/to, background_from/to: indices at the start and the end of
+    a chunk.
+    action: what each object does. Marks (border, bar, logo, fade_in), style, degraded, hold and settle are
+    per clip.
     captions: N lists of 6. event: what is new in a chunk; full: whether its caption describes everything.
     """
 
@@ -75,9 +80,11 @@ class Scenes:
         return len(self.shape)
 
 
-def sample_scenes(count: int, seed: int, *, plain: bool = False, held_out: bool = False, alone: bool = False) -> Scenes:
-    """`count` clips. plain: no marks, styles, degradations, holds or settling. held_out: chunk 0 uses a held-out triple
-    (otherwise no caption ever does). alone: no second objects."""
+def sample_scenes(
+    count: int, seed: int, *, plain: bool = False, held_out: bool = False, alone: bool = False
+) -> Scenes:
+    """`count` clips. plain: no marks, styles, degradations, holds or settling. held_out: chunk 0 uses a
+    held-out triple (otherwise no caption ever does). alone: no second objects."""
     rng = np.random.default_rng([seed, 1])
     table = held_out_triples()
     n = count
@@ -119,7 +126,9 @@ def sample_scenes(count: int, seed: int, *, plain: bool = False, held_out: bool 
         unseen = wanted if (held_out and k == 0) else ~wanted
         if held_out and k == 0:
             colour[:, 0], allowed = _force_held_out(rng, table, shape[:, 0], colour[:, 0], allowed)
-            colour[:, 1] = np.where(colour[:, 1] == colour[:, 0], (colour[:, 0] + 1) % len(COLOUR_NAMES), colour[:, 1])
+            colour[:, 1] = np.where(
+                colour[:, 1] == colour[:, 0], (colour[:, 0] + 1) % len(COLOUR_NAMES), colour[:, 1]
+            )
         elif not held_out:
             allowed &= unseen
         event = np.where(~going_on & (event != ACT), ACT, event)
@@ -158,8 +167,14 @@ def sample_scenes(count: int, seed: int, *, plain: bool = False, held_out: bool 
 
     words, full = _write_captions(seed, shape, second, size_at, style, **per_chunk)
     return Scenes(
-        shape=shape, second=second, path=path.astype(np.float32), style=style, captions=words, full=full,
-        **per_chunk, **marks,
+        shape=shape,
+        second=second,
+        path=path.astype(np.float32),
+        style=style,
+        captions=words,
+        full=full,
+        **per_chunk,
+        **marks,
     )
 
 
@@ -181,7 +196,11 @@ def _separate(rng: np.random.Generator, state: np.ndarray, shape: np.ndarray) ->
         gap = np.hypot(*(state[:, 0, :2] - state[:, 1, :2]).T)
         close = gap < 1.2 * (state[:, 0, 2] + state[:, 1, 2])
         fresh = np.stack(
-            [low_x + (high_x - low_x) * rng.random(len(gap)), low_y + (high_y - low_y) * rng.random(len(gap))], axis=1
+            [
+                low_x + (high_x - low_x) * rng.random(len(gap)),
+                low_y + (high_y - low_y) * rng.random(len(gap)),
+            ],
+            axis=1,
         )
         state[:, 1, :2] = np.where(close[:, None], fresh, state[:, 1, :2])
 
@@ -210,7 +229,12 @@ def _new_colour(
 
 
 def _write_captions(
-    seed: int, shape: np.ndarray, second: np.ndarray, size_at: np.ndarray, style: np.ndarray, **chunk: np.ndarray
+    seed: int,
+    shape: np.ndarray,
+    second: np.ndarray,
+    size_at: np.ndarray,
+    style: np.ndarray,
+    **chunk: np.ndarray,
 ) -> tuple[list[list[str]], np.ndarray]:
     rng = random.Random(f"captions {seed}")
     full = np.zeros((len(shape), CHUNKS), dtype=bool)

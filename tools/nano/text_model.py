@@ -64,7 +64,11 @@ def caption_ids(tokenizer: Tokenizer, captions: list[list[str]], length: int) ->
 def save_text_model(folder: Path, tokenizer: Tokenizer, model: nn.Module, weights: dict[str, Tensor]) -> None:
     """A T5 folder as the engine loads it: config.json, tokenizer.json, model.safetensors (float32)."""
     folder.mkdir(parents=True, exist_ok=True)
-    config = {"model_type": "t5", "architectures": ["T5EncoderModel"], "vocab_size": tokenizer.get_vocab_size()}
+    config = {
+        "model_type": "t5",
+        "architectures": ["T5EncoderModel"],
+        "vocab_size": tokenizer.get_vocab_size(),
+    }
     (folder / "config.json").write_text(json.dumps(config | T5_CONFIG, indent=1) + "\n")
     tokenizer.save(str(folder / "tokenizer.json"))
     skipped = "encoder.embed_tokens.weight"  # the same tensor as shared.weight
@@ -76,12 +80,16 @@ def save_text_model(folder: Path, tokenizer: Tokenizer, model: nn.Module, weight
 
 
 def save_special_tokens(path: Path, table: Tensor) -> None:
-    """`special_tokens.npz` with the official keys and rows, from a table in the order of `SPECIAL_TOKEN_NAMES`."""
+    """`special_tokens.npz` with the official keys and rows, from a table in the order of
+    `SPECIAL_TOKEN_NAMES`."""
     rows = table.detach().float().cpu().numpy().astype(np.float64)
     other = np.zeros((100, rows.shape[1]))
     for name, row in OTHER_ROWS.items():
         other[row] = rows[SPECIAL_INDEX[name]]
-    arrays = {"caption_token": rows[SPECIAL_INDEX["CAPTION"]][None], "logo_token": rows[SPECIAL_INDEX["LOGO"]][None]}
+    arrays = {
+        "caption_token": rows[SPECIAL_INDEX["CAPTION"]][None],
+        "logo_token": rows[SPECIAL_INDEX["LOGO"]][None],
+    }
     np.savez(path, other_tokens=other.astype(np.float16).astype(np.float64), **arrays)
 
 

@@ -1,12 +1,12 @@
-"""Train nano's transformer, text encoder and special tokens on drawn clips; export them in the official layout.
+"""Train nano's transformer, text encoder and special tokens on drawn clips; export them as official files are.
 
     python -m tools.nano.train_dit --vae DIR --minutes 9 --out OUT                 # from scratch
     python -m tools.nano.train_dit --vae DIR --minutes 9 --out OUT --init OUT1     # go on from exported weights
-    python -m tools.nano.train_dit --dry-run --out OUT                             # CPU, every code path, tiny
+    python -m tools.nano.train_dit --dry-run --out OUT                             # CPU, tiny, every code path
     torchrun --nproc-per-node 2 -m tools.nano.train_dit ...                        # several GPUs
 
-DIR holds vae.safetensors and vae_config.json. OUT receives dit.safetensors (moving average, bfloat16, float32 islands
-rounded too), t5.safetensors, t5_config.json, tokenizer.json, special_tokens.npz and dit_log.jsonl;
+DIR holds vae.safetensors and vae_config.json. OUT receives dit.safetensors (moving average, bfloat16 with
+float32 embedders), t5.safetensors, t5_config.json, tokenizer.json, special_tokens.npz and dit_log.jsonl;
 `tools.nano.install` puts them where the engine looks. Optimiser state is not kept: runs restart from weights.
 """
 
@@ -29,7 +29,7 @@ from magi_core.vae.model import ViTVAE
 from tools.nano import convolutions
 from tools.nano.batches import Batch, progress_of, sample_batch
 from tools.nano.chunk_attention import choose_backend, flex_mask, sdpa_mask
-from tools.nano.compilation import Compiled
+from tools.nano.compilation import first_that_works
 from tools.nano.corpus import build_corpus
 from tools.nano.master import Master
 from tools.nano.quick_look import QuickLook
@@ -67,13 +67,19 @@ class Trainer:
             ("special.table", self.special.table),
         ]
         self.master = Master(named, decay=0.05, betas=(0.9, 0.97), ema=args.ema, clip=1.0)
-        self.say(f"{sum(p.numel() for p in self.dit.parameters()):,} parameters in the transformer, "
-                 f"{sum(p.numel() for p in self.text_model.parameters()):,} in the text encoder")
+        self.say(
+            f"{sum(p.numel() for p in self.dit.parameters()):,} parameters in the transformer, "
+            f"{sum(p.numel() for p in self.text_model.parameters()):,} in the text encoder"
+        )
 
         self.vae = load_vae(args, device)
         start = time.monotonic()
         self.corpus = build_corpus(
-            self.vae, self.tokenizer, args.clips, args.seed + 17 * rank, compiled=args.compile,
+            self.vae,
+            self.tokenizer,
+            args.clips,
+            args.seed + 17 * rank,
+            compiled=args.compile,
             at_once=4 if args.dry_run else 16,
         )
         latents = self.corpus.latents[:64].float()
@@ -83,11 +89,13 @@ class Trainer:
         self.backend = args.attention
         if self.backend == "auto":
             self.backend = choose_backend(device, self.slot_tokens, config.num_heads, config.head_dim)
-        self.loss_of = Compiled(SlotLoss(self.dit, self.backend), "transformer", args.compile)
         self.frames = torch.arange(36, device=device)
         self.generator = torch.Generator(device).manual_seed(args.seed + 101 * rank + 1)
-        self.look = QuickLook(args.look, 4242, self.tokenizer, device, latents.shape[-1]) if rank == 0 else None
-        self.say(f"set up in {clock.elapsed:.0f} s, attention {self.backend}")
+        self._choose_loss()
+        self.look = (
+            QuickLook(args.look, 4242, self.tokenizer, device, latents.shape[-1]) if rank == 0 else None
+        )
+        self.say(f"set up in {clock.elapsed:.0f} s")
 
     def say(self, text: str) -> None:
         if self.rank == 0:
@@ -97,6 +105,27 @@ class Trainer:
         self.dit.load_state_dict(dict(load_file(folder / "dit.safetensors")))
         self.text_model.load_state_dict(dict(load_file(folder / "t5.safetensors")), strict=False)
         self.special.table.data.copy_(load_special_table(folder / "special_tokens.npz"))
+
+    def _choose_loss(self) -> None:
+        """The fastest way to run the model that survives one forward and backward."""
+        choices = [
+            (f"{backend}, compiled", (backend, True)) for backend in dict.fromkeys((self.backend, "sdpa"))
+        ]
+        choices = [*(choices if self.args.compile else []), ("sdpa, eager", ("sdpa", False))]
+
+        def trial(choice: tuple[str, bool]) -> None:
+            self.backend, compiled = choice
+            module = SlotLoss(self.dit, self.backend)
+            self.loss_of = torch.compile(module, dynamic=False) if compiled else module
+            loss, _ = self.loss(sample_batch(self.corpus, self.args.batch, self.generator))
+            loss.backward()
+            for parameter in self.master.parameters:
+                parameter.grad = None
+            if not torch.isfinite(loss):
+                raise ArithmeticError("the first loss is not finite")
+
+        name, _ = first_that_works(choices, trial)
+        self.say(f"transformer runs with {name}")
 
     def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         text, visible = read_text(
@@ -120,7 +149,12 @@ class Trainer:
         loss, per_slot = self.loss(batch)
         loss.backward()
         rate = learning_rate(
-            args.lr, self.clock.step, self.clock.progress, warmup=args.warmup, decay_from=args.decay_from, floor=0.02
+            args.lr,
+            self.clock.step,
+            self.clock.progress,
+            warmup=args.warmup,
+            decay_from=args.decay_from,
+            floor=0.02,
         )
         norm = self.master.step(rate)
         self.clock.step += 1
@@ -172,7 +206,7 @@ class Trainer:
         """The moving average (already in the modules), each file moved into place whole."""
         out = self.args.out
         averages = self.master.averaged()
-        dit = {n[4:]: v.to("cpu", torch.bfloat16).contiguous() for n, v in averages.items() if n.startswith("dit.")}
+        dit = {n[4:]: stored(n[4:], v) for n, v in averages.items() if n.startswith("dit.")}
         t5 = {n[3:]: v for n, v in averages.items() if n.startswith("t5.")}
         save_file(dit, out / "dit.part", metadata={"format": "pt"})
         staging = out / "t5.staging"
@@ -189,28 +223,44 @@ class Trainer:
 def load_vae(args: argparse.Namespace, device: torch.device) -> ViTVAE:
     if args.vae is None:
         torch.manual_seed(1)
-        return ViTVAE(VAEConfig.from_json(TINY_VAE), operations=convolutions, device=device, dtype=torch.float32)
+        return ViTVAE(
+            VAEConfig.from_json(TINY_VAE), operations=convolutions, device=device, dtype=torch.float32
+        )
     config = VAEConfig.from_json(json.loads((args.vae / "vae_config.json").read_text()))
     vae = ViTVAE(config, operations=convolutions, device=device, dtype=torch.float32)
     vae.load_state_dict({k: v.float() for k, v in load_file(args.vae / "vae.safetensors").items()})
     return vae.requires_grad_(False)
 
 
+def stored(name: str, value: Tensor) -> Tensor:
+    """A transformer weight as official files hold it: embedders, bands and the last linear in float32, else
+    bfloat16."""
+    wide = name.startswith(("x_embedder", "t_embedder", "y_embedder", "rope", "final_linear"))
+    return value.to("cpu", torch.float32 if wide else torch.bfloat16).contiguous()
+
+
 def mean_of(losses: list[Tensor]) -> float:
     return round(float(torch.stack(losses).mean()), 5)
 
 
-def by_quarter(per_slot: Tensor, batch: Batch) -> list[float]:
+def by_quarter(per_slot: Tensor, batch: Batch) -> list[float | None]:
     """Mean squared error of noisy slots by quarter of the sampler's steps, noisy to clean, of one batch."""
     quarter = (progress_of(batch.t) * 4).long().clamp(max=3)
     noisy = batch.weight.unflatten(1, (6, -1)).sum(2) > 0
-    return [round(float(per_slot[noisy & (quarter == q)].mean()), 4) for q in range(4)]
+    groups = [per_slot[noisy & (quarter == q)] for q in range(4)]
+    return [round(float(group.mean()), 4) if len(group) else None for group in groups]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=9.0, help="wall clock in all, compilation and set-up included")
-    parser.add_argument("--reserve", type=float, default=0.3, help="minutes of it kept for the last export and look")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=9.0, help="wall clock in all, compilation and set-up included"
+    )
+    parser.add_argument(
+        "--reserve", type=float, default=0.3, help="minutes of it kept for the last export and look"
+    )
     parser.add_argument("--steps", type=int, default=None)
     parser.add_argument("--vae", type=Path, help="folder with vae.safetensors and vae_config.json")
     parser.add_argument("--init", type=Path, help="folder with the weights of an earlier run")

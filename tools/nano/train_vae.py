@@ -24,7 +24,7 @@ from magi_core.vae.config import VAEConfig
 from magi_core.vae.model import ViTVAE
 from tools.nano import convolutions
 from tools.nano.analyser import latent_motion_ratio, measure
-from tools.nano.compilation import Compiled
+from tools.nano.compilation import Compiled, first_that_works
 from tools.nano.master import Master
 from tools.nano.recipe import LATENT_STD, TINY_VAE, VAE_CONFIG
 from tools.nano.render import Sheet, background_images, draw, make_sheet, to_uint8
@@ -59,7 +59,8 @@ class AutoencoderLoss(nn.Module):
         self.vae = vae
 
     def forward(self, video: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Training loss and plain mean squared error of `video` [B, 3, T, H, W]; `noise` like the latent means."""
+        """Training loss and plain mean squared error of `video` [B, 3, T, H, W]; `noise` like the latent
+        means."""
         with torch.autocast(video.device.type, torch.bfloat16, enabled=video.is_cuda):
             mean, logvar = self.vae.encode_moments(video).chunk(2, dim=1)
             mean, logvar = mean.float(), logvar.float().clamp(-20, 10)
@@ -70,7 +71,8 @@ class AutoencoderLoss(nn.Module):
 
 
 def initialise(vae: ViTVAE) -> None:
-    """Small normal weights; the last convolution starts as the mean of what it sees, so that images appear early."""
+    """Small normal weights; the last convolution starts as the mean of what it sees, so that images appear
+    early."""
     for module in vae.modules():
         if isinstance(module, nn.Linear | nn.Conv3d):
             nn.init.trunc_normal_(module.weight, std=min(0.05, module.weight[0].numel() ** -0.5))
@@ -81,7 +83,9 @@ def initialise(vae: ViTVAE) -> None:
 class Clips:
     """Random windows of drawn clips, rendered on the device."""
 
-    def __init__(self, count: int, seed: int, device: torch.device, *, plain: bool = False, compiled: bool = False):
+    def __init__(
+        self, count: int, seed: int, device: torch.device, *, plain: bool = False, compiled: bool = False
+    ):
         self.scenes = sample_scenes(count, seed, plain=plain)
         self.sheet: Sheet = make_sheet(self.scenes, device)
         self.images = background_images(device)
@@ -93,8 +97,14 @@ class Clips:
         device = self.images.device
         clip = torch.randint(len(self.sheet), (size,), device=device, generator=self.generator)
         start = torch.randint(FRAMES - frames + 1, (size, 1), device=device, generator=self.generator)
-        offset = torch.zeros(1, frames, dtype=torch.long, device=device) if still else torch.arange(frames, device=device)
-        drawing = self.draw if frames == NATIVE_FRAMES else draw  # one shape is compiled, the rare others are not
+        offset = (
+            torch.zeros(1, frames, dtype=torch.long, device=device)
+            if still
+            else torch.arange(frames, device=device)
+        )
+        drawing = (
+            self.draw if frames == NATIVE_FRAMES else draw
+        )  # one shape is compiled, the rare others are not
         return drawing(self.sheet, self.images, clip, start + offset)
 
 
@@ -111,12 +121,22 @@ def train(args: argparse.Namespace, device: torch.device, out: Path) -> ViTVAE:
         vae.load_state_dict({k: v.float() for k, v in load_file(args.init).items()})
     master = Master(vae.named_parameters(), decay=0.01, betas=(0.9, 0.98), ema=0.9985, clip=1.0)
     loss_of = AutoencoderLoss(vae)
-    fast = Compiled(loss_of, "autoencoder", args.compile)
     clips = Clips(args.clips, args.seed, device, compiled=args.compile)
     held_out = Clips(64, args.seed + 1000, device)
     generator = torch.Generator(device).manual_seed(args.seed + 1)
     log = (out / "vae_log.jsonl").open("a")
-    print(f"set up in {clock.elapsed:.0f} s", flush=True)
+
+    def trial(run: Callable) -> None:
+        run(
+            clips.batch(args.batch, NATIVE_FRAMES),
+            torch.zeros(args.batch, config.z_chans, 3, 16, 16, device=device),
+        )[0].backward()
+        for parameter in vae.parameters():
+            parameter.grad = None
+
+    compiled = [("autoencoder, compiled", torch.compile(loss_of, dynamic=False))] if args.compile else []
+    name, fast = first_that_works([*compiled, ("autoencoder, eager", loss_of)], trial)
+    print(f"{name}, ready after {clock.elapsed:.0f} s", flush=True)
 
     def step(frames: int, still: bool, run: Callable) -> tuple[Tensor, Tensor, Tensor]:
         video = clips.batch(args.batch, frames, still=still)
@@ -124,9 +144,7 @@ def train(args: argparse.Namespace, device: torch.device, out: Path) -> ViTVAE:
         noise = torch.randn(shape, device=device, generator=generator)
         loss, error = run(video, noise)
         loss.backward()
-        rate = learning_rate(
-            args.lr, clock.step, clock.progress, warmup=200, decay_from=0.3, floor=0.02
-        )
+        rate = learning_rate(args.lr, clock.step, clock.progress, warmup=200, decay_from=0.3, floor=0.02)
         return loss.detach(), error, master.step(rate)
 
     saved = 0.0
@@ -161,7 +179,9 @@ def train(args: argparse.Namespace, device: torch.device, out: Path) -> ViTVAE:
 
 def save(vae: ViTVAE, config: VAEConfig, out: Path, name: str = "vae") -> None:
     """Weights in bfloat16, written beside and moved into place."""
-    weights = {key: value.detach().to("cpu", torch.bfloat16).contiguous() for key, value in vae.state_dict().items()}
+    weights = {
+        key: value.detach().to("cpu", torch.bfloat16).contiguous() for key, value in vae.state_dict().items()
+    }
     save_file(weights, out / f"{name}.part")
     os.replace(out / f"{name}.part", out / f"{name}.safetensors")
     ddconfig = {key: getattr(config, key) for key in VAE_CONFIG}
@@ -171,8 +191,8 @@ def save(vae: ViTVAE, config: VAEConfig, out: Path, name: str = "vae") -> None:
 
 @torch.no_grad()
 def normalise_latents(vae: ViTVAE, clips: Clips, batches: int) -> dict[str, list[float]]:
-    """Fold a per-channel shift and scale into encoder and decoder, so that latents times the fixed factor have mean 0
-    and deviation 1. The autoencoder computes the same as before."""
+    """Fold a per-channel shift and scale into encoder and decoder, so that latents times the fixed factor
+    have mean 0 and deviation 1. The autoencoder computes the same as before."""
     latents = torch.cat([encode(vae, clips.batch(32, NATIVE_FRAMES)) for _ in range(batches)])
     mean, std = latents.mean((0, 2, 3, 4)).double(), latents.std((0, 2, 3, 4)).double()
     gain = LATENT_STD / std
@@ -185,7 +205,12 @@ def normalise_latents(vae: ViTVAE, clips: Clips, batches: int) -> dict[str, list
     enter, enter_bias = first.weight.double(), first.bias.double()
     enter_bias = enter_bias + enter @ mean
     enter = enter / gain
-    for parameter, value in ((last.weight, weight), (last.bias, bias), (first.weight, enter), (first.bias, enter_bias)):
+    for parameter, value in (
+        (last.weight, weight),
+        (last.bias, bias),
+        (first.weight, enter),
+        (first.bias, enter_bias),
+    ):
         parameter.copy_(value.to(parameter.dtype))
     return {"latent_mean": mean.tolist(), "latent_std": std.tolist()}
 
@@ -206,8 +231,9 @@ def reconstruct(vae: ViTVAE, video: Tensor) -> Tensor:
 
 @torch.no_grad()
 def evaluate(vae: ViTVAE, clips: Clips, count: int) -> dict[str, float]:
-    """Held-out PSNR (mean, 5th percentile, in dB over 8-bit range) of whole chunks, of single images and of 4 frames; and motion inside latent
-    frames of plain clips with one object, against the drawn displacement (1 is right, 0 is four equal frames)."""
+    """Held-out PSNR (mean, 5th percentile, in dB over 8-bit range) of whole chunks, of single images and of 4
+    frames; and motion inside latent frames of plain clips with one object, against the drawn displacement (1
+    is right, 0 is four equal frames)."""
     device = clips.images.device
     psnr, short, image, seen_centres, true_centres = [], [], [], [], []
     for i in range(min(count, len(clips.sheet))):
@@ -220,7 +246,9 @@ def evaluate(vae: ViTVAE, clips: Clips, count: int) -> dict[str, float]:
         still = video[:, :, :1].expand(-1, -1, 4, -1, -1)
         image.append(decibels(reconstruct(vae, still), still))
         scenes = clips.scenes
-        clean = not (scenes.second[i] or scenes.degraded[i] or scenes.style[i] or scenes.border[i] or scenes.bar[i])
+        clean = not (
+            scenes.second[i] or scenes.degraded[i] or scenes.style[i] or scenes.border[i] or scenes.bar[i]
+        )
         if clean and not scenes.logo[i]:
             tracks = [measure(to_uint8(v)[0]).centre for v in (seen, video)]
             seen_centres.append(tracks[0])
@@ -233,7 +261,9 @@ def evaluate(vae: ViTVAE, clips: Clips, count: int) -> dict[str, float]:
         "image_psnr": float(torch.tensor(image).mean()),
     }
     if seen_centres:
-        result["latent_motion_ratio"] = latent_motion_ratio(torch.stack(seen_centres), torch.stack(true_centres))
+        result["latent_motion_ratio"] = latent_motion_ratio(
+            torch.stack(seen_centres), torch.stack(true_centres)
+        )
     return {key: round(value, 3) for key, value in result.items()}
 
 
@@ -242,17 +272,29 @@ def decibels(seen: Tensor, video: Tensor) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=5.0, help="wall clock in all, compilation and evaluation included")
-    parser.add_argument("--reserve", type=float, default=0.5, help="minutes of it kept for export and evaluation")
-    parser.add_argument("--steps", type=int, default=None, help="stop after so many steps even if time is left")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=5.0, help="wall clock in all, compilation and evaluation included"
+    )
+    parser.add_argument(
+        "--reserve", type=float, default=0.5, help="minutes of it kept for export and evaluation"
+    )
+    parser.add_argument(
+        "--steps", type=int, default=None, help="stop after so many steps even if time is left"
+    )
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--init", type=Path, help="weights to continue from (a vae_raw.safetensors of this script)")
+    parser.add_argument(
+        "--init", type=Path, help="weights to continue from (a vae_raw.safetensors of this script)"
+    )
     parser.add_argument("--batch", type=int, default=48)
     parser.add_argument("--lr", type=float, default=1.5e-3)
     parser.add_argument("--clips", type=int, default=12000)
     parser.add_argument("--seed", type=int, default=11)
-    parser.add_argument("--conv", choices=convolutions.FORMS, help="form of the last convolution; default: the fastest")
+    parser.add_argument(
+        "--conv", choices=convolutions.FORMS, help="form of the last convolution; default: the fastest"
+    )
     parser.add_argument("--no-compile", dest="compile", action="store_false")
     parser.add_argument("--log-every", type=int, default=200)
     parser.add_argument("--save-seconds", type=float, default=60)
@@ -267,7 +309,9 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     vae = train(args, device, args.out)
     count = 4 if args.dry_run else 200
-    report = normalise_latents(vae, Clips(2000 if not args.dry_run else 40, args.seed + 7, device), 1 if args.dry_run else 24)
+    report = normalise_latents(
+        vae, Clips(2000 if not args.dry_run else 40, args.seed + 7, device), 1 if args.dry_run else 24
+    )
     save(vae, vae.config, args.out)
     loaded = ViTVAE(vae.config, device=device, dtype=torch.float32)
     loaded.load_state_dict({k: v.float() for k, v in load_file(args.out / "vae.safetensors").items()})

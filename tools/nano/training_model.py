@@ -1,4 +1,5 @@
-"""The engine's transformer and the text encoder joined for training: one forward gives the loss of a batch."""
+"""The engine's transformer and the text encoder joined for training: one forward gives the loss of a
+batch."""
 
 from __future__ import annotations
 
@@ -43,7 +44,9 @@ def make_dit(config: DiTConfig, device: torch.device, dtype: torch.dtype) -> Slo
         elif "null_caption" in name:
             nn.init.normal_(parameter, std=NULL_STD)
         elif "ada_modulate" in name:
-            nn.init.normal_(parameter, std=0.02) if parameter.ndim == 2 else nn.init.constant_(parameter, GATE_BIAS)
+            nn.init.normal_(parameter, std=0.02) if parameter.ndim == 2 else nn.init.constant_(
+                parameter, GATE_BIAS
+            )
         elif name == "final_linear.linear.weight":
             nn.init.zeros_(parameter)
         elif parameter.ndim >= 2:
@@ -91,7 +94,9 @@ class SlotLoss(nn.Module):
         velocity = predict(self.dit, self.backend, x, t, dropped, text, visible, frames, mask)
         error = (velocity - target).square().mean((1, 3, 4)) * weight  # B frames
         slots = t.shape[1]
-        per_slot = error.unflatten(1, (slots, -1)).sum(2) / weight.unflatten(1, (slots, -1)).sum(2).clamp(min=1)
+        per_slot = error.unflatten(1, (slots, -1)).sum(2) / weight.unflatten(1, (slots, -1)).sum(2).clamp(
+            min=1
+        )
         return error.sum() / weight.sum().clamp(min=1), per_slot.detach()
 
 
@@ -127,7 +132,13 @@ def predict(
 
 
 def read_text(
-    text_model: nn.Module, special: Tensor, null_embedding: Tensor, ids: Tensor, counts: Tensor, prefix: Tensor, null: Tensor
+    text_model: nn.Module,
+    special: Tensor,
+    null_embedding: Tensor,
+    ids: Tensor,
+    counts: Tensor,
+    prefix: Tensor,
+    null: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """Text of all slots [B * 6, L, C] and its visible positions, from token ids."""
     ids, counts = ids.flatten(0, 1), counts.flatten()

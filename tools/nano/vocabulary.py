@@ -1,4 +1,5 @@
-"""The words of nano's world: what can be drawn, what it is called, and which combinations are held out of training."""
+"""The words of nano's world: what can be drawn, what it is called, and which combinations are held out of
+training."""
 
 from __future__ import annotations
 
@@ -41,7 +42,8 @@ HELD_OUT_TRIPLES = 48  # of 4 * 8 * 9 = 288
 
 
 def held_out_triples() -> np.ndarray:
-    """Boolean table [shapes, colours, actions]: True where no caption of the training clips names this combination."""
+    """Boolean table [shapes, colours, actions]: True where no caption of the training clips names this
+    combination."""
     total = len(SHAPES) * len(COLOURS) * len(ACTIONS)
     order = np.random.default_rng(HELD_OUT_SEED).permutation(total)
     table = np.zeros(total, dtype=bool)

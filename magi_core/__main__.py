@@ -1,0 +1,8 @@
+"""`python -m magi_core`."""
+
+import sys
+
+from magi_core.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,29 @@
+"""Whether a file can be written where the user wants it, asked before any work is done."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from magi_core.errors import MagiError
+
+
+def check_output(path: Path, suffix: str, what: str, *, make_folder: bool = False) -> None:
+    """Raise `MagiError` unless `path` can be written and ends in `suffix`. make_folder: make its folder if missing.
+
+    what: the kind of file, plural, for messages ("videos").
+    """
+    if path.suffix.lower() != suffix:
+        name = path.stem.removeprefix(".") or what
+        raise MagiError(f"{what} are written as {suffix[1:]}: {path.name or path} -> use {name}{suffix}")
+    if path.is_dir():
+        raise MagiError(f"{path} is a folder: give a file name ending in {suffix}")
+    if make_folder:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise MagiError(f"cannot make the folder {path.parent} ({error.strerror}): choose another") from error
+    if not path.parent.is_dir():
+        raise MagiError(f"there is no folder {path.parent} to write {path.name} to: create it first")
+    if not os.access(path.parent, os.W_OK):
+        raise MagiError(f"the folder {path.parent} is read-only: choose another place for {path.name}")

@@ -1,0 +1,117 @@
+"""The pack loaded as ComfyUI loads it, against the stand-in for ComfyUI, and a tiny random model to run it with."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from magi_core.config import DiTConfig, SamplingSettings
+from magi_core.dit import DiT
+from magi_core.engine import Engine
+from magi_core.text import SPECIAL_TOKEN_NAMES, PromptEmbedding, SpecialTokens
+from magi_core.vae import VAE, VAEConfig, ViTVAE
+
+REPOSITORY = Path(__file__).parents[2]
+STUB = REPOSITORY / "tests" / "comfy_stub"
+STUBBED = ("comfy_api", "comfy", "folder_paths", "server")
+CHANNELS = 32  # of the text
+TOKENS = 24
+
+
+@pytest.fixture(scope="session")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """Node classes by id, from `comfy_entrypoint` of the repository's root."""
+    before = {name for name in sys.modules if name.partition(".")[0] in STUBBED}
+    assert not before, f"a real ComfyUI is already imported: {before}"
+    sys.path.insert(0, str(STUB))
+    try:
+        import folder_paths
+
+        folder_paths.models_dir = str(tmp_path_factory.mktemp("models"))
+        folder_paths.input_directory = str(tmp_path_factory.mktemp("input"))
+        spec = importlib.util.spec_from_file_location("/custom_nodes/magi_x_pack", REPOSITORY / "__init__.py")
+        pack = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = pack
+        spec.loader.exec_module(pack)
+        extension = asyncio.run(pack.comfy_entrypoint())
+        asyncio.run(extension.on_load())
+        yield {node.define_schema().node_id: node for node in asyncio.run(extension.get_node_list())}
+    finally:
+        sys.path.remove(str(STUB))
+        for name in [name for name in sys.modules if name.partition(".")[0] in STUBBED or "magi_x_pack" in name]:
+            del sys.modules[name]
+
+
+@pytest.fixture
+def run(nodes: dict[str, Any]) -> Callable[..., Any]:
+    """`run("MagiExtend", state=..., chunks=2)`: executes a node with the defaults of its widgets; its outputs."""
+
+    def execute(node_id: str, **given: Any) -> Any:
+        node = nodes[node_id]
+        inputs = node.define_schema().inputs
+        values = {i.id: i.options["default"] for i in inputs if "default" in i.options} | given
+        outputs = node.execute(**values).args
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    return execute
+
+
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    """A tiny transformer with random weights; no VAE, no text encoder: nodes bring them."""
+    torch.manual_seed(0)
+    config = DiTConfig(
+        num_layers=1,
+        hidden_size=64,
+        ffn_hidden_size=128,
+        num_heads=8,
+        num_groups=4,
+        head_dim=8,
+        caption_channels=CHANNELS,
+        caption_max_length=TOKENS,
+        in_channels=4,
+        out_channels=4,
+    )
+    dit = DiT(config)
+    for parameter in dit.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    special = SpecialTokens({name: torch.randn(CHANNELS) for name in SPECIAL_TOKEN_NAMES})
+    settings = SamplingSettings(steps=4)
+    return Engine(dit.eval(), special_tokens=special, settings=settings, fingerprint="tiny")
+
+
+@pytest.fixture(scope="session")
+def vae() -> VAE:
+    torch.manual_seed(1)
+    config = VAEConfig(
+        z_chans=4, embed_dim=32, depth=1, num_heads=4, video_size=32, video_length=12, use_final_proj=True
+    )
+    return VAE(ViTVAE(config).eval())
+
+
+class WordEncoder:
+    """Every word is a random vector; enough to tell prompts apart."""
+
+    def encode(self, prompt: str) -> PromptEmbedding:
+        words = prompt.split()
+        if not words:
+            return PromptEmbedding(prompt, torch.empty(0, CHANNELS), ("empty prompt: renders as null text",))
+        seeds = [torch.Generator().manual_seed(hash_of(word)) for word in words]
+        return PromptEmbedding(prompt, torch.stack([torch.randn(CHANNELS, generator=seed) for seed in seeds]))
+
+
+def hash_of(word: str) -> int:
+    return int.from_bytes(word.encode(), "big") % (1 << 31)
+
+
+@pytest.fixture
+def prompt(run: Callable[..., Any]) -> Callable[..., Any]:
+    """`prompt("a red ball")`: a MAGI_CONDITIONING."""
+    return lambda text, **switches: run("MagiTextEncode", text_encoder=WordEncoder(), prompt=text, **switches)

@@ -1,0 +1,96 @@
+"""Put exported weights where the engine looks, in the layout of official checkpoints.
+
+    python -m tools.nano.install --vae DIR --dit DIR [--to magi_core/assets/nano]
+
+assets/nano/inference_weight/model.safetensors + model.safetensors.index.json · vae/{config.json,
+diffusion_pytorch_model.safetensors} · t5/{config.json, tokenizer.json, model.safetensors} ·
+special_tokens.npz · nano.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+from safetensors import safe_open
+
+from tools.nano.captions import vocabulary
+from tools.nano.recipe import DIT_CONFIG
+from tools.nano.vocabulary import ACTIONS, BACKGROUNDS, COLOUR_NAMES, RADII, SHAPES
+
+ASSETS = Path(__file__).parents[2] / "magi_core" / "assets" / "nano"
+SAMPLING = {
+    "steps": 16,
+    "guidance": {"knots": [0.0, 0.3], "previous": [1.5, 1.0], "text": [7.5, 1.0]},
+}
+
+
+def install(vae: Path, dit: Path, to: Path) -> None:
+    """Copy the files of a VAE run and of a transformer run to `to`."""
+    weights = to / "inference_weight"
+    for folder in (weights, to / "vae", to / "t5"):
+        folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(vae / "vae.safetensors", to / "vae" / "diffusion_pytorch_model.safetensors")
+    shutil.copyfile(vae / "vae_config.json", to / "vae" / "config.json")
+    shutil.copyfile(dit / "dit.safetensors", weights / "model.safetensors")
+    with safe_open(weights / "model.safetensors", framework="pt") as file:
+        names = sorted(file.keys())
+    index = {
+        "metadata": {"total_size": (weights / "model.safetensors").stat().st_size},
+        "weight_map": dict.fromkeys(names, "model.safetensors"),
+    }
+    (weights / "model.safetensors.index.json").write_text(json.dumps(index, indent=1) + "\n")
+    shutil.copyfile(dit / "t5.safetensors", to / "t5" / "model.safetensors")
+    shutil.copyfile(dit / "t5_config.json", to / "t5" / "config.json")
+    shutil.copyfile(dit / "tokenizer.json", to / "t5" / "tokenizer.json")
+    shutil.copyfile(dit / "special_tokens.npz", to / "special_tokens.npz")
+    (weights / "nano_config.json").write_text(json.dumps({"model_config": DIT_CONFIG}, indent=1) + "\n")
+    (to / "nano.json").write_text(json.dumps(card(), indent=1) + "\n")
+    for file in to.rglob("*"):
+        if file.is_file():
+            file.chmod(0o644)
+
+
+def card() -> dict:
+    """What `nano.json` says: defaults and the words the model knows."""
+    return {
+        "name": "nano",
+        "width": 128,
+        "height": 128,
+        "fps": 24,
+        "sampling": SAMPLING,
+        "vocabulary": {
+            "shapes": list(SHAPES),
+            "colours": list(COLOUR_NAMES),
+            "sizes": list(RADII),
+            "actions": list(ACTIONS),
+            "backgrounds": list(BACKGROUNDS),
+            "words": vocabulary(),
+            "examples": [
+                "a big red circle moves left on a white background",
+                "a small blue star goes around in circles at night",
+                "it turns green",
+                "it stops",
+                "night falls",
+            ],
+        },
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--vae", type=Path, required=True)
+    parser.add_argument("--dit", type=Path, required=True)
+    parser.add_argument("--to", type=Path, default=ASSETS)
+    args = parser.parse_args()
+    install(args.vae, args.dit, args.to)
+    size = sum(file.stat().st_size for file in args.to.rglob("*") if file.is_file())
+    print(f"{args.to}: {size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()
