@@ -19,8 +19,9 @@ from magi_core.cli_plan import RenderPlan, plan_render
 from magi_core.cli_settings import with_scales
 from magi_core.config import VIDEO_FRAMES_PER_CHUNK
 from magi_core.contact_sheet import ContactSheet
-from magi_core.errors import Cancelled
+from magi_core.errors import Cancelled, MagiError
 from magi_core.video import VideoWriter
+from magi_core.weights.find import WHERE
 
 BAR = "{desc} |{bar}| step {n_fmt}/{total_fmt} [{elapsed} gone, {remaining} left]"
 DECODE_BAR = "decoding |{bar}| frame {n_fmt}/{total_fmt} [{elapsed} gone, {remaining} left]"
@@ -43,6 +44,7 @@ def render(options: argparse.Namespace, *, load: Callable[..., Any] | None = Non
 def run(plan: RenderPlan, engine: Any) -> int:
     """Sample, decode and write with a loaded engine. Ctrl-C while sampling writes the chunks finished until then."""
     engine = engine.with_settings(**plan.changes, guidance=with_scales(engine.settings.guidance, plan.scales))
+    _check_special_tokens(engine)
     prompts = _encode(plan, engine)
     state = engine.begin(
         width=plan.width,
@@ -117,6 +119,16 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
         yield pressed.is_set
     finally:
         signal.signal(signal.SIGINT, previous)
+
+
+def _check_special_tokens(engine: Any) -> None:
+    settings = engine.settings
+    wanted = settings.special_tokens or settings.negative_tokens or settings.duration_tokens
+    if wanted and engine.special_tokens is None:
+        raise MagiError(
+            f"there is no special_tokens.npz beside the model ({WHERE['special tokens']}); "
+            "put it there, or add --no-special-tokens"
+        )
 
 
 def _encode(plan: RenderPlan, engine: Any) -> list[Any]:

@@ -101,7 +101,7 @@ class Predictor:
         nulls = [ForwardInput(chunk.latent, chunk.timestep, self.null) for chunk in inputs]
         previous = self._forward(nulls, frames, window, dropped=True)[lead:]
         text: Sequence[Tensor | None] = [None] * len(noisy)
-        if any(w.text for w in weights):  # noisier chunks attend to cleaner ones, so zero weights run too
+        if any(w.text for w in weights):  # noisier chunks attend to cleaner ones, so those run too
             window_text = self._window(plan, pages)
             text = self._forward(inputs, frames, window_text, dropped=False)[lead:]
         alone = self._alone(nulls[lead:], weights)

@@ -90,7 +90,8 @@ def rollout_error(case, engine: Engine) -> float:
     chunks = meta["chunk_num"] - whole
     state, steps = begin(case, engine, chunks), []
     assert state.first_chunk == whole
-    state = engine.extend(state, captions(meta, tensors, chunks), chunks, on_step=lambda event: steps.append(event.steps))
+    prompts = captions(meta, tensors, chunks)
+    state = engine.extend(state, prompts, chunks, on_step=lambda event: steps.append(event.steps))
     assert [record.index - whole for record in state.chunks] == tensors["emitted_idx"].tolist()
     assert len(steps) == steps[-1] == meta["total_forward_step"]
     goldens = [tensors[f"clean_chunk_{i}"] for i in range(chunks)]

@@ -32,6 +32,7 @@ class StandIn:
 
     settings: SamplingSettings = field(default_factory=SamplingSettings)
     asked: dict = field(default_factory=dict)
+    special_tokens: object = "present"
     interrupt_in_chunk: int | None = None
     interrupt_decoding: bool = False
 
@@ -296,6 +297,13 @@ def test_bad_input_is_one_line_and_loads_nothing(render, tmp_path, capsys, argum
     assert message in error and error.startswith("magi: ") and error.count("\n") == 1
     assert "load" not in engine.asked
     assert not os.path.exists("a.mp4")
+
+
+def test_missing_special_tokens_are_said_with_both_ways_out(render, capsys):
+    assert render("a", engine=StandIn(special_tokens=None)) == 2
+    error = capsys.readouterr().err
+    assert "special_tokens.npz" in error and "--no-special-tokens" in error
+    assert render("a", "--no-special-tokens", engine=StandIn(special_tokens=None)) == 0
 
 
 def test_one_side_alone_is_refused(render, capsys):

@@ -57,7 +57,8 @@ def test_a_later_prompt_leaves_earlier_chunks_as_they_were(engine):
 def test_previous_chunks_are_seen_through_the_cache(distill):
     engine = tiny_engine(distill)
     states = [engine.extend(engine.begin(**SIZE, seed=seed), "red", 1) for seed in (1, 2)]
-    follow = [engine.copy(noise=lambda _seed, chunk, shape: chunk_noise(9, chunk, shape)).extend(s, "red") for s in states]
+    same_noise = engine.copy(noise=lambda _seed, chunk, shape: chunk_noise(9, chunk, shape))
+    follow = [same_noise.extend(state, "red") for state in states]
     assert (follow[0].chunks[1].latent - follow[1].chunks[1].latent).abs().max() > 1e-3
 
 
