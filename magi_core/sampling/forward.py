@@ -91,7 +91,7 @@ class Predictor:
         pages: Mapping[int, KVPage],
         weights: Sequence[PassWeights],
     ) -> tuple[tuple[Sequence[Tensor | None], ...], Mapping[int, KVPage]]:
-        """Velocities of the noisy chunks per pass (text, previous, alone), None where no weight asks for one; new pages.
+        """Velocities of the noisy chunks per pass (text, previous, alone), None where no weight asks; new pages.
 
         The pass with context and null text is the one whose K/V is kept.
         """
