@@ -11,21 +11,34 @@ from torch import Tensor
 
 from magi_core.attention import Attention, sdpa
 from magi_core.config import CHUNK_FRAMES, PIXELS_PER_LATENT, SamplingSettings
+from magi_core.continuation import (
+    Continuation,
+    begun_again,
+    chained,
+    clean_frontier,
+    find_frontier,
+    known_records,
+    record_of,
+    resume,
+)
 from magi_core.dit import DiT
 from magi_core.errors import Cancelled, MagiError
 from magi_core.prefix import encode_prefix
 from magi_core.sampling.forward import Predictor
 from magi_core.sampling.noise import chunk_noise
-from magi_core.sampling.plan import history_needed
-from magi_core.sampling.sampler import InFlight, Run, StepEvent
-from magi_core.state import ChunkRecord, SamplerState
-from magi_core.text.conditioning import PromptEmbedding, assemble_null, assemble_text
+from magi_core.sampling.pages import PageBook
+from magi_core.sampling.sampler import Run, StepEvent
+from magi_core.state import ChunkRecord, Frontier, InFlight, SamplerState
+from magi_core.state.digest import digest
+from magi_core.state.memory import Memory
+from magi_core.text.chunk_text import ChunkTexts, Prompt
+from magi_core.text.conditioning import PromptEmbedding
+from magi_core.text.special_tokens import MAX_DURATION
 
 if TYPE_CHECKING:
     from magi_core.text import SpecialTokens, TextEncoder
     from magi_core.vae import VAE
 
-Prompt = str | PromptEmbedding
 SIZE_MULTIPLE = PIXELS_PER_LATENT * 2
 
 
@@ -38,6 +51,7 @@ class Engine:
 
     settings: sampling defaults of this engine. special_tokens: the learned tokens prepended to prompts, or None.
     noise: `(seed, chunk index, shape) -> Tensor`; tests inject recorded noise here.
+    memory: K/V pages, finished chunks and frontiers by content, shared by copies of the engine.
     """
 
     def __init__(
@@ -51,6 +65,7 @@ class Engine:
         attention: Attention = sdpa,
         fingerprint: str = "",
         noise: Callable[[int, int, tuple[int, ...]], Tensor] = chunk_noise,
+        memory: Memory | None = None,
     ) -> None:
         if vae is not None and vae.z_channels != dit.config.latent_channels:
             raise MagiError(
@@ -60,6 +75,9 @@ class Engine:
         self.dit, self.vae, self.text_encoder, self.special_tokens = dit, vae, text_encoder, special_tokens
         self.settings = settings or SamplingSettings.for_model(dit.config)
         self.attention, self.fingerprint, self.noise = attention, fingerprint, noise
+        self.memory = Memory() if memory is None else memory
+        null = dit.y_embedder.null_caption_embedding.detach().float().cpu()
+        self.texts = ChunkTexts(text_encoder, special_tokens, null)
 
     def with_settings(self, **changes: Any) -> Engine:
         """A copy that shares the weights and samples with other settings."""
@@ -67,7 +85,7 @@ class Engine:
 
     def copy(self, **parts: Any) -> Engine:
         """A copy with some constructor arguments replaced; weights are shared."""
-        names = ("vae", "text_encoder", "special_tokens", "settings", "attention", "fingerprint", "noise")
+        names = ("vae", "text_encoder", "special_tokens", "settings", "attention", "fingerprint", "noise", "memory")
         return Engine(parts.pop("dit", self.dit), **{name: getattr(self, name) for name in names} | parts)
 
     def begin(
@@ -135,46 +153,176 @@ class Engine:
         prompt: Prompt | Sequence[Prompt],
         chunks: int = 1,
         *,
+        handoff: str = "clean",
+        drain: bool = True,
+        settings: SamplingSettings | None = None,
         on_step: Callable[[StepEvent], None] | None = None,
         on_chunk: Callable[[ChunkRecord], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> SamplerState:
-        """A new state with `chunks` more chunks, continued from the clean chunks of `state`, which stays as it is.
+        """A new state with `chunks` more chunks; `state` stays as it is.
 
-        prompt: one for all new chunks, or one per chunk; "" renders as null text. on_step: after every forward.
-        on_chunk: after every finished chunk. cancelled: asked before every model forward; True raises `Cancelled`,
-        whose `state` holds the chunks finished so far.
+        prompt: one for all new chunks, or one per chunk; "" renders as null text.
+        handoff: "clean" goes on from the finished chunks, as video continuation does, and costs about what the new
+        chunks cost. "continuous" goes on from the pipeline as it stood before the next chunk would have entered: the
+        same video as one long run; the stages that drained the pipeline are redone with the new chunks in it.
+        drain: False leaves the last chunks in flight (`state.pending`) for the next extend to finish; a chain of such
+        extends costs what one run costs.
+        settings: for these chunks, in place of the state's; other settings, like other weights, need a clean handoff.
+        on_step: after every forward. on_chunk: after every finished chunk. cancelled: asked before every model forward;
+        True raises `Cancelled`, whose `state` holds the chunks finished so far.
+        What the engine remembers of earlier runs is not computed again. Notes on fallbacks are added to `state.notes`.
         """
-        prompts = self._prompts(prompt, chunks)
-        self._check_state(state)
-        entering = self._entering(state, prompts)
-        device = self.dit.device
+        done = len(state.chunks)
+        how = {"handoff": handoff, "drain": drain, "settings": settings, "on_step": on_step, "cancelled": cancelled}
+        for extended in self.stream(state, prompt, chunks, **how):
+            if on_chunk is not None and len(extended.chunks) > done:
+                on_chunk(extended.chunks[-1])
+            done = len(extended.chunks)
+        return extended
+
+    def stream(
+        self,
+        state: SamplerState,
+        prompt: Prompt | Sequence[Prompt],
+        chunks: int = 1,
+        *,
+        handoff: str = "clean",
+        drain: bool = True,
+        settings: SamplingSettings | None = None,
+        on_step: Callable[[StepEvent], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> Iterator[SamplerState]:
+        """`extend`, yielding a state after every chunk that becomes clean; the last one is what `extend` returns."""
+        prompts = self.texts.encode_all(prompt, chunks)
+        state, frontier = self._start(state, handoff, settings)
+        yield from self._run(state, self._continue(state, frontier, prompts), drain, on_step, cancelled)
+
+    def drain(
+        self,
+        state: SamplerState,
+        *,
+        on_step: Callable[[StepEvent], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> SamplerState:
+        """Finish the chunks that were left in flight; a state without any comes back as it is."""
+        if not state.pending:
+            return state
+        state, frontier = self._start(state, "continuous", None)
+        *_, drained = self._run(state, self._continue(state, frontier, []), True, on_step, cancelled)
+        return drained
+
+    def _start(
+        self, state: SamplerState, handoff: str, settings: SamplingSettings | None
+    ) -> tuple[SamplerState, Frontier]:
+        """The state with settings and notes of this extend, and the frontier it goes on from."""
+        if state.channels != self.dit.config.latent_channels:
+            raise MagiError(
+                f"this state has latents of {state.channels} channels, the model {self.dit.config.latent_channels}"
+            )
+        settings = settings or state.settings
+        changed = [
+            name
+            for name, other in (
+                ("weights", state.fingerprint != self.fingerprint),
+                ("settings", settings != state.settings),
+            )
+            if other
+        ]
+        asked = handoff == "continuous" or bool(state.pending)
+        state = replace(state, settings=settings, fingerprint=self.fingerprint)
+        if changed and asked and state.next_chunk > state.first_chunk:
+            note = f"other {' and '.join(changed)} than before: continued from the finished chunks"
+            return replace(state, notes=(*state.notes, note)), clean_frontier(state, self._model_key())
+        frontier, note = find_frontier(state, handoff, self._model_key(), self.memory)
+        return (replace(state, notes=(*state.notes, note)) if note else state), frontier
+
+    def _continue(self, state: SamplerState, frontier: Frontier, prompts: Sequence[PromptEmbedding]) -> Continuation:
+        """New chunks behind `frontier`; chunks in flight that it does not hold are begun again before them."""
+        entering = begun_again(state, self.noise) if frontier.next_chunk < state.next_chunk else []
+        texts: dict[tuple[int, int | None], Tensor] = {}
+        for index, prompt in enumerate(prompts, start=state.next_chunk):
+            to_come = None if state.total_chunks is None else state.total_chunks - (index - state.first_chunk)
+            key = (id(prompt), None if to_come is None else min(to_come, MAX_DURATION))
+            if key not in texts:
+                texts[key] = self.texts.of_chunk(state.settings, prompt, to_come)
+            noise = self.noise(state.seed, index, state.latent_shape)
+            entering.append(InFlight(index, noise, texts[key], prompt.prompt, state.seed))
+        return Continuation(frontier, chained(frontier, entering))
+
+    def _run(
+        self,
+        state: SamplerState,
+        continuation: Continuation,
+        drain: bool,
+        on_step: Callable[[StepEvent], None] | None,
+        cancelled: Callable[[], bool] | None,
+    ) -> Iterator[SamplerState]:
+        """Walk the continuation: hand out what is remembered, compute the rest, remember it."""
+        began, memory = state, self.memory
+        unfinished = continuation.unfinished(state.finished)
+        last = unfinished[-1] if unfinished else None
+        for record in known_records(continuation, state.finished, memory):
+            state = replace(state.with_chunk(record), frontier=None)
+            if record.key == last.key:
+                state = replace(state, frontier=memory.frontiers.get(last.key))
+            yield state
+        if state.finished > last.chunk:
+            return
+        continuation = resume(continuation, state.finished, memory)
+        latest = continuation.frontier
+
+        def remember(frontier: Frontier) -> None:
+            nonlocal latest
+            latest = frontier
+            memory.frontiers.put(frontier.key, frontier)
 
         def stop_if_asked() -> None:
             if cancelled is not None and cancelled():
                 raise _Stop
 
-        with torch.no_grad():
-            null = self.dit.text_context(self._null_text(state.settings))
-            predictor = Predictor(self.dit, self.attention, state.settings, null, before_forward=stop_if_asked)
-            run = Run(
-                predictor,
-                self.dit.text_context,
-                start=state.next_chunk,
-                anchor=None if state.chunks else state.anchor,
-                on_step=on_step,
-            )
-            try:
-                needed = history_needed(state.settings, state.next_chunk)
-                run.encode_history({index: state.chunk_latent(index).to(device) for index in needed})
-                for chunk in run([replace(c, latent=c.latent.to(device)) for c in entering]):
-                    record = ChunkRecord(chunk.chunk, chunk.latent.cpu(), chunk.prompt, chunk.seed)
-                    state = state.with_chunk(record)
-                    if on_chunk is not None:
-                        on_chunk(record)
-            except _Stop:
-                raise Cancelled(state) from None
-        return state
+        run = self._prepared_run(lambda: state, continuation.frontier, stop_if_asked, on_step, remember)
+        try:
+            for chunk in run(continuation.frontier, continuation.entering, drain=drain):
+                if chunk.chunk < state.finished:  # handed out before, redone with the new chunks in the window
+                    continue
+                latent = chunk.latent.cpu()
+                memory.chunks.put(chunk.key, latent)
+                state = state.with_chunk(record_of(chunk, latent, continuation.frontier.run_start))
+                state = replace(state, frontier=latest if chunk is last or chunk.key == last.key else None)
+                yield state
+        except _Stop:
+            raise Cancelled(replace(state, frontier=latest if began.pending else None)) from None
+        if not drain:
+            yield replace(state, frontier=latest)
+
+    @torch.no_grad()
+    def _prepared_run(
+        self,
+        state: Callable[[], SamplerState],
+        frontier: Frontier,
+        before_forward: Callable[[], None],
+        on_step: Callable[[StepEvent], None] | None,
+        on_boundary: Callable[[Frontier], None],
+    ) -> Run:
+        settings, first = state().settings, state().first_chunk
+        null_text = self.texts.null(settings)
+        null = self.dit.text_context(null_text)
+        predictor = Predictor(self.dit, self.attention, settings, null, before_forward=before_forward)
+        pages = digest(self._model_key(), state().latent_shape, settings.clean_t, settings.steps, settings.shortcut, null_text)
+        return Run(
+            predictor,
+            self.dit.text_context,
+            PageBook(predictor, self.memory.pages, pages),
+            lambda index: state().chunk_latent(index),
+            anchor=state().anchor if frontier.run_start == first else None,
+            on_step=on_step,
+            on_boundary=on_boundary,
+        )
+
+    def _model_key(self) -> str:
+        """What beside settings and inputs a result depends on: weights, their kind and their precision."""
+        return digest(self.fingerprint or id(self.dit), self.dit.config, self.dit.dtype)
 
     def decode(self, state: SamplerState, *, start: int = 0, stop: int | None = None) -> Iterator[Tensor]:
         """Frames of chunks `start` to `stop` (exclusive; prefix included) as uint8 blocks [n, H, W, 3], in order.
@@ -183,7 +331,7 @@ class Engine:
         """
         if self.vae is None:
             raise MagiError("this engine has no VAE: load one to see frames")
-        end = state.next_chunk if state.chunks else -(-state.prefix_latent_frames // CHUNK_FRAMES)
+        end = state.finished if state.chunks else -(-state.prefix_latent_frames // CHUNK_FRAMES)
         stop = end if stop is None else stop
         if not 0 <= start <= stop <= end:
             raise MagiError(f"cannot decode chunks {start} to {stop}: this video has chunks 0 to {end}")
@@ -192,69 +340,7 @@ class Engine:
 
     def encode_prompt(self, prompt: Prompt) -> PromptEmbedding:
         """The prompt through the text encoder; already encoded prompts pass through."""
-        if isinstance(prompt, PromptEmbedding):
-            return prompt
-        if self.text_encoder is None:
-            raise MagiError("this engine has no text encoder: load one, or pass encoded prompts")
-        return self.text_encoder.encode(prompt)
-
-    def _prompts(self, prompt: Prompt | Sequence[Prompt], chunks: int) -> list[PromptEmbedding]:
-        if chunks < 1:
-            raise MagiError(f"chunks must be at least 1: {chunks}")
-        prompts = [prompt] * chunks if isinstance(prompt, str | PromptEmbedding) else list(prompt)
-        if len(prompts) != chunks:
-            raise MagiError(f"{len(prompts)} prompts for {chunks} chunks: give one prompt for all, or one per chunk")
-        encoded: dict[int | str, PromptEmbedding] = {}
-        for one in prompts:
-            key = one if isinstance(one, str) else id(one)
-            if key not in encoded:
-                encoded[key] = self.encode_prompt(one)
-        return [encoded[one if isinstance(one, str) else id(one)] for one in prompts]
-
-    def _entering(self, state: SamplerState, prompts: Sequence[PromptEmbedding]) -> list[InFlight]:
-        chunks, texts = [], {}
-        for offset, prompt in enumerate(prompts):
-            index = state.next_chunk + offset
-            duration = self._duration(state, index)
-            key = (id(prompt), duration)
-            if key not in texts:
-                texts[key] = self._text(state.settings, prompt, duration)
-            noise = self.noise(state.seed, index, state.latent_shape)
-            chunks.append(InFlight(index, noise, texts[key], prompt.prompt, state.seed))
-        return chunks
-
-    def _duration(self, state: SamplerState, index: int) -> int | None:
-        if not state.settings.duration_tokens:
-            return None
-        if state.total_chunks is None:
-            return 8
-        return max(1, min(8, state.total_chunks - (index - state.first_chunk)))
-
-    def _text(self, settings: SamplingSettings, prompt: PromptEmbedding, duration: int | None) -> Tensor:
-        if not len(prompt.tokens):
-            return self._null_text(settings)
-        names = prompt.special_tokens if prompt.special_tokens is not None else settings.special_tokens
-        limit = self.dit.config.caption_max_length
-        return assemble_text(prompt.tokens, self._special(settings), names, duration, limit)
-
-    def _null_text(self, settings: SamplingSettings) -> Tensor:
-        null = self.dit.y_embedder.null_caption_embedding.detach().float().cpu()
-        return assemble_null(null, self._special(settings), settings.negative_tokens)
-
-    def _special(self, settings: SamplingSettings) -> SpecialTokens | None:
-        wanted = settings.special_tokens or settings.duration_tokens or settings.negative_tokens
-        if wanted and self.special_tokens is None:
-            raise MagiError(
-                "special tokens are switched on, but this engine has none: put special_tokens.npz beside the model, "
-                "or switch off special, duration and negative tokens"
-            )
-        return self.special_tokens
-
-    def _check_state(self, state: SamplerState) -> None:
-        if state.channels != self.dit.config.latent_channels:
-            raise MagiError(
-                f"this state has latents of {state.channels} channels, the model {self.dit.config.latent_channels}"
-            )
+        return self.texts.encode(prompt)
 
 
 def check_size(width: int, height: int) -> None:

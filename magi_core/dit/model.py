@@ -107,6 +107,7 @@ class DiT(nn.Module):
         """Projected text [..., L, hidden] in the model's dtype from text embeddings [..., L, caption channels]."""
         return self.y_embedder(embedding).to(self.dtype)
 
+    @torch.no_grad()
     def text_context(self, embedding: Tensor) -> TextContext:
         """Keys and values of one text [L, caption channels] for every layer: computed once per prompt."""
         tokens = self.text_tokens(embedding.to(self.device))

@@ -6,7 +6,7 @@ after `window` stages. So chunks in flight sit one stage apart, the oldest clean
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from magi_core.config import SamplingSettings
@@ -59,17 +59,24 @@ def stages(first: int, count: int, window: int, in_flight: Sequence[Slot] = ()) 
         slots = [Slot(s.chunk, s.stage + 1) for s in slots if s.stage + 1 < window]
 
 
-def plan_stage(slots: Sequence[Slot], run_start: int, settings: SamplingSettings) -> Iterator[ForwardPlan]:
+def plan_stage(
+    slots: Sequence[Slot],
+    run_start: int,
+    settings: SamplingSettings,
+    tables: Mapping[int, tuple[int, ...]] | None = None,
+) -> Iterator[ForwardPlan]:
     """The forwards of one stage.
 
     run_start: index of the run's first new chunk. Once the window has moved past it, the first forward of a stage also
-    re-encodes the chunk that has just been finished.
+    re-encodes the chunk that has just been finished. tables: KV ranges of single chunks in place of the settings'.
     """
     per_stage = settings.steps // settings.window
-    oldest = slots[0].chunk
+    oldest, tables = slots[0].chunk, tables or {}
     for k in range(per_stage):
+        steps = [slot.stage * per_stage + k for slot in slots]
         chunks = tuple(
-            PlannedChunk(s.chunk, step := s.stage * per_stage + k, attended(s.chunk, step, settings)) for s in slots
+            PlannedChunk(slot.chunk, step, attended(slot.chunk, step, settings, tables.get(slot.chunk)))
+            for slot, step in zip(slots, steps, strict=True)
         )
         if k == 0 and oldest > run_start:
             chunks = (_clean(oldest - 1, settings, settings.clean_length), *chunks)
@@ -86,32 +93,23 @@ def _clean(chunk: int, settings: SamplingSettings, length: int | None) -> Planne
     return PlannedChunk(chunk, settings.steps, _last(length, chunk), clean=True)
 
 
-def attended(chunk: int, step: int, settings: SamplingSettings) -> tuple[int, int]:
-    """Half-open range of chunks that `chunk` attends to at Euler step `step`."""
-    table = settings.kv_ranges
+def attended(
+    chunk: int, step: int, settings: SamplingSettings, table: tuple[int, ...] | None = None
+) -> tuple[int, int]:
+    """Half-open range of chunks that `chunk` attends to at Euler step `step`, by its own table or the settings'."""
+    table = settings.kv_ranges if table is None else table
     return _last(table[step // (settings.steps // len(table))] if table else None, chunk)
 
 
-def pages_read(settings: SamplingSettings, chunk: int) -> range:
-    """Clean chunks before `chunk` that it, in flight or re-encoded, may read at any time."""
-    clean, table = settings.clean_length, settings.kv_ranges
-    longest = None if not table or clean is None else max(clean, *table)
-    return range(_last(longest, chunk)[0], chunk)
+def history_read(settings: SamplingSettings, start: int) -> range:
+    """Finished chunks that a run of new chunks from `start` on depends on.
 
-
-def history_needed(settings: SamplingSettings, next_chunk: int) -> range:
-    """Clean chunks that have to be encoded together before a run can start at `next_chunk`.
-
-    With clean range 1 a page depends on its own chunk only; otherwise on its predecessors too, so all are remade.
+    With clean range 1 the K/V of a finished chunk depends on itself alone; otherwise on its predecessors too.
     """
-    return pages_read(settings, next_chunk) if settings.clean_length == 1 else range(0, next_chunk)
+    longest = max(settings.kv_ranges) if settings.kv_ranges and settings.clean_length == 1 else None
+    return range(_last(longest, start)[0], start)
 
 
 def _last(length: int | None, chunk: int) -> tuple[int, int]:
     """Half-open range of the last `length` chunks up to and including `chunk`; None for all of them."""
     return (0 if length is None else max(0, chunk + 1 - length)), chunk + 1
-
-
-def forward_count(new_chunks: int, settings: SamplingSettings) -> int:
-    """Model calls (of one guidance pass each) that a run of `new_chunks` chunks makes, history aside."""
-    return (new_chunks + settings.window - 1) * (settings.steps // settings.window)

@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from magi_core.dit import KVPage, TextContext
+from magi_core.dit import TextContext
 from magi_core.sampling.forward import ForwardInput, Predictor
-from magi_core.sampling.plan import (
-    ForwardPlan,
-    Slot,
-    forward_count,
-    pages_read,
-    plan_history,
-    plan_stage,
-    stages,
-)
-
-
-@dataclass(frozen=True, eq=False)
-class InFlight:
-    """A chunk on its way from noise to clean.
-
-    latent: [C, T, h, w] float32. text: [L, caption channels], visible tokens only, special tokens included.
-    """
-
-    chunk: int
-    latent: Tensor
-    text: Tensor
-    prompt: str
-    seed: int
+from magi_core.sampling.pages import PageBook
+from magi_core.sampling.plan import ForwardPlan, Slot, plan_stage, stages
+from magi_core.state.frontier import Frontier, InFlight
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +20,7 @@ class StepEvent:
     """Progress after one step of the loop.
 
     chunk: index of the oldest chunk in flight. step, steps: forwards done and in all. done, chunks: chunks finished and
-    asked for. clean_estimate: call it for the oldest chunk's predicted clean latent `x + (1 - t) v`, [C, T, h, w].
+    to be finished. clean_estimate: call it for the oldest chunk's predicted clean latent `x + (1 - t) v`, [C, T, h, w].
     """
 
     chunk: int
@@ -52,83 +32,100 @@ class StepEvent:
 
 
 class Run:
-    """One run of the loop over new chunks.
+    """The loop, from a frontier on.
 
-    anchor: prefix frames [C, r, h, w] of a partly given first chunk; re-imposed before every forward.
+    pages: K/V of finished chunks. finished: latent [C, T, h, w] of a finished chunk by index, as it was handed out.
+    anchor: given frames [C, r, h, w] of the partly given chunk `run_start`; re-imposed before every forward.
+    on_boundary: called with the frontier before every stage that a chunk would enter, the last included.
     """
 
     def __init__(
         self,
         predictor: Predictor,
         text_context: Callable[[Tensor], TextContext],
+        pages: PageBook,
+        finished: Callable[[int], Tensor],
         *,
-        start: int,
         anchor: Tensor | None = None,
         on_step: Callable[[StepEvent], None] | None = None,
+        on_boundary: Callable[[Frontier], None] = lambda frontier: None,
     ) -> None:
         self.predictor, self.settings = predictor, predictor.settings
-        self.start, self.anchor, self.on_step = start, anchor, on_step
+        self.pages, self.finished, self.anchor = pages, finished, anchor
+        self.on_step, self.on_boundary = on_step, on_boundary
         self._text_context = text_context
         self._contexts: dict[int, TextContext] = {}
-        self.pages: dict[int, KVPage] = {}
 
-    def encode_history(self, latents: Mapping[int, Tensor]) -> None:
-        """Make the K/V pages of finished chunks that this run reads, all in one forward. `latents` by chunk index."""
-        if latents:
-            plan = plan_history(sorted(latents), self.settings)
-            self.pages.update(self.predictor.encode(plan, [latents[c.chunk] for c in plan.chunks]))
+    def __call__(self, frontier: Frontier, entering: Sequence[InFlight], *, drain: bool = True) -> Iterator[InFlight]:
+        """Denoise what is in flight and `entering` (consecutive chunks from `frontier.next_chunk` on).
 
-    def __call__(self, entering: Sequence[InFlight]) -> Iterator[InFlight]:
-        """Denoise `entering` (consecutive chunks from `start` on); yields each as it becomes clean, in order."""
-        settings = self.settings
-        moving = {chunk.chunk: chunk for chunk in entering}
-        total, step, done = forward_count(len(entering), settings), 0, 0
-        finished: InFlight | None = None
-        for slots in stages(self.start, len(entering), settings.window):
-            for plan in plan_stage(slots, self.start, settings):
-                before = moving[slots[0].chunk]
-                velocities = self._advance(plan, moving, finished)
+        Yields chunks as they become clean, in order. drain: go on until none is left in flight; otherwise stop where
+        the next chunk would enter.
+        """
+        settings, device = self.settings, self.predictor.dit.device
+        moving = {chunk.chunk: chunk.moved(lambda x: x.to(device)) for chunk in (*frontier.chunks, *entering)}
+        tables = {chunk.chunk: chunk.kv_ranges for chunk in moving.values() if chunk.kv_ranges is not None}
+        slots_in_flight = [Slot(chunk.chunk, chunk.stage) for chunk in frontier.chunks]
+        plan = list(stages(frontier.next_chunk, len(entering), settings.window, slots_in_flight))
+        plan = plan if drain else plan[: len(entering)]
+        total = len(plan) * (settings.steps // settings.window)
+        step = done = 0
+        for n, slots in enumerate(plan):
+            oldest = slots[0].chunk
+            forwards = list(plan_stage(slots, frontier.run_start, settings, tables))
+            remade = {oldest - 1} if forwards[0].reencodes else set()
+            self.pages.prepare({i for forward in forwards for i in forward.history} - remade, self.finished)
+            for forward in forwards:
+                before = moving[oldest]
+                velocity = self._advance(forward, moving, frontier.run_start)
                 step += 1
-                self._report(
-                    slots[0], plan, before, velocities[0], step=step, total=total, done=done, chunks=len(entering)
-                )
-            self._forget(slots[0].chunk)
-            if slots[0].stage + 1 == settings.window:
-                finished = self._finish(moving.pop(slots[0].chunk))
+                self._report(forward, before, velocity, step=step, total=total, done=done, chunks=len(moving) + done)
+            for slot in slots:
+                moving[slot.chunk] = replace(moving[slot.chunk], stage=slot.stage + 1)
+            finished = moving.pop(oldest) if slots[0].stage + 1 == settings.window else None
+            if n < len(entering):
+                last = entering[n]
+                in_flight = tuple(moving[s.chunk].moved(Tensor.cpu) for s in slots if s.chunk in moving)
+                self.on_boundary(Frontier(in_flight, last.chunk + 1, frontier.run_start, last.key))
+            if finished is not None:
                 done += 1
-                yield finished
+                yield self._finish(finished, frontier.run_start)
 
-    def _advance(
-        self, plan: ForwardPlan, moving: dict[int, InFlight], finished: InFlight | None
-    ) -> Sequence[Tensor]:
-        """One forward and one Euler step of every noisy chunk in `plan`; K/V of a re-encoded chunk joins the pages."""
+    def _advance(self, plan: ForwardPlan, moving: dict[int, InFlight], run_start: int) -> Tensor:
+        """One forward and one Euler step of every noisy chunk in `plan`; K/V of a re-encoded chunk joins the pages.
+
+        Returns the velocity of the oldest.
+        """
         predictor, inputs, noisy = self.predictor, [], []
         for planned in plan.chunks:
             if planned.clean:
-                latent = self._anchored(finished).latent
+                latent = self._anchored(planned.chunk, self.finished(planned.chunk), run_start)
                 inputs.append(ForwardInput(latent, self.settings.clean_t, predictor.null))
             else:
-                chunk = moving[planned.chunk] = self._anchored(moving[planned.chunk])
-                t = predictor.timestep(planned.step)
-                inputs.append(ForwardInput(chunk.latent, t, self._context(chunk)))
+                chunk = moving[planned.chunk]
+                latent = self._anchored(planned.chunk, chunk.latent, run_start)
+                moving[planned.chunk] = replace(chunk, latent=latent)
+                inputs.append(ForwardInput(latent, predictor.timestep(planned.step), self._context(chunk)))
                 noisy.append(planned)
-        output = predictor(plan, inputs, self.pages)
-        self.pages.update(output.pages)
+        output = predictor(plan, inputs, self.pages.by_chunk)
+        self.pages.add(output.pages, {c.chunk: i.latent for c, i in zip(plan.chunks, inputs, strict=True) if c.clean})
         for planned, velocity in zip(noisy, output.velocities, strict=True):
             chunk = moving[planned.chunk]
             width = predictor.grid[planned.step + 1] - predictor.grid[planned.step]
             moving[planned.chunk] = replace(chunk, latent=chunk.latent + velocity * width.to(velocity.device))
-        return output.velocities
+        return output.velocities[0]
 
-    def _anchored(self, chunk: InFlight) -> InFlight:
-        if self.anchor is None or chunk.chunk != self.start:
-            return chunk
-        rest = chunk.latent[:, self.anchor.shape[1] :]
-        return replace(chunk, latent=torch.cat([self.anchor.to(rest), rest], dim=1))
+    def _anchored(self, chunk: int, latent: Tensor, run_start: int) -> Tensor:
+        latent = latent.to(self.predictor.dit.device)
+        if self.anchor is None or chunk != run_start:
+            return latent
+        return torch.cat([self.anchor.to(latent), latent[:, self.anchor.shape[1] :]], dim=1)
 
-    def _finish(self, chunk: InFlight) -> InFlight:
+    def _finish(self, chunk: InFlight, run_start: int) -> InFlight:
         """The reference leaves the last velocity on given frames; by default they stay what was given."""
-        return chunk if self.settings.reference_quirks else self._anchored(chunk)
+        if self.settings.reference_quirks:
+            return chunk
+        return replace(chunk, latent=self._anchored(chunk.chunk, chunk.latent, run_start))
 
     def _context(self, chunk: InFlight) -> TextContext:
         key = id(chunk.text)
@@ -136,26 +133,10 @@ class Run:
             self._contexts[key] = self._text_context(chunk.text)
         return self._contexts[key]
 
-    def _forget(self, oldest: int) -> None:
-        """Drop pages that no later forward of this run can read."""
-        keep = pages_read(self.settings, oldest)
-        self.pages = {index: page for index, page in self.pages.items() if index >= keep.start}
-
     def _report(
-        self,
-        oldest: Slot,
-        plan: ForwardPlan,
-        before: InFlight,
-        velocity: Tensor,
-        *,
-        step: int,
-        total: int,
-        done: int,
-        chunks: int,
+        self, plan: ForwardPlan, before: InFlight, velocity: Tensor, *, step: int, total: int, done: int, chunks: int
     ) -> None:
-        if self.on_step is None:
-            return
-        t = self.predictor.timestep(plan.chunks[int(plan.reencodes)].step)
-        self.on_step(
-            StepEvent(oldest.chunk, step, total, done, chunks, lambda: before.latent + (1 - t) * velocity)
-        )
+        if self.on_step is not None:
+            t = self.predictor.timestep(plan.chunks[int(plan.reencodes)].step)
+            estimate = lambda: before.latent + (1 - t) * velocity  # noqa: E731
+            self.on_step(StepEvent(before.chunk, step, total, done, chunks, estimate))

@@ -1,5 +1,6 @@
 """A generation in progress as an immutable value."""
 
+from magi_core.state.frontier import Frontier, InFlight
 from magi_core.state.state import ChunkRecord, SamplerState
 
-__all__ = ["ChunkRecord", "SamplerState"]
+__all__ = ["ChunkRecord", "Frontier", "InFlight", "SamplerState"]

@@ -14,6 +14,8 @@ from magi_core.config import (
     VIDEO_FRAMES_PER_CHUNK,
     SamplingSettings,
 )
+from magi_core.errors import MagiError
+from magi_core.state.frontier import Frontier, InFlight
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,12 +24,15 @@ class ChunkRecord:
 
     index: its place in the whole video, prefix included. latent: [C, 6, h, w] float32 on the CPU; in a chunk that was
     partly given, the given frames come first. prompt, seed: what it was made from.
+    key: digest of everything the latent depends on. run_start: first chunk of the run it was made in.
     """
 
     index: int
     latent: Tensor
     prompt: str
     seed: int
+    key: str = ""
+    run_start: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +40,7 @@ class SamplerState:
     """An immutable generation in progress. Extending returns a new one; branches share their common chunks.
 
     prefix: given latents [1, C, p, h, w] float32 on the CPU, or None. chunks: finished chunks, oldest first.
+    frontier: the pipeline as it stood before the next chunk would enter, or None; see `Engine.extend`.
     total_chunks: how long the video says it will be (duration tokens); None says "8 or more chunks to come" each time.
     notes: what was done to the input, in words for the user (cropped, cut, padded).
     """
@@ -48,6 +54,7 @@ class SamplerState:
     fingerprint: str = ""
     prefix: Tensor | None = None
     chunks: tuple[ChunkRecord, ...] = ()
+    frontier: Frontier | None = None
     total_chunks: int | None = None
     notes: tuple[str, ...] = ()
 
@@ -66,9 +73,21 @@ class SamplerState:
         return self.prefix_latent_frames // CHUNK_FRAMES
 
     @property
-    def next_chunk(self) -> int:
-        """Index of the chunk that the next extend makes first."""
+    def finished(self) -> int:
+        """Number of finished chunks, given ones included: the index after the last of them."""
         return self.first_chunk + len(self.chunks)
+
+    @property
+    def pending(self) -> tuple[InFlight, ...]:
+        """Chunks that were left in flight (`drain=False`): begun, not finished."""
+        if self.frontier is None:
+            return ()
+        return tuple(chunk for chunk in self.frontier.chunks if chunk.chunk >= self.finished)
+
+    @property
+    def next_chunk(self) -> int:
+        """Index of the chunk that the next extend begins."""
+        return self.finished + len(self.pending)
 
     @property
     def anchor(self) -> Tensor | None:
@@ -99,7 +118,7 @@ class SamplerState:
         """Video frames that `decode` yields for the whole state."""
         if not self.chunks:
             return self.prefix_frames
-        return self.next_chunk * VIDEO_FRAMES_PER_CHUNK
+        return self.finished * VIDEO_FRAMES_PER_CHUNK
 
     def chunk_latent(self, index: int) -> Tensor:
         """Latent [C, 6, h, w] of any finished chunk, given or generated."""
@@ -109,3 +128,18 @@ class SamplerState:
 
     def with_chunk(self, record: ChunkRecord) -> SamplerState:
         return replace(self, chunks=(*self.chunks, record))
+
+    def at(self, count: int) -> SamplerState:
+        """The state as it was after `count` chunks of the video (given ones included): rewind, to fork from there.
+
+        Its frontier is kept only where that is this state's own; an engine that remembers the run still continues it
+        exactly. Raises `MagiError` for a count this video does not have.
+        """
+        if not self.first_chunk <= count <= self.finished:
+            raise MagiError(
+                f"cannot go back to {count} chunks: this video has {self.finished}, "
+                f"of which {self.first_chunk} were given"
+            )
+        if count == self.finished and not self.pending:
+            return self
+        return replace(self, chunks=self.chunks[: count - self.first_chunk], frontier=None)

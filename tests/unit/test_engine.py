@@ -15,7 +15,7 @@ from tests.tiny import tiny_engine
 SIZE = {"width": 32, "height": 48}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def engine():
     return tiny_engine()
 

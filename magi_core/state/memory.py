@@ -1,0 +1,36 @@
+"""What an engine remembers between calls: K/V pages, finished chunks and frontiers, by content and within budgets.
+
+Losing any of it costs time, never a result.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from magi_core.dit import KVPage
+from magi_core.state.cache import BoundedCache, CacheStats
+from magi_core.state.frontier import Frontier
+
+GIB = 1 << 30
+
+
+class Memory:
+    """Three caches; shared by all copies of an engine.
+
+    pages: K/V of finished chunks, on the model's device. chunks: finished latents by the key of their run.
+    frontiers: the pipeline at every stage a chunk entered, by the key of the last chunk that had entered.
+    """
+
+    def __init__(self, page_bytes: int = 8 * GIB, chunk_bytes: int = GIB // 2, frontier_bytes: int = GIB // 2) -> None:
+        self.pages: BoundedCache[KVPage] = BoundedCache(page_bytes, lambda page: page.nbytes)
+        self.chunks: BoundedCache[Tensor] = BoundedCache(chunk_bytes, lambda latent: latent.nbytes)
+        self.frontiers: BoundedCache[Frontier] = BoundedCache(frontier_bytes, lambda frontier: frontier.nbytes)
+
+    @property
+    def stats(self) -> dict[str, CacheStats]:
+        return {"pages": self.pages.stats, "chunks": self.chunks.stats, "frontiers": self.frontiers.stats}
+
+    def clear(self) -> None:
+        """Forget everything."""
+        for cache in (self.pages, self.chunks, self.frontiers):
+            cache.clear()

@@ -1,0 +1,72 @@
+"""From prompts and settings to the text that each chunk's cross-attention reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from magi_core.config import SamplingSettings
+from magi_core.errors import MagiError
+from magi_core.text.conditioning import PromptEmbedding, assemble_null, assemble_text
+from magi_core.text.special_tokens import MAX_DURATION, SpecialTokens
+
+if TYPE_CHECKING:
+    from magi_core.text.t5 import TextEncoder
+
+Prompt = str | PromptEmbedding
+
+
+class ChunkTexts:
+    """Encodes prompts once each and puts special tokens in front.
+
+    null: the model's learned null text [max_length, C] float32 on the CPU.
+    """
+
+    def __init__(self, encoder: TextEncoder | None, special: SpecialTokens | None, null: Tensor) -> None:
+        self.encoder, self.special, self.null_embedding = encoder, special, null
+
+    def encode(self, prompt: Prompt) -> PromptEmbedding:
+        """The prompt through the text encoder; already encoded prompts pass through."""
+        if isinstance(prompt, PromptEmbedding):
+            return prompt
+        if self.encoder is None:
+            raise MagiError("this engine has no text encoder: load one, or pass encoded prompts")
+        return self.encoder.encode(prompt)
+
+    def encode_all(self, prompt: Prompt | Sequence[Prompt], chunks: int) -> list[PromptEmbedding]:
+        """One embedding per chunk; equal prompts are encoded once and give the same object."""
+        if chunks < 1:
+            raise MagiError(f"chunks must be at least 1: {chunks}")
+        prompts = [prompt] * chunks if isinstance(prompt, str | PromptEmbedding) else list(prompt)
+        if len(prompts) != chunks:
+            raise MagiError(f"{len(prompts)} prompts for {chunks} chunks: give one prompt for all, or one per chunk")
+        encoded: dict[str, PromptEmbedding] = {}
+        for one in prompts:
+            if isinstance(one, str) and one not in encoded:
+                encoded[one] = self.encode(one)
+        return [encoded[one] if isinstance(one, str) else one for one in prompts]
+
+    def of_chunk(self, settings: SamplingSettings, prompt: PromptEmbedding, to_come: int | None) -> Tensor:
+        """[L, C] text of a chunk with `to_come` chunks still to come, itself included (None: no end announced)."""
+        if prompt.is_null:
+            return self.null(settings)
+        names = settings.special_tokens if prompt.special_tokens is None else prompt.special_tokens
+        duration = None
+        if settings.duration_tokens:
+            duration = MAX_DURATION if to_come is None else max(1, min(MAX_DURATION, to_come))
+        return assemble_text(prompt.tokens, self._special(settings), names, duration, len(self.null_embedding))
+
+    def null(self, settings: SamplingSettings) -> Tensor:
+        """[L, C] null text with the settings' negative tokens."""
+        return assemble_null(self.null_embedding, self._special(settings), settings.negative_tokens)
+
+    def _special(self, settings: SamplingSettings) -> SpecialTokens | None:
+        wanted = settings.special_tokens or settings.duration_tokens or settings.negative_tokens
+        if wanted and self.special is None:
+            raise MagiError(
+                "special tokens are switched on, but this engine has none: put special_tokens.npz beside the model, "
+                "or switch off special, duration and negative tokens"
+            )
+        return self.special
