@@ -126,8 +126,7 @@ def _check_special_tokens(engine: Any) -> None:
     wanted = settings.special_tokens or settings.negative_tokens or settings.duration_tokens
     if wanted and engine.special_tokens is None:
         raise MagiError(
-            f"there is no special_tokens.npz beside the model ({WHERE['special tokens']}); "
-            "put it there, or add --no-special-tokens"
+            f"no special_tokens.npz found: get it from {WHERE['special tokens']}, or add --no-special-tokens"
         )
 
 

@@ -23,7 +23,6 @@ from magi_core.continuation import (
 )
 from magi_core.dit import DiT
 from magi_core.errors import Cancelled, MagiError
-from magi_core.prefix import encode_prefix
 from magi_core.sampling.forward import Predictor
 from magi_core.sampling.noise import chunk_noise
 from magi_core.sampling.pages import PageBook
@@ -123,6 +122,8 @@ class Engine:
             raise MagiError("give an image or a video to start from, not both")
         notes: tuple[str, ...] = ()
         if image is not None or video is not None:
+            from magi_core.prefix import encode_prefix  # brings in the video codecs, which sampling does without
+
             if self.vae is None:
                 raise MagiError("this engine has no VAE: load one to start from an image or a video")
             prefix, notes = encode_prefix(self.vae, width=width, height=height, image=image, video=video, policy=fit)
@@ -309,7 +310,8 @@ class Engine:
         null_text = self.texts.null(settings)
         null = self.dit.text_context(null_text)
         predictor = Predictor(self.dit, self.attention, settings, null, before_forward=before_forward)
-        pages = digest(self._model_key(), state().latent_shape, settings.clean_t, settings.steps, settings.shortcut, null_text)
+        schedule = (settings.clean_t, settings.steps, settings.shortcut)
+        pages = digest(self._model_key(), state().latent_shape, schedule, null_text)
         return Run(
             predictor,
             self.dit.text_context,

@@ -44,17 +44,19 @@ class FrameSource:
                     raise MagiError(f"{self.path} has no picture track: give a video")
                 stream.thread_type = "AUTO"
                 self.rate = stream.average_rate or stream.guessed_rate
-                frame_time = 1 / (self.rate or Fraction(24))
-                first = end = None
+                lasts = 1 / (self.rate or Fraction(24))
+                first, start, end = None, None, Fraction(0)
                 for frame in container.decode(stream):
                     count += 1
-                    start = end or Fraction(0)
+                    before, start = start, end
                     if frame.pts is not None:
                         time = frame.pts * Fraction(frame.time_base)
                         first = time if first is None else first
                         start = time - first
-                    duration = Fraction(getattr(frame, "duration", 0) or 0) * Fraction(frame.time_base)
-                    end = start + (duration or frame_time)
+                    if before is not None and start > before:
+                        lasts = start - before  # what a frame of unknown duration is given: that of the one before
+                    duration = getattr(frame, "duration", 0)
+                    end = start + (duration * Fraction(frame.time_base) if duration else lasts)
                     yield start, end, _upright_rgb(frame, stream)
         except (av.error.FFmpegError, OSError) as error:
             where = f"after {count} frames" if count else "at its start"
@@ -66,7 +68,8 @@ class FrameSource:
 def _picture_track(container: Any) -> Any:
     """The first video stream that is not a cover picture."""
     for stream in container.streams.video:
-        if not int(getattr(stream, "disposition", 0) or 0) & ATTACHED_PICTURE:
+        flags = getattr(stream, "disposition", 0)  # a number or an enum, by PyAV's version
+        if not (getattr(flags, "value", flags) or 0) & ATTACHED_PICTURE:
             return stream
     return None
 

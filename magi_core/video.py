@@ -164,7 +164,7 @@ class VideoWriter:
         if self._container is None:
             raise MagiError(f"there are no frames to write to {self.path}")
         with self._guarded():
-            self._mux(self._stream.encode(None))
+            self._container.mux(self._stream.encode(None))
             self._container.close()
             os.replace(self._partial, self.path)
         self._container = self._stream = None
@@ -213,13 +213,8 @@ class VideoWriter:
         )
         frame.pts, frame.time_base = self.frames, 1 / self.fps
         with self._guarded():
-            self._mux(self._stream.encode(frame))
+            self._container.mux(self._stream.encode(frame))
         self.frames += 1
-
-    def _mux(self, packets: Iterable[Any]) -> None:
-        for packet in packets:
-            packet.duration = round(1 / (self.fps * packet.time_base))  # else the last frame has none
-            self._container.mux(packet)
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -87,11 +88,20 @@ class Server:
         with urllib.request.urlopen(self.url + path, timeout=30) as answer:
             return json.load(answer)
 
-    def post(self, path: str, body: Any) -> None:
+    def post(self, path: str, body: Any) -> bytes:
+        """What the server answers to `body`, sent as JSON. What it refuses is raised with its reason."""
         request = urllib.request.Request(
             self.url + path, json.dumps(body).encode(), {"Content-Type": "application/json"}, method="POST"
         )
-        urllib.request.urlopen(request, timeout=30).close()
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.read()
+        except urllib.error.HTTPError as error:
+            raise RuntimeError(f"{path}: {error.read().decode()}") from None
+
+    def submit(self, graph: dict[str, Any], client: str = "tests") -> str:
+        """Queue a graph in ComfyUI's API format; returns the prompt's id. `client` receives the progress messages."""
+        return json.loads(self.post("/prompt", {"prompt": graph, "client_id": client}))["prompt_id"]
 
     def wait_for(self, prompt_id: str, limit: float) -> dict[str, Any]:
         """The history entry of a finished prompt."""

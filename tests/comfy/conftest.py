@@ -61,6 +61,6 @@ def frontend(server: Server, browser) -> Iterator:
     from tests.comfy.frontend import FIRST_VISIT_DONE, Frontend
 
     server.post("/settings", FIRST_VISIT_DONE)
-    page = browser.new_page(viewport={"width": 1600, "height": 1000})
+    page = browser.new_page(viewport={"width": 1000, "height": 640})
     yield Frontend(page, server.url)
     page.close()

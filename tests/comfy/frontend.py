@@ -33,8 +33,13 @@ class Frontend:
         page.on("websocket", self._listen)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.goto(url, timeout=BOOT_LIMIT)
-        page.wait_for_function("!!(window.app?.graph && window.LiteGraph?.registered_node_types?.MagiChunkSampler)")
-        page.wait_for_selector("canvas")
+        self.wait_until_ready()
+
+    def wait_until_ready(self) -> None:
+        """Until the graph is up and our nodes are known."""
+        ready = "!!(window.app?.graph && window.LiteGraph?.registered_node_types?.MagiChunkSampler)"
+        self.page.wait_for_function(ready, timeout=BOOT_LIMIT)
+        self.page.wait_for_selector("canvas")
 
     def drop(self, file: Path) -> None:
         """Drag a workflow file onto the canvas."""
@@ -61,6 +66,11 @@ class Frontend:
 
     def serialised(self) -> dict[str, Any]:
         return self.page.evaluate("app.graph.serialize()")
+
+    @property
+    def client(self) -> str:
+        """The id under which the server knows this page."""
+        return self.page.evaluate("app.api?.clientId ?? sessionStorage.getItem('clientId')")
 
     def received(self, kind: str) -> list[dict[str, Any]]:
         """Data of the messages of one type so far. Lets the page's events come in first."""

@@ -52,7 +52,7 @@ def _sampler(x: int, chunks: int, prompt: str, prefix: str | None = None) -> Nod
     return Node(
         "MagiChunkSampler",
         (x, 240),
-        (340, 300),
+        (340, 310),
         widgets={
             "width": 128,
             "height": 128,
@@ -117,14 +117,14 @@ def image_to_video() -> dict[str, Node]:
             "note": _note(
                 "The image becomes the first frame. Choose your own in **Load Image**, set the size in **Magi VAE "
                 "Encode**, and say in the prompts what happens.",
-                (0, 860),
-                (300, 150),
+                (760, 420),
+                (340, 130),
             ),
             "image": Node("LoadImage", (0, 500), (300, 310), widgets={"image": EXAMPLE_IMAGE}),
             "prefix": Node(
                 "MagiVAEEncode",
                 (360, 620),
-                (340, 170),
+                (340, 180),
                 widgets={"width": 128, "height": 128, "fit": "crop"},
                 inputs={"vae": ("vae", "vae"), "image": ("image", "IMAGE")},
             ),
@@ -144,14 +144,14 @@ def video_continuation() -> dict[str, Node]:
             "note": _note(
                 "The video is continued where it ends; the result holds both. Choose your own in **Load Video** (use "
                 "**Trim Video** for a part of it) and say in the prompts what happens next.",
-                (0, 860),
-                (300, 160),
+                (760, 420),
+                (340, 130),
             ),
             "video": Node("LoadVideo", (0, 500), (300, 310), widgets={"file": EXAMPLE_VIDEO}),
             "prefix": Node(
                 "MagiVAEEncode",
                 (360, 620),
-                (340, 170),
+                (340, 180),
                 widgets={"width": 128, "height": 128, "fit": "crop"},
                 inputs={"vae": ("vae", "vae"), "video": ("video", "VIDEO")},
             ),

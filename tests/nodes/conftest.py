@@ -12,17 +12,14 @@ from typing import Any
 import pytest
 import torch
 
-from magi_core.config import DiTConfig, SamplingSettings
-from magi_core.dit import DiT
 from magi_core.engine import Engine
-from magi_core.text import SPECIAL_TOKEN_NAMES, PromptEmbedding, SpecialTokens
-from magi_core.vae import VAE, VAEConfig, ViTVAE
+from magi_core.text import SPECIAL_TOKEN_NAMES, SpecialTokens
+from magi_core.vae import VAE
+from tests.tiny import CHANNELS, WordEncoder, tiny_engine, tiny_vae
 
 REPOSITORY = Path(__file__).parents[2]
 STUB = REPOSITORY / "tests" / "comfy_stub"
 STUBBED = ("comfy_api", "comfy", "folder_paths", "server")
-CHANNELS = 32  # of the text
-TOKENS = 24
 
 
 @pytest.fixture(scope="session")
@@ -65,50 +62,14 @@ def run(nodes: dict[str, Any]) -> Callable[..., Any]:
 
 @pytest.fixture(scope="session")
 def engine() -> Engine:
-    """A tiny transformer with random weights; no VAE, no text encoder: nodes bring them."""
-    torch.manual_seed(0)
-    config = DiTConfig(
-        num_layers=1,
-        hidden_size=64,
-        ffn_hidden_size=128,
-        num_heads=8,
-        num_groups=4,
-        head_dim=8,
-        caption_channels=CHANNELS,
-        caption_max_length=TOKENS,
-        in_channels=4,
-        out_channels=4,
-    )
-    dit = DiT(config)
-    for parameter in dit.parameters():
-        torch.nn.init.normal_(parameter, std=0.1)
-    special = SpecialTokens({name: torch.randn(CHANNELS) for name in SPECIAL_TOKEN_NAMES})
-    settings = SamplingSettings(steps=4)
-    return Engine(dit.eval(), special_tokens=special, settings=settings, fingerprint="tiny")
+    """A tiny transformer with special tokens; no VAE, no text encoder: nodes bring them."""
+    special = SpecialTokens({name: torch.full((CHANNELS,), 0.1 * i) for i, name in enumerate(SPECIAL_TOKEN_NAMES)})
+    return tiny_engine(steps=4, duration_tokens=True).copy(vae=None, text_encoder=None, special_tokens=special)
 
 
 @pytest.fixture(scope="session")
 def vae() -> VAE:
-    torch.manual_seed(1)
-    config = VAEConfig(
-        z_chans=4, embed_dim=32, depth=1, num_heads=4, video_size=32, video_length=12, use_final_proj=True
-    )
-    return VAE(ViTVAE(config).eval())
-
-
-class WordEncoder:
-    """Every word is a random vector; enough to tell prompts apart."""
-
-    def encode(self, prompt: str) -> PromptEmbedding:
-        words = prompt.split()
-        if not words:
-            return PromptEmbedding(prompt, torch.empty(0, CHANNELS), ("empty prompt: renders as null text",))
-        seeds = [torch.Generator().manual_seed(hash_of(word)) for word in words]
-        return PromptEmbedding(prompt, torch.stack([torch.randn(CHANNELS, generator=seed) for seed in seeds]))
-
-
-def hash_of(word: str) -> int:
-    return int.from_bytes(word.encode(), "big") % (1 << 31)
+    return tiny_vae()
 
 
 @pytest.fixture

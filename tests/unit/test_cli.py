@@ -217,6 +217,12 @@ def test_settings_reach_the_engine(render):
     assert not settings.duration_tokens
 
 
+def test_guidance_that_is_not_given_stays_the_models(render):
+    engine = StandIn(SamplingSettings(guidance=Guidance.simple(3.0, 2.0, 0.5, 1.0)))
+    assert render("a", "--previous-guidance", 4, engine=engine) == 0
+    assert engine.settings.guidance == Guidance.simple(3.0, 4.0, 0.5, 1.0)
+
+
 def test_special_tokens_can_be_switched_off(render):
     engine = StandIn()
     assert render("a", "--no-special-tokens", "--kv-ranges", "all", engine=engine) == 0

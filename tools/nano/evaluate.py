@@ -1,4 +1,4 @@
-"""Score a model folder with the classical analyser: do chunks show what their prompts say, does the rest stay?
+"""Score a model folder with the classical analyser: do chunks show what prompts say, does the rest stay?
 
     python -m tools.nano.evaluate --model nano --rows single --count 100 --out report
     python -m tools.nano.evaluate --model nano --rows single,swap,memory,image,continuation --count 50
@@ -75,6 +75,12 @@ def run_case(case: Case, count: int, seed: int) -> Result:
     if case.row == "continuation":
         result |= carried_on(case, given, frames)
     return result
+
+
+def run_task(task: tuple) -> Result:
+    """One case in a worker: `work(case, count, seed)`."""
+    work, *arguments = task
+    return work(*arguments)
 
 
 def judge(case: Case, frames: Tensor) -> Result:
@@ -238,8 +244,12 @@ def evaluate(args: argparse.Namespace) -> tuple[list[Result], dict[str, list[Res
             began = time.monotonic()
             chosen = case_sets.ROWS["single" if row == "ceiling" else row](args.count, args.seed)
             work = ceiling_case if row == "ceiling" else run_case
-            tasks = [(case, args.count, args.seed) for case in chosen]
-            details[row] = pool.starmap(work, tasks, chunksize=1)
+            tasks = [(work, case, args.count, args.seed) for case in chosen]
+            details[row] = []
+            for done, result in enumerate(pool.imap(run_task, tasks), 1):
+                details[row].append(result)
+                if done % 20 == 0:
+                    print(f"{row}: {done} of {len(tasks)}, {time.monotonic() - began:.0f} s", flush=True)
             lines += summarise(row, details[row])
             print(f"{row}: {len(tasks)} cases in {time.monotonic() - began:.0f} s", flush=True)
     return lines, details

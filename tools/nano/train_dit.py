@@ -1,8 +1,8 @@
-"""Train nano's transformer, text encoder and special tokens on drawn clips; export them as official files are.
+"""Train nano's transformer, text encoder and special tokens on drawn clips; export them in official form.
 
     python -m tools.nano.train_dit --vae DIR --minutes 9 --out OUT                 # from scratch
-    python -m tools.nano.train_dit --vae DIR --minutes 9 --out OUT --init OUT1     # go on from exported weights
-    python -m tools.nano.train_dit --dry-run --out OUT                             # CPU, tiny, every code path
+    python -m tools.nano.train_dit --vae DIR --minutes 9 --out OUT --init OUT1     # go on from weights
+    python -m tools.nano.train_dit --dry-run --out OUT                             # CPU, every code path
     torchrun --nproc-per-node 2 -m tools.nano.train_dit ...                        # several GPUs
 
 DIR holds vae.safetensors and vae_config.json. OUT receives dit.safetensors (moving average, bfloat16 with
@@ -91,6 +91,7 @@ class Trainer:
             self.backend = choose_backend(device, self.slot_tokens, config.num_heads, config.head_dim)
         self.frames = torch.arange(36, device=device)
         self.generator = torch.Generator(device).manual_seed(args.seed + 101 * rank + 1)
+        self.levels = LevelBalance(device, args.balance)
         self._choose_loss()
         self.look = (
             QuickLook(args.look, 4242, self.tokenizer, device, latents.shape[-1]) if rank == 0 else None
@@ -140,7 +141,15 @@ class Trainer:
         make_mask = flex_mask if self.backend == "flex" else sdpa_mask
         mask = make_mask(batch.first_key, self.slot_tokens)
         return self.loss_of(
-            batch.x, batch.target, batch.weight, batch.t, batch.dropped, text, visible, self.frames, mask
+            batch.x,
+            batch.target,
+            self.levels.weigh(batch),
+            batch.t,
+            batch.dropped,
+            text,
+            visible,
+            self.frames,
+            mask,
         )
 
     def step(self) -> tuple[Tensor, Tensor, Tensor, Batch]:
@@ -148,6 +157,7 @@ class Trainer:
         batch = sample_batch(self.corpus, args.batch, self.generator)
         loss, per_slot = self.loss(batch)
         loss.backward()
+        self.levels.update(per_slot, batch)
         rate = learning_rate(
             args.lr,
             self.clock.step,
@@ -166,6 +176,8 @@ class Trainer:
         losses: list[Tensor] = []
         saved, done = clock.elapsed, False
         while not done:
+            if args.profile and clock.step == 50:
+                self.profile()
             loss, per_slot, norm, batch = self.step()
             losses.append(loss)
             if clock.step % 10 == 0 or clock.limit:
@@ -194,6 +206,23 @@ class Trainer:
             log.write(json.dumps(line) + "\n")
             log.close()
 
+    def profile(self) -> None:
+        """Print the heaviest kernels of five steps, and how much of the time the device was busy."""
+        from torch.profiler import ProfilerActivity, profile
+
+        torch.cuda.synchronize()
+        start = time.monotonic()
+        with profile(activities=[ProfilerActivity.CUDA]) as seen:
+            for _ in range(5):
+                self.step()
+            torch.cuda.synchronize()
+        elapsed = time.monotonic() - start
+        kernels = sorted(seen.key_averages(), key=lambda event: -event.self_device_time_total)
+        busy = sum(event.self_device_time_total for event in kernels) / 1e6
+        self.say(f"5 steps: {elapsed:.3f} s, device busy {busy:.3f} s")
+        for event in kernels[:25]:
+            self.say(f"{event.self_device_time_total / 1e3:9.2f} ms {event.count:5d} x  {event.key[:110]}")
+
     def _agree(self, done: bool) -> bool:
         """All processes stop at the same step."""
         if not dist.is_initialized():
@@ -218,6 +247,36 @@ class Trainer:
         os.replace(staging / "tokenizer.json", out / "tokenizer.json")
         os.replace(out / "tokens.staging.npz", out / "special_tokens.npz")
         shutil.rmtree(staging)
+
+
+class LevelBalance:
+    """Weights the loss by noise level, so that levels where much cannot be known do not drown the others.
+
+    A slot's frames count `mean error of its level ** -power`; the means are followed as training goes on.
+    """
+
+    LEVELS, RATE = 20, 0.02
+
+    def __init__(self, device: torch.device, power: float) -> None:
+        self.power = power
+        self.error = torch.ones(self.LEVELS, device=device)
+
+    def _level(self, t: Tensor) -> Tensor:
+        return (progress_of(t) * self.LEVELS).long().clamp(max=self.LEVELS - 1)
+
+    def weigh(self, batch: Batch) -> Tensor:
+        """The batch's frame weights [B, 36] times those of their noise levels."""
+        weight = self.error[self._level(batch.t)] ** -self.power
+        return batch.weight * weight.repeat_interleave(batch.weight.shape[1] // weight.shape[1], dim=1)
+
+    @torch.no_grad()
+    def update(self, per_slot: Tensor, batch: Batch) -> None:
+        noisy = (batch.weight.unflatten(1, (per_slot.shape[1], -1)).sum(2) > 0).float()
+        level = self._level(batch.t).flatten()
+        count = torch.zeros_like(self.error).scatter_add_(0, level, noisy.flatten())
+        total = torch.zeros_like(self.error).scatter_add_(0, level, (noisy * per_slot).flatten())
+        mean = torch.where(count > 0, total / count.clamp(min=1), self.error)
+        self.error = self.error.lerp(mean, self.RATE)
 
 
 def load_vae(args: argparse.Namespace, device: torch.device) -> ViTVAE:
@@ -269,6 +328,7 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=1.5e-3)
     parser.add_argument("--warmup", type=int, default=300)
     parser.add_argument("--decay-from", type=float, default=0.6)
+    parser.add_argument("--balance", type=float, default=0.7, help="0: every noise level counts by its error")
     parser.add_argument("--ema", type=float, default=0.999)
     parser.add_argument("--clips", type=int, default=24000)
     parser.add_argument("--seed", type=int, default=23)
@@ -277,6 +337,7 @@ def main() -> None:
     parser.add_argument("--log-every", type=int, default=200)
     parser.add_argument("--save-seconds", type=float, default=90)
     parser.add_argument("--look", type=int, default=96, help="held-out prompts sampled at every save")
+    parser.add_argument("--profile", action="store_true", help="print where the time of five steps goes")
     parser.add_argument("--dry-run", action="store_true")
     args = parser.parse_args()
     if args.dry_run:

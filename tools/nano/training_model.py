@@ -95,9 +95,9 @@ class SlotLoss(nn.Module):
         error = (velocity - target).square().mean((1, 3, 4)) * weight  # B frames
         slots = t.shape[1]
         per_slot = error.unflatten(1, (slots, -1)).sum(2) / weight.unflatten(1, (slots, -1)).sum(2).clamp(
-            min=1
+            min=1e-6
         )
-        return error.sum() / weight.sum().clamp(min=1), per_slot.detach()
+        return error.sum() / weight.sum().clamp(min=1e-6), per_slot.detach()
 
 
 def predict(

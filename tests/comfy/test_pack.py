@@ -1,0 +1,169 @@
+"""The pack inside a real ComfyUI: nodes, help pages and templates are there; caching, interrupts and errors behave."""
+
+from __future__ import annotations
+
+import copy
+import time
+import urllib.request
+from typing import Any
+
+import pytest
+
+from tests.comfy.comfyui import PACK, REPOSITORY, Server
+
+NODES = [
+    "MagiLoadModel",
+    "MagiLoadVAE",
+    "MagiLoadTextEncoder",
+    "MagiTextEncode",
+    "MagiVAEEncode",
+    "MagiChunkSampler",
+    "MagiExtend",
+    "MagiVAEDecode",
+]
+LIMIT = 600.0  # seconds for one prompt; far more than two free cores need
+SWITCHES = ("still_start", "moving_start", "look_3d", "look_2d_anime", "borders")
+
+
+def test_every_node_is_offered_with_tooltips(server: Server) -> None:
+    for name in NODES:
+        info = server.get(f"/object_info/{name}")[name]
+        assert info["category"] == "MAGI"
+        inputs = [entry for group in info["input"].values() for entry in group.values()]
+        assert all(len(entry) > 1 and entry[1]["tooltip"] for entry in inputs if entry != ["UNIQUE_ID"]), name
+
+
+def test_nano_is_in_the_list(server: Server) -> None:
+    listed = server.get("/object_info/MagiLoadModel")["MagiLoadModel"]["input"]["required"]["model"][1]["options"]
+    assert listed[0] == "nano"
+
+
+def test_help_pages_are_served(server: Server) -> None:
+    for name in NODES:
+        assert "# Magi" in _text(server, f"/extensions/{PACK}/docs/{name}.md")
+
+
+def test_workflows_are_in_the_template_browser(server: Server) -> None:
+    shipped = {file.stem for file in (REPOSITORY / "workflows").glob("*.json")}
+    assert set(server.get("/workflow_templates")[PACK]) == shipped
+    for name in shipped:
+        assert server.get(f"/api/workflow_templates/{PACK}/{name}.json")["nodes"]
+
+
+def test_the_inputs_of_the_shipped_workflows_are_in_the_input_folder(server: Server) -> None:
+    assert {"magi_example_image.png", "magi_example_video.mp4"} <= {
+        file.name for file in (server.base / "input").iterdir()
+    }
+
+
+def test_a_new_last_prompt_costs_only_the_last_part(server: Server) -> None:
+    first = _run(server, _graph())
+    assert first["status"]["status_str"] == "success", first["status"]
+    changed = _graph()
+    changed["prompt_2"]["inputs"]["prompt"] = "it turns green"
+    again = _run(server, changed)
+    assert again["status"]["status_str"] == "success", again["status"]
+    assert set(_cached(again)) == set(_graph()) - {"prompt_2", "extend", "decode", "save"}
+
+
+def test_an_interrupt_stops_at_once_and_keeps_what_was_finished(server: Server, frontend) -> None:
+    graph = _graph(seed=11)
+    graph["extend"]["inputs"]["chunks"] = 60
+    prompt = server.submit(graph, frontend.client)
+    while not _steps_of("extend", frontend):
+        assert prompt not in server.get(f"/history/{prompt}"), "it ended before the extend began"
+    server.post("/interrupt", {})
+    started = time.monotonic()
+    entry = server.wait_for(prompt, 20)
+    assert time.monotonic() - started < 15
+    assert any(kind == "execution_interrupted" for kind, _ in entry["status"]["messages"])
+
+    graph["extend"]["inputs"]["chunks"] = 1
+    again = _run(server, graph)
+    assert again["status"]["status_str"] == "success"
+    assert "sampler" in _cached(again)
+
+
+@pytest.mark.parametrize(
+    ("node", "inputs", "message"),
+    [
+        ("sampler", {"steps": 6}, "steps must be a multiple of the window"),
+        ("sampler", {"kv_ranges": "many"}, "kv_ranges must be whole numbers"),
+    ],
+)
+def test_what_cannot_work_is_refused_in_words(server: Server, node: str, inputs: dict, message: str) -> None:
+    graph = _graph()
+    graph[node]["inputs"] |= inputs
+    entry = _run(server, graph)
+    errors = [data for kind, data in entry["status"]["messages"] if kind == "execution_error"]
+    assert message in errors[0]["exception_message"]
+    assert errors[0]["exception_type"].endswith("MagiError")
+
+
+def _graph(seed: int = 3) -> dict[str, Any]:
+    """Two chunks with a prompt each, in ComfyUI's API format, with few steps."""
+    nano = {"model": "nano", "dtype": "auto"}
+    prompts = {
+        f"prompt_{i}": _node("MagiTextEncode", text_encoder=["encoder", 0], prompt=text, high_quality=True)
+        for i, text in ((1, "a big red circle moves right"), (2, "it turns blue"))
+    }
+    for prompt in prompts.values():
+        prompt["inputs"] |= dict.fromkeys(SWITCHES, False)
+    return {
+        "model": _node("MagiLoadModel", **nano, variant="auto", attention="auto"),
+        "vae": _node("MagiLoadVAE", **nano),
+        "encoder": _node("MagiLoadTextEncoder", **nano),
+        **prompts,
+        "sampler": _node("MagiChunkSampler", **_SAMPLER, model=["model", 0], conditioning=["prompt_1", 0], seed=seed),
+        "extend": _node("MagiExtend", model=["model", 0], state=["sampler", 0], conditioning=["prompt_2", 0], chunks=1),
+        "decode": _node("MagiVAEDecode", vae=["vae", 0], state=["extend", 0]),
+        "save": _node("SaveVideo", video=["decode", 1], filename_prefix="video/pack", format="auto", codec="auto"),
+    }
+
+
+_SAMPLER = {
+    "width": 128,
+    "height": 128,
+    "chunks": 1,
+    "steps": 4,
+    "text_guidance": 7.5,
+    "previous_guidance": 1.5,
+    "text_guidance_late": 0.0,
+    "previous_guidance_late": 1.0,
+    "nearly_clean_blend": 0.7,
+    "window": 4,
+    "kv_ranges": "5, 4, 3, 2",
+    "clean_kv_range": 1,
+    "clean_t": 0.9999,
+    "shortcut": "8,16,16",
+    "duration_tokens": True,
+    "avoid_captions": False,
+    "avoid_logos": False,
+    "avoid_cuts": False,
+    "avoid_borders": False,
+    "total_chunks": 0,
+    "fps": 24.0,
+}
+
+
+def _node(kind: str, **inputs: Any) -> dict[str, Any]:
+    return {"class_type": kind, "inputs": copy.deepcopy(inputs)}
+
+
+def _run(server: Server, graph: dict[str, Any]) -> dict[str, Any]:
+    return server.wait_for(server.submit(graph), LIMIT)
+
+
+def _cached(entry: dict[str, Any]) -> list[str]:
+    return next(data["nodes"] for kind, data in entry["status"]["messages"] if kind == "execution_cached")
+
+
+def _steps_of(node: str, frontend) -> float:
+    """Steps that `node` has reported to the page so far."""
+    states = [data["nodes"].get(node, {}) for data in frontend.received("progress_state")]
+    return max((state["value"] for state in states if state.get("state") == "running"), default=0)
+
+
+def _text(server: Server, path: str) -> str:
+    with urllib.request.urlopen(server.url + path, timeout=30) as answer:
+        return answer.read().decode()
