@@ -4,7 +4,7 @@
 
 Weights are random, normal(0, 0.02), rounded to bfloat16, so that both runs compute with equal numbers; inputs are
 random. Prints one JSON object: relative L2 error of the velocity and of the residual stream after every eighth layer,
-seconds of a forward, and the same for a float32 run that only cuts its attention calls in two (the noise floor).
+and seconds of a forward.
 """
 
 from __future__ import annotations
@@ -55,7 +55,6 @@ def main() -> None:
     exact = random_model(config, device)
     inputs = random_inputs(config, args.chunks, args.pixels // 8, device)
     runs = {"fp32": run(exact, inputs, sdpa)}
-    runs["fp32, queries halved"] = run(exact, inputs, by_halves)
     half = DiT(config, device=device, dtype=torch.bfloat16).requires_grad_(False)
     half.load_state_dict(exact.state_dict())
     del exact
@@ -127,12 +126,6 @@ def run(dit: DiT, inputs: dict[str, Tensor], attention: Attention) -> tuple[Tens
     forward()
     synchronise()
     return velocity, layers, time.perf_counter() - start
-
-
-def by_halves(q: Tensor, k: Tensor, v: Tensor, spans) -> Tensor:
-    """`sdpa` with every query range cut in two: the same numbers, summed in another order where kernels differ."""
-    cut = [((a, b), keys) for (q0, q1), keys in spans for a, b in ((q0, (q0 + q1) // 2), ((q0 + q1) // 2, q1))]
-    return sdpa(q, k, v, cut)
 
 
 def relative(actual: Tensor, expected: Tensor) -> float:

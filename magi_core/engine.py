@@ -329,7 +329,8 @@ class Engine:
     def decode(self, state: SamplerState, *, start: int = 0, stop: int | None = None) -> Iterator[Tensor]:
         """Frames of chunks `start` to `stop` (exclusive; prefix included) as uint8 blocks [n, H, W, 3], in order.
 
-        Every latent frame gives exactly four frames. Streams: memory does not grow with length.
+        Every latent frame gives exactly four frames (with `reference_quirks`, a tile of one latent frame gives one).
+        Streams: memory does not grow with length.
         """
         if self.vae is None:
             raise MagiError("this engine has no VAE: load one to see frames")
@@ -338,7 +339,8 @@ class Engine:
         if not 0 <= start <= stop <= end:
             raise MagiError(f"cannot decode chunks {start} to {stop}: this video has chunks 0 to {end}")
         latents = state.latents[:, :, start * CHUNK_FRAMES : stop * CHUNK_FRAMES]
-        return self.vae.decode(latents, first_frame=start * CHUNK_FRAMES)
+        quirks = state.settings.reference_quirks
+        return self.vae.decode(latents, first_frame=start * CHUNK_FRAMES, reference_quirks=quirks)
 
     def encode_prompt(self, prompt: Prompt) -> PromptEmbedding:
         """The prompt through the text encoder; already encoded prompts pass through."""

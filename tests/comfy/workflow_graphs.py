@@ -27,13 +27,13 @@ class Node:
 
 
 LOADERS = {
-    "model": Node("MagiLoadModel", (0, 0), (300, 110), widgets={"model": "nano"}),
-    "text_encoder": Node("MagiLoadTextEncoder", (0, 180), (300, 90), widgets={"model": "nano"}),
-    "vae": Node("MagiLoadVAE", (0, 340), (300, 90), widgets={"model": "nano"}),
+    "model": Node("MagiLoadModel", (0, 0), (300, 80), widgets={"model": "nano"}),
+    "text_encoder": Node("MagiLoadTextEncoder", (0, 140), (300, 80), widgets={"model": "nano"}),
+    "vae": Node("MagiLoadVAE", (0, 280), (300, 80), widgets={"model": "nano"}),
 }
 
 
-def _note(text: str, pos: tuple[int, int], size: tuple[int, int] = (300, 220)) -> Node:
+def _note(text: str, pos: tuple[int, int], size: tuple[int, int] = (300, 180)) -> Node:
     return Node("MarkdownNote", pos, size, title="Read me", widgets={"": text})
 
 
@@ -97,7 +97,7 @@ def text_to_video() -> dict[str, Node]:
                 "Three prompts, two seconds each. Change the last prompt and run again: only the last two seconds are "
                 "made again.\n\nConnect a second **Magi Extend** to the same state to try another take of what comes "
                 "next.",
-                (0, 500),
+                (0, 430),
             ),
             "first": _prompt("a big red circle moves right on a gray background", 360, "Seconds 1 and 2"),
             "second": _prompt("it turns blue", 760, "Seconds 3 and 4"),
@@ -120,7 +120,7 @@ def image_to_video() -> dict[str, Node]:
                 (760, 420),
                 (340, 130),
             ),
-            "image": Node("LoadImage", (0, 500), (300, 310), widgets={"image": EXAMPLE_IMAGE}),
+            "image": Node("LoadImage", (0, 430), (300, 310), widgets={"image": EXAMPLE_IMAGE}),
             "prefix": Node(
                 "MagiVAEEncode",
                 (360, 620),
@@ -147,7 +147,7 @@ def video_continuation() -> dict[str, Node]:
                 (760, 420),
                 (340, 130),
             ),
-            "video": Node("LoadVideo", (0, 500), (300, 310), widgets={"file": EXAMPLE_VIDEO}),
+            "video": Node("LoadVideo", (0, 430), (300, 310), widgets={"file": EXAMPLE_VIDEO}),
             "prefix": Node(
                 "MagiVAEEncode",
                 (360, 620),

@@ -17,6 +17,16 @@ from magi_core.text.special_tokens import SpecialTokens, load_special_tokens
 from tests.parity.golden import ROLLOUT_TOLERANCE, cases, golden_dir, golden_dit, max_error
 
 
+SWITCHES = {
+    "PAD_STATIC": "STATIC_FIRST_FRAMES",
+    "PAD_DYNAMIC": "DYNAMIC_FIRST_FRAMES",
+    "PAD_BORDERNESS": "BORDERNESS",
+    "PAD_HQ": "HQ",
+    "PAD_THREE_D_MODEL": "THREE_D_MODEL",
+    "PAD_TWO_D_ANIME": "TWO_D_ANIME",
+}
+
+
 def rollout_settings(meta) -> SamplingSettings:
     runtime, engine, env = meta["config"]["runtime_config"], meta["config"]["engine_config"], meta["env"]
     return SamplingSettings(
@@ -29,7 +39,9 @@ def rollout_settings(meta) -> SamplingSettings:
             tuple(runtime["cfg_t_range"]), tuple(runtime["prev_chunk_scales"]), tuple(runtime["text_scales"])
         ),
         shortcut=engine["shortcut_mode"],
-        special_tokens=("HQ",) if env.get("PAD_HQ") else (),
+        special_tokens=tuple(name for key, name in SWITCHES.items() if env.get(key)),
+        nearly_clean_blend=float(env.get("prev_chunks_scale", 0.7)),
+        nearly_clean_threshold=engine["distill_nearly_clean_chunk_threshold"],
         duration_tokens=bool(env.get("PAD_DURATION")),
         reference_quirks=True,
     )

@@ -1,0 +1,176 @@
+"""nano is trained on what the engine runs: the same transformer, text assembly, timesteps and attention ranges."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from magi_core.attention import sdpa
+from magi_core.config import LATENT_SCALE
+from magi_core.dit import DiT, TextAttention, WindowAttention
+from magi_core.sampling.timesteps import timesteps
+from magi_core.text.conditioning import assemble_null, assemble_text
+from magi_core.text.special_tokens import SPECIAL_TOKEN_NAMES, SpecialTokens, load_special_tokens
+from magi_core.vae.config import VAEConfig
+from magi_core.vae.model import ViTVAE
+from tools.nano import convolutions
+from tools.nano.batches import KV_TABLE, Batch, make_corpus, progress_of, sample_batch, timestep_of
+from tools.nano.chunk_attention import flex_mask, sdpa_mask
+from tools.nano.master import Master
+from tools.nano.recipe import TINY_VAE, dit_config
+from tools.nano.scenes import sample_scenes
+from tools.nano.text_model import make_text_model, make_tokenizer, save_special_tokens
+from tools.nano.training_model import SpecialTable, make_dit, predict, read_text
+from tools.nano.train_vae import Clips, decibels, initialise, normalise_latents, reconstruct
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    torch.manual_seed(0)
+    scenes = sample_scenes(80, 5)
+    return make_corpus(scenes, torch.randn(80, 6, 16, 6, 4, 4), torch.randn(80, 16, 4, 4), make_tokenizer(), 5)
+
+
+@pytest.fixture(scope="module")
+def batch(corpus) -> Batch:
+    return sample_batch(corpus, 96, torch.Generator().manual_seed(3))
+
+
+def noisy_slots(batch: Batch) -> torch.Tensor:
+    return batch.t < 0.9999
+
+
+def test_timesteps_are_the_samplers():
+    assert torch.allclose(timestep_of(torch.linspace(0, 1, 17)), timesteps(16), atol=1e-6)
+    assert torch.allclose(progress_of(timesteps(16)), torch.linspace(0, 1, 17), atol=1e-4)
+
+
+def test_earlier_chunks_are_cleaner_and_clean_ones_read_null_text(batch):
+    noisy = noisy_slots(batch)
+    assert batch.null[~noisy].all()
+    connected = batch.first_key[:, 1:] < torch.arange(1, 6)  # reads the slot before it: the same video
+    assert (batch.t[:, :-1] >= batch.t[:, 1:])[connected].all()
+    assert (batch.first_key == torch.arange(6))[~noisy].all()  # clean chunks attend to themselves
+    assert not batch.weight.unflatten(1, (6, 6))[~noisy].any()  # and have no loss
+
+
+def test_every_quarter_of_the_sampler_is_trained(batch):
+    quarter = (progress_of(batch.t[noisy_slots(batch)]) * len(KV_TABLE)).long().clamp(max=3)
+    assert torch.bincount(quarter, minlength=4).min() > 0.1 * len(quarter)
+
+
+def test_block_lists_and_dense_masks_show_the_same_keys(batch):
+    first = batch.first_key[:8]
+    blocks = flex_mask(first, 384).to_dense()[:, 0].bool()
+    dense = torch.zeros_like(blocks)
+    for slot, seen in enumerate(sdpa_mask(first, 3)):
+        dense[:, slot * 3 : slot * 3 + 3, : slot * 3 + 3] = seen[:, 0]
+    assert torch.equal(blocks, dense)
+
+
+@torch.no_grad()
+def test_the_training_forward_is_the_engines_forward(batch):
+    torch.manual_seed(1)
+    config, tokenizer = dit_config(tiny=True), make_tokenizer()
+    dit, text_model = make_dit(config, CPU, torch.float32), make_text_model(tokenizer).eval()
+    nn.init.normal_(dit.final_linear.linear.weight, std=0.1)
+    table, null_rows = SpecialTable(config.caption_channels, CPU).table, dit.y_embedder.null_caption_embedding
+    some = Batch(**{name: value[:12] for name, value in batch.tensors().items()})
+    some = Batch(**some.tensors() | {"dropped": some.dropped.any(1, keepdim=True).expand(-1, 6)})  # the engine's flag is
+    text = read_text(text_model, table, null_rows, some.ids, some.counts, some.prefix, some.null)  # one per forward
+    frames = torch.arange(36)
+    trained = predict(dit, "sdpa", some.x, some.t, some.dropped, *text, frames, sdpa_mask(some.first_key, 24))
+
+    engine_dit = DiT(config)
+    engine_dit.load_state_dict(dit.state_dict())
+    special = SpecialTokens(dict(zip(SPECIAL_TOKEN_NAMES, table, strict=True)))
+    for i in range(len(some.t)):
+        contexts = [engine_dit.text_context(engine_text(some, i, k, special, null_rows, text_model)) for k in range(6)]
+        ranges = [(int(some.first_key[i, k]), k + 1) for k in range(6)]
+        sampled = engine_dit(
+            some.x[i : i + 1],
+            some.t[i : i + 1],
+            TextAttention(sdpa, contexts),
+            frames=frames,
+            attend=WindowAttention(sdpa, ranges),
+            dropped=bool(some.dropped[i, 0]),
+        )
+        assert torch.allclose(sampled[0], trained[i], atol=1e-5)
+
+
+def engine_text(batch, i, k, special, null_rows, text_model):
+    """What `magi_core.text` assembles for slot k of sample i."""
+    names = [SPECIAL_TOKEN_NAMES[index] for index in batch.prefix[i, k].tolist() if index >= 0]
+    if batch.null[i, k]:
+        return assemble_null(null_rows, special, names)
+    durations = [int(name[-1]) for name in names if name.startswith("DURATION")]
+    ids = batch.ids[i, k, : batch.counts[i, k]][None]
+    tokens = text_model(input_ids=ids).last_hidden_state[0]
+    return assemble_text(tokens, special, names, durations[0] if durations else None, 64)
+
+
+def test_special_tokens_survive_the_official_file(tmp_path):
+    table = torch.randn(len(SPECIAL_TOKEN_NAMES), 96)
+    save_special_tokens(tmp_path / "special_tokens.npz", table)
+    loaded = load_special_tokens(tmp_path / "special_tokens.npz", channels=96)
+    for name, row in zip(SPECIAL_TOKEN_NAMES, table, strict=True):
+        assert torch.equal(loaded.get(name), row.half().float())
+
+
+@pytest.mark.parametrize("form", convolutions.FORMS)
+def test_every_form_of_the_convolution_is_the_convolution(form):
+    torch.manual_seed(2)
+    layer = convolutions.Conv3d(4, 3, 3, padding=1)
+    layer.form = form
+    x = torch.randn(2, 4, 4, 8, 8)
+    assert torch.allclose(layer(x), nn.functional.conv3d(x, layer.weight, layer.bias, padding=1), atol=1e-5)
+    patches = convolutions.Conv3d(3, 5, (4, 8, 8), stride=(4, 8, 8))
+    video = torch.randn(1, 3, 8, 16, 16)
+    expected = nn.functional.conv3d(video, patches.weight, patches.bias, stride=(4, 8, 8))
+    assert torch.allclose(patches(video), expected, atol=1e-5)
+
+
+def test_normalising_latents_leaves_the_autoencoder_as_it_was():
+    torch.manual_seed(3)
+    vae = ViTVAE(VAEConfig.from_json(TINY_VAE), operations=convolutions)
+    initialise(vae)
+    clips = Clips(4, 1, CPU)
+    video = clips.batch(1, 12)
+    before = reconstruct(vae, video)
+    with torch.no_grad():
+        normalise_latents(vae, clips, 1)
+        latents = torch.cat([vae.encode(clips.batch(4, 12)) for _ in range(2)]) * LATENT_SCALE
+    assert decibels(reconstruct(vae, video), before) > 60
+    assert 0.5 < float(latents.std()) < 1.6
+
+
+def test_the_flat_optimiser_learns_and_keeps_an_average():
+    torch.manual_seed(4)
+    model = nn.Sequential(nn.Linear(4, 16), nn.Tanh(), nn.Linear(16, 1)).bfloat16()
+    master = Master(model.named_parameters(), decay=0.0, betas=(0.9, 0.99), ema=0.9, clip=1.0)
+    x = torch.randn(64, 4)
+    target = x.sum(1, keepdim=True).tanh()
+
+    def loss() -> torch.Tensor:
+        return (model(x.bfloat16()).float() - target).square().mean()
+
+    start = float(loss().detach())
+    for _ in range(150):
+        loss().backward()
+        master.step(1e-2)
+    assert float(loss().detach()) < 0.3 * start
+    averages = master.averaged()
+    assert set(averages) == {name for name, _ in model.named_parameters()}
+    assert averages["0.weight"].dtype == torch.float32
+
+
+def test_a_gradient_that_is_not_finite_changes_nothing():
+    model = nn.Linear(3, 1)
+    master = Master(model.named_parameters(), decay=0.0, betas=(0.9, 0.99), ema=0.9, clip=1.0)
+    before = model.weight.detach().clone()
+    (model(torch.ones(1, 3)) * float("nan")).sum().backward()
+    master.step(1e-2)
+    assert torch.equal(model.weight, before)

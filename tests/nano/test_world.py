@@ -1,0 +1,105 @@
+"""nano's drawn world: deterministic, inside its walls, described truthfully, and readable by the analyser."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from magi_core.text.cleaning import prepare_caption
+from tools.nano.analyser import action_of, latent_motion_ratio, measure
+from tools.nano.render import background_images, draw, make_sheet, to_uint8
+from tools.nano.scenes import sample_scenes, size_name
+from tools.nano.text_model import UNKNOWN, caption_ids, make_tokenizer
+from tools.nano.vocabulary import ACTIONS, BACKGROUNDS, CHUNK_FRAMES, COLOUR_NAMES, FRAMES, SHAPES, SIZE, held_out_triples
+
+
+def test_the_same_seed_draws_the_same_clips():
+    one, two, other = sample_scenes(20, 5), sample_scenes(20, 5), sample_scenes(20, 6)
+    assert np.array_equal(one.path, two.path) and one.captions == two.captions
+    assert not np.array_equal(one.path, other.path)
+    images = background_images()
+    clip, frame = torch.tensor([3]), torch.arange(4)[None]
+    assert torch.equal(draw(make_sheet(one), images, clip, frame), draw(make_sheet(two), images, clip, frame))
+
+
+def test_objects_stay_inside_the_picture_and_never_jump():
+    scenes = sample_scenes(400, 7)
+    x, y = scenes.path[..., 0], scenes.path[..., 1]
+    assert x.min() > 5 and y.min() > 5 and x.max() < SIZE - 5 and y.max() < SIZE - 5
+    steps = np.linalg.norm(np.diff(scenes.path[:, 0, :, :2], axis=1), axis=-1)
+    assert steps.max() < 6  # a hop's fastest frame moves 4.3 pixels; a wall may add the shrinking room's width
+
+
+def test_captions_consist_of_known_words_and_survive_the_prompt_cleaning():
+    tokenizer = make_tokenizer()
+    captions = {caption for clip in sample_scenes(300, 8).captions for caption in clip}
+    for caption in captions:
+        tokens = tokenizer.encode(prepare_caption(caption), add_special_tokens=False).tokens
+        assert UNKNOWN not in tokens, caption
+        assert tokens == tokenizer.encode(caption, add_special_tokens=False).tokens
+
+
+def test_no_training_caption_names_a_held_out_combination():
+    table, scenes = held_out_triples(), sample_scenes(600, 9)
+    for i in range(len(scenes)):
+        for k in range(6):
+            if scenes.full[i, k]:
+                shape, colour = scenes.shape[i, 0], scenes.colour_to[i, 0, k]
+                assert not table[shape, colour, scenes.action[i, 0, k]], scenes.captions[i][k]
+
+
+def test_held_out_clips_start_with_a_held_out_combination():
+    table, scenes = held_out_triples(), sample_scenes(200, 9, plain=True, held_out=True, alone=True)
+    hits = table[scenes.shape[:, 0], scenes.colour_from[:, 0, 0], scenes.action[:, 0, 0]]
+    assert hits.mean() > 0.97  # a few positions allow no held-out action
+
+
+def test_token_ids_end_with_the_end_token():
+    tokenizer = make_tokenizer()
+    ids, counts = caption_ids(tokenizer, [["it stops", "a big red circle moves left on white"]], 32)
+    assert ids.shape == (1, 2, 32) and counts.tolist() == [[3, 9]]
+    assert ids[0, 0, 2] == tokenizer.token_to_id("</s>") and ids[0, 0, 3] == 0
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    scenes = sample_scenes(18, 12, plain=True, alone=True)
+    sheet, images = make_sheet(scenes), background_images()
+    frame = torch.arange(CHUNK_FRAMES)[None]
+    return scenes, [to_uint8(draw(sheet, images, torch.tensor([i]), frame))[0] for i in range(18)]
+
+
+def test_the_analyser_reads_drawn_clips_without_an_error(drawn):
+    scenes, videos = drawn
+    for i, video in enumerate(videos):
+        track = measure(video)
+        assert track.colour == COLOUR_NAMES[scenes.colour_from[i, 0, 0]]
+        assert track.shape == SHAPES[scenes.shape[i, 0]]
+        assert track.background_name == BACKGROUNDS[scenes.background_from[i, 0]]
+        action = ACTIONS[scenes.action[i, 0, 0]]
+        assert action_of(track) == action
+        if action not in ("grow", "shrink"):
+            assert track.size == size_name(float(scenes.path[i, 0, 0, 2]))
+
+
+def test_the_analyser_notices_four_equal_frames_per_latent_frame(drawn):
+    _, videos = drawn
+    true = torch.stack([measure(video).centre for video in videos])
+    frozen = torch.stack([measure(video[::4].repeat_interleave(4, dim=0)).centre for video in videos])
+    assert latent_motion_ratio(true, true) == pytest.approx(1.0)
+    assert abs(latent_motion_ratio(frozen, true)) < 0.01
+
+
+def test_the_analyser_sees_nothing_where_nothing_is():
+    blank = to_uint8(background_images()[None, 0, :, None].expand(-1, -1, CHUNK_FRAMES, -1, -1) * 2 - 1)[0]
+    track = measure(blank)
+    assert action_of(track) == "lost" and not track.seen
+
+
+def test_every_frame_of_a_clip_can_be_drawn_alone():
+    scenes = sample_scenes(3, 4)
+    sheet, images = make_sheet(scenes), background_images()
+    together = draw(sheet, images, torch.tensor([1]), torch.tensor([[0, 50, FRAMES - 1]]))
+    apart = draw(sheet, images, torch.tensor([1]), torch.tensor([[50]]))
+    assert torch.allclose(together[:, :, 1:2], apart, atol=1e-6)
