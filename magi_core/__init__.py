@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from magi_core.engine import Engine
     from magi_core.errors import Cancelled, MagiError
     from magi_core.loading import load
-    from magi_core.state import ChunkRecord, SamplerState
+    from magi_core.state import ChunkRecord, SamplerState, load_state
 
 _HOME = {
     "Cancelled": "errors",
@@ -29,8 +29,19 @@ _HOME = {
     "SamplerState": "state",
     "SamplingSettings": "config",
     "load": "loading",
+    "load_state": "state",
 }
-__all__ = ["Cancelled", "ChunkRecord", "Engine", "Guidance", "MagiError", "SamplerState", "SamplingSettings", "load"]
+__all__ = [
+    "Cancelled",
+    "ChunkRecord",
+    "Engine",
+    "Guidance",
+    "MagiError",
+    "SamplerState",
+    "SamplingSettings",
+    "load",
+    "load_state",
+]
 __version__ = "0.1.0"
 
 

@@ -16,7 +16,7 @@ MAX_ROWS = 1000
 FRAME_AREA = 160 * 120  # pixels of one small frame, whatever its shape
 LABEL_WIDTH, MARGIN, GAP, ROW_GAP = 300, 24, 4, 16
 LABEL_LINES = 5  # a row is at least this high
-BACKGROUND, INK, FAINT, ACCENT = (22, 23, 26), (235, 235, 230), (150, 152, 158), (255, 176, 72)
+BACKGROUND, INK, FAINT, ACCENT = (48, 50, 56), (240, 240, 236), (168, 170, 176), (255, 184, 84)
 TITLE_SIZE, PROMPT_SIZE, TIME_SIZE = 22, 17, 15
 
 

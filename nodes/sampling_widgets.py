@@ -8,7 +8,9 @@ from comfy_api.latest import io
 
 from magi_core.config import Guidance, SamplingSettings
 from magi_core.errors import MagiError
+from magi_core.sampling.guidance import scales
 
+LATE = 0.3  # timestep from which the "late" guidance counts; see `Guidance.simple`
 _REFERENCE = SamplingSettings()
 _AVOID = {
     "avoid_captions": ("CAPTION", "burnt-in captions"),
@@ -29,14 +31,14 @@ def sampling_inputs() -> list[io.Input]:
             tooltip="Denoising steps per chunk. 0 takes the model's own number (64 for 4.5B base, 32 for 24B base, 16 "
             "for distilled models). Must be a multiple of the window.",
         ),
-        _number("text_guidance", 7.5, "How strongly the prompt is followed. Distilled models ignore guidance."),
-        _number(
+        _guidance_input("text_guidance", "How strongly the prompt is followed. Distilled models ignore guidance.", 7.5),
+        _guidance_input(
             "previous_guidance",
-            1.5,
             "How strongly earlier chunks are followed: higher is more consistent, less lively.",
+            1.5,
         ),
-        _number("text_guidance_late", 0.0, "Text guidance once a chunk is more than 30% denoised.", advanced=True),
-        _number("previous_guidance_late", 1.0, "Guidance by earlier chunks from 30% denoised on.", advanced=True),
+        _guidance_input("text_guidance_late", "Text guidance from 30% denoised on.", 0, advanced=True),
+        _guidance_input("previous_guidance_late", "Guidance by earlier chunks from 30% denoised on.", 1, advanced=True),
         io.Float.Input(
             "nearly_clean_blend",
             default=_REFERENCE.nearly_clean_blend,
@@ -107,20 +109,26 @@ def settings_from(defaults: SamplingSettings, widgets: dict[str, Any]) -> Sampli
     names = ("window", "clean_kv_range", "clean_t", "nearly_clean_blend", "shortcut", "duration_tokens")
     return defaults.with_changes(
         steps=widgets["steps"] or defaults.steps,
-        guidance=Guidance.simple(
-            widgets["text_guidance"],
-            widgets["previous_guidance"],
-            widgets["text_guidance_late"],
-            widgets["previous_guidance_late"],
-        ),
+        guidance=_guidance(defaults.guidance, widgets),
         kv_ranges=_whole_numbers(widgets["kv_ranges"]),
         negative_tokens=tuple(token for name, (token, _) in _AVOID.items() if widgets[name]),
         **{name: widgets[name] for name in names},
     )
 
 
-def _number(name: str, default: float, tooltip: str, advanced: bool | None = None) -> io.Float.Input:
-    return io.Float.Input(name, default=default, min=0.0, max=30.0, step=0.1, tooltip=tooltip, advanced=advanced)
+def _guidance_input(name: str, what: str, official: float, advanced: bool | None = None) -> io.Float.Input:
+    tooltip = f"{what} -1 takes the model's own ({official:g} for official base models)."
+    return io.Float.Input(name, default=-1.0, min=-1.0, max=30.0, step=0.1, tooltip=tooltip, advanced=advanced)
+
+
+def _guidance(own: Guidance, widgets: dict[str, Any]) -> Guidance:
+    names = ("previous_guidance", "text_guidance", "previous_guidance_late", "text_guidance_late")
+    given = [widgets[name] for name in names]
+    if all(value < 0 for value in given):
+        return own
+    values = [*scales(own, 0.0), *scales(own, LATE)]
+    previous, text, previous_late, text_late = (g if g >= 0 else v for g, v in zip(given, values, strict=True))
+    return Guidance.simple(text, previous, text_late, previous_late)
 
 
 def _whole_numbers(text: str) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """A generation in progress as an immutable value."""
 
 from magi_core.state.frontier import Frontier, InFlight
+from magi_core.state.save import load_state, save_state
 from magi_core.state.state import ChunkRecord, SamplerState
 
-__all__ = ["ChunkRecord", "Frontier", "InFlight", "SamplerState"]
+__all__ = ["ChunkRecord", "Frontier", "InFlight", "SamplerState", "load_state", "save_state"]

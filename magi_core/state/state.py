@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -125,6 +126,12 @@ class SamplerState:
         if index < self.first_chunk:
             return self.prefix[0, :, index * CHUNK_FRAMES : (index + 1) * CHUNK_FRAMES]
         return self.chunks[index - self.first_chunk].latent
+
+    def save(self, path: str | Path) -> None:
+        """Write the take to one file, whole or not at all; `magi_core.load_state` reads it back."""
+        from magi_core.state.save import save_state
+
+        save_state(self, path)
 
     def with_chunk(self, record: ChunkRecord) -> SamplerState:
         return replace(self, chunks=(*self.chunks, record))

@@ -11,7 +11,6 @@ from typing import Any
 EXAMPLE_IMAGE = "magi_example_image.png"
 EXAMPLE_VIDEO = "magi_example_video.mp4"
 SEED = 7
-STEPS = 16
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,6 @@ def _sampler(x: int, chunks: int, prompt: str, prefix: str | None = None) -> Nod
             "chunks": chunks,
             "seed": SEED,
             "control_after_generate": "fixed",
-            "steps": STEPS,
         },
         inputs={"model": ("model", "model"), "conditioning": (prompt, "conditioning")}
         | ({"prefix": (prefix, "prefix")} if prefix else {}),

@@ -64,6 +64,19 @@ def test_widgets_become_sampling_settings(sample) -> None:
     assert not settings.duration_tokens
 
 
+def test_guidance_is_the_models_own_unless_set(sample, engine, run, prompt) -> None:
+    own = Guidance.simple(6.0, 1.4, 1.0, 1.1)
+    model = engine.with_settings(guidance=own)
+
+    def guidance(**widgets: float) -> Guidance:
+        made = run("MagiChunkSampler", model=model, conditioning=prompt("a ball"), **SMALL, **widgets)
+        return made.state.settings.guidance
+
+    assert guidance() is own
+    assert guidance(text_guidance=9.0) == Guidance.simple(9.0, 1.4, 1.0, 1.1)
+    assert guidance(text_guidance_late=0.0) == Guidance.simple(6.0, 1.4, 0.0, 1.1)
+
+
 def test_zero_steps_are_the_models_own(sample, engine) -> None:
     assert sample(steps=0).state.settings.steps == engine.settings.steps
 
