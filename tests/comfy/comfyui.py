@@ -113,6 +113,12 @@ class Server:
             time.sleep(0.3)
         raise TimeoutError(f"the prompt did not finish in {limit:.0f} s:\n{self.log_tail()}")
 
+    def saved(self, entry: dict[str, Any]) -> list[Path]:
+        """Files that a finished prompt saved."""
+        files = [file for output in entry["outputs"].values() for files in output.values() for file in files]
+        files = [file for file in files if isinstance(file, dict) and "filename" in file]
+        return [self.base / file["type"] / file["subfolder"] / file["filename"] for file in files]
+
     def log_tail(self, lines: int = 60) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 

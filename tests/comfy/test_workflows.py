@@ -61,17 +61,11 @@ def _types(file: Path) -> set[str]:
 
 def _video(server: Server, entry: dict) -> tuple[int, tuple[int, int]]:
     """Frame count and size of the one video the prompt saved."""
-    saved = [file for output in entry["outputs"].values() for files in output.values() for file in _files(files)]
-    assert len(saved) == 1, entry["outputs"]
-    path = server.base / saved[0]["type"] / saved[0]["subfolder"] / saved[0]["filename"]
+    (path,) = server.saved(entry)
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         assert stream.average_rate == 24
         return sum(1 for _ in container.decode(stream)), (stream.width, stream.height)
-
-
-def _files(entries: list) -> list[dict]:
-    return [entry for entry in entries if isinstance(entry, dict) and "filename" in entry]
 
 
 def _failure(entry: dict, server: Server) -> str:

@@ -27,6 +27,7 @@ from tools.nano.vocabulary import (
     CHUNK_FRAMES,
     CHUNKS,
     COLOUR_NAMES,
+    DIRECTIONS,
     FRAMES,
     RADII,
     SHAPES,
@@ -113,7 +114,8 @@ def sample_scenes(
         name: np.zeros((n, 2, CHUNKS), dtype=int) for name in ("colour_from", "colour_to", "action")
     } | {name: np.zeros((n, CHUNKS), dtype=int) for name in ("background_from", "background_to", "event")}
     size_at = np.zeros((n, 2, CHUNKS))
-    second_action = choose(rng, allowed_actions(shape[:, 1], state[:, 1], np.ones(n, bool)), SECOND_WEIGHTS)
+    fitting = allowed_actions(shape[:, 1], state[:, 1], np.ones(n, bool))
+    second_action = choose(rng, _sayable(fitting, table[shape[:, 1], colour[:, 1]]), SECOND_WEIGHTS)
     heading[:, 1] = DIRECTION_TABLE[second_action]
     action = np.zeros(n, dtype=int)
 
@@ -123,18 +125,18 @@ def sample_scenes(
         going_on = np.where(action < 4, True, np.take_along_axis(allowed, action[:, None], axis=1)[:, 0])
         named_now = np.where(action < 4, travel_direction(heading[:, 0]), action)
         wanted = table[shape[:, 0], colour[:, 0]]
-        unseen = wanted if (held_out and k == 0) else ~wanted
         if held_out and k == 0:
             colour[:, 0], allowed = _force_held_out(rng, table, shape[:, 0], colour[:, 0], allowed)
             colour[:, 1] = np.where(
                 colour[:, 1] == colour[:, 0], (colour[:, 0] + 1) % len(COLOUR_NAMES), colour[:, 1]
             )
         elif not held_out:
-            allowed &= unseen
+            allowed = _sayable(allowed, wanted)
         event = np.where(~going_on & (event != ACT), ACT, event)
         if k > 0:
-            allowed[np.arange(n), named_now] &= rng.random(n) < 0.15  # a new action, mostly a different one
-        allowed[:, ACTIONS.index("still")] |= ~allowed.any(axis=1)
+            others = allowed.copy()  # a new action, mostly a different one
+            others[np.arange(n), named_now] &= rng.random(n) < 0.15
+            allowed = np.where(others.any(axis=1, keepdims=True), others, allowed)
         fresh = choose(rng, allowed, ACTION_WEIGHTS)
         acts = event == ACT
         heading[:, 0] = np.where(acts[:, None], DIRECTION_TABLE[fresh], heading[:, 0])
@@ -165,7 +167,9 @@ def sample_scenes(
             path[:, which, k * CHUNK_FRAMES : (k + 1) * CHUNK_FRAMES] = frames
             state[:, which] = frames[:, -1]
 
-    words, full = _write_captions(seed, shape, second, size_at, style, **per_chunk)
+    named = table[shape[:, :, None], per_chunk["colour_to"], per_chunk["action"]]
+    named[:, 1] &= second[:, None]
+    words, full = _write_captions(seed, shape, second, size_at, named.any(axis=1), **per_chunk)
     return Scenes(
         shape=shape,
         second=second,
@@ -205,6 +209,13 @@ def _separate(rng: np.random.Generator, state: np.ndarray, shape: np.ndarray) ->
         state[:, 1, :2] = np.where(close[:, None], fresh, state[:, 1, :2])
 
 
+def _sayable(allowed: np.ndarray, held_out: np.ndarray) -> np.ndarray:
+    """Of the `allowed` actions [N, 9] those that are not `held_out`; where none is left, all that fit anywhere."""
+    anywhere = np.isin(np.arange(len(ACTIONS)), [ACTIONS.index(a) for a in ("still", *DIRECTIONS)])
+    left = allowed & ~held_out
+    return np.where(left.any(axis=1, keepdims=True), left, anywhere & ~held_out)
+
+
 def _force_held_out(
     rng: np.random.Generator, table: np.ndarray, shape: np.ndarray, colour: np.ndarray, allowed: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -233,9 +244,11 @@ def _write_captions(
     shape: np.ndarray,
     second: np.ndarray,
     size_at: np.ndarray,
-    style: np.ndarray,
+    held_out: np.ndarray,
     **chunk: np.ndarray,
 ) -> tuple[list[list[str]], np.ndarray]:
+    """Captions and which of them are full ones. held_out [N, 6]: a full caption would name a held-out triple (walls turn
+    objects round), so it names a change only; chunk 0 always says everything."""
     rng = random.Random(f"captions {seed}")
     full = np.zeros((len(shape), CHUNKS), dtype=bool)
     texts = []
@@ -243,7 +256,8 @@ def _write_captions(
         clip = []
         for k in range(CHUNKS):
             event = chunk["event"][i, k]
-            full[i, k] = k == 0 or rng.random() < (0.3 if event in (RECOLOUR, REPAINT) else 0.45)
+            share = 0.3 if event in (RECOLOUR, REPAINT) else 0.45
+            full[i, k] = k == 0 or (rng.random() < share and not held_out[i, k])
             if full[i, k]:
                 clip.append(_full(rng, i, k, shape, second, size_at, chunk))
             else:
