@@ -23,9 +23,11 @@ from magi_core.continuation import (
 )
 from magi_core.dit import DiT
 from magi_core.errors import Cancelled, MagiError
+from magi_core.sampling.cost import run_cost
 from magi_core.sampling.forward import Predictor
 from magi_core.sampling.noise import chunk_noise
 from magi_core.sampling.pages import PageBook
+from magi_core.sampling.plan import Slot
 from magi_core.sampling.sampler import Run, StepEvent
 from magi_core.state import ChunkRecord, Frontier, InFlight, SamplerState
 from magi_core.state.digest import digest
@@ -212,6 +214,24 @@ class Engine:
         state, frontier = self._start(state, "continuous", None)
         *_, drained = self._run(state, self._continue(state, frontier, []), True, on_step, cancelled)
         return drained
+
+    def cost(self, state: SamplerState, chunks: int = 1, *, handoff: str = "clean", drain: bool = True) -> int:
+        """Chunk-forwards that `extend` would take, remembered results and missing K/V pages aside.
+
+        In steady state a chunk costs `cost(state, n + 1) - cost(state, n)`; what a single extend costs more is the
+        filling and draining of the window.
+        """
+        _, frontier = self._start(state, handoff, None)
+        again = state.next_chunk - frontier.next_chunk
+        return run_cost(
+            state.settings,
+            self.dit.config.distill,
+            start=frontier.next_chunk,
+            count=chunks + max(0, again),
+            run_start=frontier.run_start,
+            in_flight=[Slot(chunk.chunk, chunk.stage) for chunk in frontier.chunks],
+            drain=drain,
+        )
 
     def _start(
         self, state: SamplerState, handoff: str, settings: SamplingSettings | None

@@ -169,6 +169,21 @@ def test_other_settings_or_weights_fall_back_to_a_clean_handoff_and_say_so():
     assert [c.prompt for c in finished.chunks] == [*PROMPTS[:3], "y", "y", "z"]
 
 
+@pytest.mark.parametrize("distill", [False, True], ids=["base", "distill"])
+@pytest.mark.parametrize("way", [{}, *WAYS], ids=["clean", "continuous", "undrained"])
+@pytest.mark.parametrize("chunks", [1, 2, 4])
+def test_the_cost_is_known_before(counter, distill, way, chunks):
+    engine = tiny_engine(distill)
+    counter = Counter(engine) if distill else counter
+    state = run(engine, PROMPTS[:5])
+    counter.taken()
+    foreseen = engine.cost(state, chunks, **way)
+    pages = engine.memory.pages.stats.entries
+    engine.extend(state, "next", chunks, **way)
+    spent, _ = counter.taken()
+    assert pages >= 4 and 0 <= spent - foreseen <= 1, "the last chunk's page may have to be made"
+
+
 def test_streaming_hands_out_every_chunk_as_it_becomes_clean():
     engine = tiny_engine()
     seen = [len(state.chunks) for state in engine.stream(engine.begin(**SIZE), PROMPTS[:3], 3)]
