@@ -42,8 +42,8 @@ class Length:
 
 @dataclass(frozen=True, eq=False)
 class RenderPlan:
-    """A checked render. board: one prompt per new chunk. changes: settings that differ from the model's own, guidance
-    scales apart."""
+    """A checked render. board: what happens in each new chunk. changes: settings that differ from the model's own,
+    guidance scales apart."""
 
     model: str
     variant: str

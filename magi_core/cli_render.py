@@ -19,6 +19,7 @@ from magi_core.cli_plan import RenderPlan, plan_render
 from magi_core.cli_settings import with_scales
 from magi_core.config import VIDEO_FRAMES_PER_CHUNK
 from magi_core.contact_sheet import ContactSheet
+from magi_core.direction import DirectedPrompt, check_ranges
 from magi_core.errors import Cancelled, MagiError
 from magi_core.video import VideoWriter
 from magi_core.weights.find import WHERE
@@ -44,7 +45,8 @@ def render(options: argparse.Namespace, *, load: Callable[..., Any] | None = Non
 def run(plan: RenderPlan, engine: Any) -> int:
     """Sample, decode and write with a loaded engine. Ctrl-C while sampling writes the chunks finished until then."""
     engine = engine.with_settings(**plan.changes, guidance=with_scales(engine.settings.guidance, plan.scales))
-    _check_special_tokens(engine)
+    _check_special_tokens(plan, engine)
+    check_ranges(plan.board.chunks, engine.settings)
     prompts = _encode(plan, engine)
     state = engine.begin(
         width=plan.width,
@@ -121,24 +123,25 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, previous)
 
 
-def _check_special_tokens(engine: Any) -> None:
+def _check_special_tokens(plan: RenderPlan, engine: Any) -> None:
     settings = engine.settings
     wanted = settings.special_tokens or settings.negative_tokens or settings.duration_tokens
+    wanted = wanted or any(chunk.special_tokens for chunk in plan.board.chunks)
     if wanted and engine.special_tokens is None:
         raise MagiError(
             f"no special_tokens.npz found: get it from {WHERE['special tokens']}, or add --no-special-tokens"
         )
 
 
-def _encode(plan: RenderPlan, engine: Any) -> list[Any]:
-    """One embedding per chunk; says what the text encoder noted, once per prompt."""
+def _encode(plan: RenderPlan, engine: Any) -> list[DirectedPrompt]:
+    """The storyboard with its prompts encoded; says what the text encoder noted, once per prompt."""
     encoded: dict[str, Any] = {}
-    for first, _, prompt in plan.board.ranges:
+    for index, prompt in enumerate(plan.board.prompts):
         if prompt not in encoded:
             encoded[prompt] = engine.encode_prompt(prompt)
             for note in encoded[prompt].notes:
-                _say(f"note: chunk {first}: {note}")
-    return [encoded[prompt] for prompt in plan.board.prompts]
+                _say(f"note: chunk {index}: {note}")
+    return [DirectedPrompt(chunk, encoded[chunk.prompt]) for chunk in plan.board.chunks]
 
 
 def _write(plan: RenderPlan, engine: Any, state: Any) -> bool:
@@ -190,6 +193,7 @@ def _metadata(plan: RenderPlan, engine: Any, state: Any) -> dict[str, Any]:
             "seed": plan.seed,
             "steps": engine.settings.steps,
             "prompts": prompts,
+            "storyboard": plan.board.of_length(len(state.chunks)).to_text(),
         },
     }
 

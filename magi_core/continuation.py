@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from magi_core.errors import MagiError
-from magi_core.sampling.plan import history_read
+from magi_core.sampling.plan import chunk_ranges, history_read
 from magi_core.state import ChunkRecord, Frontier, InFlight, SamplerState
 from magi_core.state.digest import digest
 from magi_core.state.memory import Memory
@@ -57,10 +57,10 @@ def find_frontier(state: SamplerState, handoff: str, model_key: str, memory: Mem
 
 
 def chained(frontier: Frontier, chunks: Sequence[InFlight]) -> tuple[InFlight, ...]:
-    """New chunks behind `frontier`, each keyed by everything before it and its own noise, text and ranges."""
+    """New chunks behind `frontier`, each keyed by all before it and its own noise, text, ranges and transition."""
     keyed, key = [], frontier.key
     for chunk in chunks:
-        key = digest("chunk", key, chunk.latent, chunk.text, chunk.kv_ranges)
+        key = digest("chunk", key, chunk.latent, chunk.text, chunk.kv_ranges, chunk.transition)
         keyed.append(replace(chunk, key=key))
     return tuple(keyed)
 
@@ -86,9 +86,17 @@ def resume(continuation: Continuation, finished: int, memory: Memory) -> Continu
 def begun_again(state: SamplerState, noise: Callable[[int, int, tuple[int, ...]], Tensor]) -> list[InFlight]:
     """Chunks in flight as they were before their first step, for a run that cannot take them over."""
     return [
-        replace(chunk, latent=noise(chunk.seed, chunk.chunk, state.latent_shape), stage=0) for chunk in state.pending
+        replace(
+            chunk,
+            latent=noise(chunk.seed, chunk.chunk, state.latent_shape),
+            stage=0,
+            kv_ranges=chunk_ranges(chunk.transition, chunk.kv_ranges, state.settings),
+        )
+        for chunk in state.pending
     ]
 
 
 def record_of(chunk: InFlight, latent: Tensor, run_start: int) -> ChunkRecord:
-    return ChunkRecord(chunk.chunk, latent, chunk.prompt, chunk.seed, chunk.key, run_start)
+    return ChunkRecord(
+        chunk.chunk, latent, chunk.prompt, chunk.seed, chunk.key, run_start, chunk.transition, chunk.kv_ranges
+    )

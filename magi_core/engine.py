@@ -21,6 +21,14 @@ from magi_core.continuation import (
     record_of,
     resume,
 )
+from magi_core.direction import (
+    DirectedPrompt,
+    Directions,
+    check_ranges,
+    encode_directions,
+    entering_chunks,
+    per_chunk,
+)
 from magi_core.dit import DiT
 from magi_core.errors import Cancelled, MagiError
 from magi_core.sampling.cost import run_cost
@@ -29,12 +37,11 @@ from magi_core.sampling.noise import chunk_noise
 from magi_core.sampling.pages import PageBook
 from magi_core.sampling.plan import Slot
 from magi_core.sampling.sampler import Run, StepEvent
-from magi_core.state import ChunkRecord, Frontier, InFlight, SamplerState
+from magi_core.state import ChunkRecord, Frontier, SamplerState
 from magi_core.state.digest import digest
-from magi_core.state.memory import Memory
+from magi_core.state.memory import Memory, page_budget
 from magi_core.text.chunk_text import ChunkTexts, Prompt
 from magi_core.text.conditioning import PromptEmbedding
-from magi_core.text.special_tokens import MAX_DURATION
 
 if TYPE_CHECKING:
     from magi_core.text import SpecialTokens, TextEncoder
@@ -76,7 +83,7 @@ class Engine:
         self.dit, self.vae, self.text_encoder, self.special_tokens = dit, vae, text_encoder, special_tokens
         self.settings = settings or SamplingSettings.for_model(dit.config)
         self.attention, self.fingerprint, self.noise = attention, fingerprint, noise
-        self.memory = Memory() if memory is None else memory
+        self.memory = memory or Memory(page_budget(dit.device))
         null = dit.y_embedder.null_caption_embedding.detach().float().cpu()
         self.texts = ChunkTexts(text_encoder, special_tokens, null)
 
@@ -153,8 +160,8 @@ class Engine:
     def extend(
         self,
         state: SamplerState,
-        prompt: Prompt | Sequence[Prompt],
-        chunks: int = 1,
+        prompt: Directions,
+        chunks: int | None = None,
         *,
         handoff: str = "clean",
         drain: bool = True,
@@ -163,9 +170,11 @@ class Engine:
         on_chunk: Callable[[ChunkRecord], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> SamplerState:
-        """A new state with `chunks` more chunks; `state` stays as it is.
+        """A new state with `chunks` more chunks (None: one per prompt given); `state` stays as it is.
 
-        prompt: one for all new chunks, or one per chunk; "" renders as null text.
+        prompt: one for all new chunks, or one per chunk; "" renders as null text. A `StoryChunk` in place of a prompt,
+        or a `Storyboard` in place of the list, also says how a chunk follows, its KV ranges, noise and special tokens;
+        a storyboard's first chunk is the first new one.
         handoff: "clean" goes on from the finished chunks, as video continuation does, and costs about what the new
         chunks cost. "continuous" goes on from the pipeline as it stood before the next chunk would have entered: the
         same video as one long run; the stages that drained the pipeline are redone with the new chunks in it.
@@ -187,8 +196,8 @@ class Engine:
     def stream(
         self,
         state: SamplerState,
-        prompt: Prompt | Sequence[Prompt],
-        chunks: int = 1,
+        prompt: Directions,
+        chunks: int | None = None,
         *,
         handoff: str = "clean",
         drain: bool = True,
@@ -197,7 +206,9 @@ class Engine:
         cancelled: Callable[[], bool] | None = None,
     ) -> Iterator[SamplerState]:
         """`extend`, yielding a state after every chunk that becomes clean; the last one is what `extend` returns."""
-        prompts = self.texts.encode_all(prompt, chunks)
+        directions = per_chunk(prompt, chunks)
+        check_ranges(directions, settings or state.settings)
+        prompts = encode_directions(directions, self.texts)
         state, frontier = self._start(state, handoff, settings)
         yield from self._run(state, self._continue(state, frontier, prompts), drain, on_step, cancelled)
 
@@ -258,18 +269,11 @@ class Engine:
         frontier, note = find_frontier(state, handoff, self._model_key(), self.memory)
         return (replace(state, notes=(*state.notes, note)) if note else state), frontier
 
-    def _continue(self, state: SamplerState, frontier: Frontier, prompts: Sequence[PromptEmbedding]) -> Continuation:
+    def _continue(self, state: SamplerState, frontier: Frontier, prompts: Sequence[DirectedPrompt]) -> Continuation:
         """New chunks behind `frontier`; chunks in flight that it does not hold are begun again before them."""
-        entering = begun_again(state, self.noise) if frontier.next_chunk < state.next_chunk else []
-        texts: dict[tuple[int, int | None], Tensor] = {}
-        for index, prompt in enumerate(prompts, start=state.next_chunk):
-            to_come = None if state.total_chunks is None else state.total_chunks - (index - state.first_chunk)
-            key = (id(prompt), None if to_come is None else min(to_come, MAX_DURATION))
-            if key not in texts:
-                texts[key] = self.texts.of_chunk(state.settings, prompt, to_come)
-            noise = self.noise(state.seed, index, state.latent_shape)
-            entering.append(InFlight(index, noise, texts[key], prompt.prompt, state.seed))
-        return Continuation(frontier, chained(frontier, entering))
+        again = begun_again(state, self.noise) if frontier.next_chunk < state.next_chunk else []
+        new = entering_chunks(state, prompts, self.texts, self.noise)
+        return Continuation(frontier, chained(frontier, [*again, *new]))
 
     def _run(
         self,

@@ -2,16 +2,18 @@
 
     # Chunks count from 0; a chunk is 24 frames, 1 second at 24 fps. This line is a comment.
     0-2: a red ball rolls along a table
-    3: it stops
-    4s-6s: a hand picks it up
+    3 [new_shot]: it stops
+    4s-6s [reroll 2]: a hand picks it up
     the camera pulls back
 
 Here chunks 0, 1 and 2 share a prompt, chunk 3 has its own, from second 4 to second 6 are chunks 4 and 5, and a line
 without a number is the chunk after the line above: 6.
 
-Lines may come in any order. Chunks that no line names keep the prompt of the chunk before. A prompt may be empty
-(`3:`): the chunk follows what came before. As JSON: `{"chunks": [{"at": "0-2", "prompt": "..."}, "..."]}`.
-Between number and colon, and at the start of a line, `[words]` are reserved; none has a meaning yet.
+Tags between number and colon direct the chunk (`StoryChunk`, docs/storyboard.md). Of a line for several chunks a
+transition is for the first of them, the other tags for all. Lines may come in any order. Chunks that no line names keep
+prompt and special tokens of the chunk before. A prompt may be empty (`3:`): the chunk follows what came before. As
+JSON: `{"chunks": [{"at": "0-2", "prompt": "...", "transition": "cut", "reroll": 2, "ranges": [1, 1, 3, 2],
+"tokens": ["HQ"]}, "..."]}`.
 """
 
 from __future__ import annotations
@@ -21,11 +23,13 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import groupby
 from typing import Any
 
 from magi_core.config import VIDEO_FRAMES_PER_CHUNK
 from magi_core.errors import MagiError
+from magi_core.story_chunk import JSON_KEYS, StoryChunk, UnknownTag, json_fields, parse_tags
+
+__all__ = ["StoryChunk", "Storyboard", "parse_storyboard"]
 
 MAX_CHUNKS = 100_000  # more than a day of video: certainly a typing error
 
@@ -33,16 +37,6 @@ _PLACE = re.compile(r"\s*(?P<place>[-–+]?\d[\d\s.,s–-]*)?(?P<tags>(?:\[[^\]]
 _RANGE = re.compile(r"(?P<first>[^–-]+?)\s*(?:[–-]\s*(?P<last>[^–-]+?))?\s*$")
 _NUMBER = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)\s*(s?)$")
 _ALLOWED = "write '3: ...', '0-2: ...' or in seconds '4s-6s: ...'"
-
-
-@dataclass(frozen=True)
-class StoryChunk:
-    """What happens in one chunk. Runs of white space in the prompt count as one space."""
-
-    prompt: str
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "prompt", " ".join(self.prompt.split()))
 
 
 @dataclass(frozen=True)
@@ -64,26 +58,29 @@ class Storyboard:
         return [chunk.prompt for chunk in self.chunks]
 
     @property
-    def ranges(self) -> list[tuple[int, int, str]]:
-        """(first chunk, last chunk, prompt) of every run of equal prompts."""
-        runs, start = [], 0
-        for chunk, group in groupby(self.chunks):
-            length = len(list(group))
-            runs.append((start, start + length - 1, chunk.prompt))
-            start += length
+    def runs(self) -> list[tuple[int, int, StoryChunk]]:
+        """(first chunk, last chunk, the first of them) of all that one line says."""
+        runs: list[tuple[int, int, StoryChunk]] = []
+        for index, chunk in enumerate(self.chunks):
+            if runs and chunk == runs[-1][2].going_on:
+                runs[-1] = (runs[-1][0], index, runs[-1][2])
+            else:
+                runs.append((index, index, chunk))
         return runs
 
     def of_length(self, chunks: int) -> Storyboard:
         """Cut to `chunks`, or held: the last prompt goes on."""
-        return Storyboard((self.chunks + self.chunks[-1:] * (chunks - len(self)))[:chunks])
+        return Storyboard((self.chunks + (self.chunks[-1].held,) * (chunks - len(self)))[:chunks])
 
     def to_text(self) -> str:
         """The text form; `parse_storyboard` gives the same storyboard back."""
-        return "".join(f"{_place(first, last)}: {prompt}".rstrip() + "\n" for first, last, prompt in self.ranges)
+        heads = [" ".join(filter(None, (_place(first, last), chunk.tags))) for first, last, chunk in self.runs]
+        lines = (f"{head}: {chunk.prompt}" for head, (_, _, chunk) in zip(heads, self.runs, strict=True))
+        return "".join(line.rstrip() + "\n" for line in lines)
 
     def to_json(self) -> str:
         """The JSON form; `parse_storyboard` gives the same storyboard back."""
-        entries = [{"at": _place(first, last), "prompt": prompt} for first, last, prompt in self.ranges]
+        entries = [{"at": _place(first, last)} | chunk.json for first, last, chunk in self.runs]
         return json.dumps({"chunks": entries}, ensure_ascii=False, indent=2) + "\n"
 
 
@@ -91,34 +88,35 @@ def parse_storyboard(text: str, *, fps: float | Fraction = 24) -> Storyboard:
     """A storyboard from its text or JSON form (see the module's description).
 
     fps: of the finished video; a chunk lasts 24 / fps seconds. Raises `MagiError`, with the line or entry, for ranges
-    that overlap, run backwards or are no numbers, seconds that are not whole chunks, a missing chunk 0, no line at all.
+    that overlap, run backwards or are no numbers, seconds that are not whole chunks, tags that are unknown or
+    have wrong values, a missing chunk 0, no line at all.
     """
     text = text.removeprefix("\ufeff")
     chunk_seconds = VIDEO_FRAMES_PER_CHUNK / Fraction(fps)
     entries = _json_entries(text) if _is_json(text) else _text_entries(text)
-    taken: dict[int, tuple[str, str]] = {}  # chunk -> (where, prompt)
+    taken: dict[int, tuple[str, StoryChunk]] = {}  # chunk -> (where, what happens)
     following = 0
-    for where, place, prompt in entries:
+    for where, place, story in entries:
         first, last = (following, following) if place is None else _chunks(place, where, chunk_seconds)
         if last >= MAX_CHUNKS:
             raise MagiError(f"{where}: chunk {last} is too far out; at most {MAX_CHUNKS} chunks are possible")
         for chunk in range(first, last + 1):
             if chunk in taken:
                 raise MagiError(f"{where}: chunk {chunk} already has a prompt ({taken[chunk][0]}); one is possible")
-            taken[chunk] = (where, prompt)
+            taken[chunk] = (where, story if chunk == first else story.going_on)
         following = last + 1
     if not taken:
         raise MagiError(f"the storyboard has no prompts: {_ALLOWED}, or one prompt per line")
     if 0 not in taken:
         raise MagiError(f"nothing says what happens in chunk 0; the first is chunk {min(taken)}: add a line '0: ...'")
-    prompts: list[str] = []
+    chunks: list[StoryChunk] = []
     for chunk in range(max(taken) + 1):
-        prompts.append(taken[chunk][1] if chunk in taken else prompts[-1])
-    return Storyboard.of(prompts)
+        chunks.append(taken[chunk][1] if chunk in taken else chunks[-1].held)
+    return Storyboard(tuple(chunks))
 
 
-Entry = tuple[str, "str | None", str]
-"""Where it stands ("line 3"), its place ("0-2") or None for the next chunk, its prompt."""
+Entry = tuple[str, "str | None", StoryChunk]
+"""Where it stands ("line 3"), its place ("0-2") or None for the next chunk, what happens."""
 
 
 def _text_entries(text: str) -> Iterator[Entry]:
@@ -132,16 +130,27 @@ def _line_entry(line: str, where: str) -> Entry:
     match = _PLACE.match(head) if colon else None
     if match is None or not head.strip():
         if line.lstrip().startswith("["):
-            raise _unknown_tag(line.lstrip().split("]")[0] + "]", where)
-        return where, None, line
-    if prompt[:1].isdigit():
+            raise _tags_without_colon(line.strip(), where)
+        return where, None, StoryChunk(line)
+    if match["place"] and prompt[:1].isdigit():
         raise MagiError(
             f"{where}: is '{head.strip()}:{prompt.split()[0]}' a time or a chunk with its prompt? Write "
             f"'{head.strip()}: {prompt}', or put the number of the chunk in front: '0: {line.strip()}'"
         )
-    if match["tags"]:
-        raise _unknown_tag(match["tags"].strip(), where)
-    return where, match["place"], prompt
+    try:
+        return where, match["place"], StoryChunk(prompt, **parse_tags(match["tags"]))
+    except MagiError as error:
+        raise _in(where, error) from None
+
+
+def _tags_without_colon(line: str, where: str) -> MagiError:
+    """What to say of a line that starts with a bracket and is no line with tags."""
+    tags = line[: line.find("]") + 1]
+    try:
+        parse_tags(tags or f"{line}]")
+    except MagiError as error:
+        return _in(where, error)
+    return MagiError(f"{where}: a colon goes between tags and prompt: write '{tags}: ...', or '3 {tags}: ...'")
 
 
 def _is_json(text: str) -> bool:
@@ -164,10 +173,10 @@ def _json_entries(text: str) -> Iterator[Entry]:
 
 def _json_entry(entry: Any, where: str) -> Entry:
     if isinstance(entry, str):
-        return where, None, entry
+        return where, None, StoryChunk(entry)
     if not isinstance(entry, dict) or not isinstance(entry.get("prompt"), str):
         raise MagiError(f'{where}: must be a prompt or {{"at": "0-2", "prompt": "..."}}, not {json.dumps(entry)[:60]}')
-    _refuse_keys(entry, {"at", "prompt"}, where)
+    _refuse_keys(entry, {"at", "prompt", *JSON_KEYS}, where)
     place = entry.get("at")
     if isinstance(place, bool) or not isinstance(place, str | int | None):
         raise MagiError(f'{where}: "at" must be a chunk such as 3, or text such as "0-2" or "4s-6s": {place!r}')
@@ -176,8 +185,12 @@ def _json_entry(entry: Any, where: str) -> Entry:
         if match is None or not match["place"]:
             raise MagiError(f"{where}: {place!r} is no place in the video: {_ALLOWED}")
         if match["tags"]:
-            raise _unknown_tag(match["tags"].strip(), where)
-    return where, None if place is None else str(place), entry["prompt"]
+            keys = ", ".join(f'"{key}"' for key in sorted(JSON_KEYS))
+            raise MagiError(f'{where}: "at" is a place alone; {match["tags"].strip()} has its own key, one of {keys}')
+    try:
+        return where, None if place is None else str(place), StoryChunk(entry["prompt"], **json_fields(entry))
+    except MagiError as error:
+        raise _in(where, error) from None
 
 
 def _chunks(place: str, where: str, chunk_seconds: Fraction) -> tuple[int, int]:
@@ -213,11 +226,10 @@ def _chunks(place: str, where: str, chunk_seconds: Fraction) -> tuple[int, int]:
     return start, stop - 1
 
 
-def _unknown_tag(tag: str, where: str) -> MagiError:
-    return MagiError(
-        f"{where}: unknown tag {tag}; no tags are known yet. Remove it; a prompt that starts with a bracket needs the "
-        "number of its chunk in front: '0: [...'"
-    )
+def _in(where: str, error: MagiError) -> MagiError:
+    """The same error with its place in the storyboard."""
+    bracket = ". A prompt that starts with a bracket needs the number of its chunk in front: '0: [...'"
+    return MagiError(f"{where}: {error}{bracket if isinstance(error, UnknownTag) else ''}")
 
 
 def _refuse_keys(content: dict[str, Any], known: set[str], where: str) -> None:

@@ -3,13 +3,16 @@
 PYTHON=.venv/bin/python
 TORCH=torch==2.13.0 # the release everything was tested with; a torch that is already in .venv is kept
 
+# The models of tests and demo are small: threads would mostly wait for each other, above all on a busy machine.
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
+
 stop() {
     printf '%s\n' "$*" >&2
     exit 1
 }
 
 install() {
-    "$PYTHON" -m pip install --quiet --no-input --disable-pip-version-check "$@"
+    "$PYTHON" -m pip install -qq --no-input --disable-pip-version-check "$@"
 }
 
 # make_environment FILE...: everything that these requirements files ask for. Quick when nothing has changed.

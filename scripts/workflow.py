@@ -20,7 +20,6 @@ class Story:
     width: int
     height: int
     seed: int
-    steps: int
 
     @property
     def prompts(self) -> list[str]:
@@ -54,5 +53,5 @@ def story_of(graph: Graph) -> Story:
         node = graph[node["inputs"]["state"][0]]
         prompt = graph[node["inputs"]["conditioning"][0]]["inputs"]["prompt"]
         parts.insert(0, (prompt, node["inputs"]["chunks"]))
-    names = ("width", "height", "seed", "steps")
-    return Story(tuple(parts), **{name: node["inputs"][name] for name in names})
+    size_and_seed = {name: node["inputs"][name] for name in ("width", "height", "seed")}
+    return Story(tuple(parts), **size_and_seed)

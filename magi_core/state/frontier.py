@@ -15,6 +15,7 @@ class InFlight:
     chunk: index in the whole video. stage: stages of the window it has behind it.
     latent: [C, T, h, w] float32. text: [L, caption channels], visible tokens only, special tokens included.
     prompt, seed: what it is made from. kv_ranges: its own attention ranges, or None for the settings'.
+    transition: what they come from; "continue" where they were given as they are.
     key: digest of everything its finished latent depends on.
     """
 
@@ -26,6 +27,7 @@ class InFlight:
     key: str = ""
     stage: int = 0
     kv_ranges: tuple[int, ...] | None = None
+    transition: str = "continue"
 
     def moved(self, change: Callable[[Tensor], Tensor]) -> InFlight:
         return replace(self, latent=change(self.latent))

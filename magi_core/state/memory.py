@@ -5,6 +5,7 @@ Losing any of it costs time, never a result.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from magi_core.dit import KVPage
@@ -14,6 +15,16 @@ from magi_core.state.frontier import Frontier
 GIB = 1 << 30
 
 
+def page_budget(device: torch.device) -> int:
+    """Bytes of K/V pages worth keeping between runs: a tenth of a GPU's memory, 2 GiB elsewhere.
+
+    Pages that a run reads are held by the run itself, whatever the budget.
+    """
+    if device.type != "cuda":
+        return 2 * GIB
+    return torch.cuda.get_device_properties(device).total_memory // 10
+
+
 class Memory:
     """Three caches; shared by all copies of an engine.
 
@@ -21,7 +32,7 @@ class Memory:
     frontiers: the pipeline at every stage a chunk entered, by the key of the last chunk that had entered.
     """
 
-    def __init__(self, page_bytes: int = 8 * GIB, chunk_bytes: int = GIB // 2, frontier_bytes: int = GIB // 2) -> None:
+    def __init__(self, page_bytes: int = 2 * GIB, chunk_bytes: int = GIB // 2, frontier_bytes: int = GIB // 2) -> None:
         self.pages: BoundedCache[KVPage] = BoundedCache(page_bytes, lambda page: page.nbytes)
         self.chunks: BoundedCache[Tensor] = BoundedCache(chunk_bytes, lambda latent: latent.nbytes)
         self.frontiers: BoundedCache[Frontier] = BoundedCache(frontier_bytes, lambda frontier: frontier.nbytes)

@@ -29,7 +29,8 @@ def save_state(state: SamplerState, path: str | Path) -> None:
         tensors["prefix"] = state.prefix
     in_flight = () if state.frontier is None else state.frontier.chunks
     for chunk in in_flight:
-        tensors |= {f"in_flight.{chunk.chunk}": chunk.latent, f"text.{chunk.chunk}": chunk.text}
+        text = chunk.text.clone()  # equal prompts share one tensor; the file format refuses that
+        tensors |= {f"in_flight.{chunk.chunk}": chunk.latent, f"text.{chunk.chunk}": text}
     words = {
         "format": FORMAT,
         **{name: getattr(state, name) for name in PLAIN},
@@ -87,7 +88,7 @@ def _state(words: dict[str, Any], tensors: dict[str, Tensor]) -> SamplerState:
     if frontier is not None:
         chunks = tuple(
             InFlight(
-                **chunk | {"kv_ranges": chunk["kv_ranges"] and tuple(chunk["kv_ranges"])},
+                **_with_ranges(chunk),
                 latent=tensors[f"in_flight.{chunk['chunk']}"],
                 text=tensors[f"text.{chunk['chunk']}"],
             )
@@ -98,6 +99,12 @@ def _state(words: dict[str, Any], tensors: dict[str, Tensor]) -> SamplerState:
         **{name: words[name] for name in PLAIN} | {"notes": tuple(words["notes"])},
         settings=SamplingSettings(**settings, guidance=guidance),
         prefix=tensors.get("prefix"),
-        chunks=tuple(ChunkRecord(**c, latent=tensors[f"chunk.{c['index']}"]) for c in words["chunks"]),
+        chunks=tuple(ChunkRecord(**_with_ranges(c), latent=tensors[f"chunk.{c['index']}"]) for c in words["chunks"]),
         frontier=frontier,
     )
+
+
+def _with_ranges(words: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no tuples. Takes saved before chunks had ranges of their own say nothing about them."""
+    ranges = words.get("kv_ranges")
+    return words | {"kv_ranges": None if ranges is None else tuple(ranges)}

@@ -24,7 +24,8 @@ class ChunkRecord:
     """One finished chunk.
 
     index: its place in the whole video, prefix included. latent: [C, 6, h, w] float32 on the CPU; in a chunk that was
-    partly given, the given frames come first. prompt, seed: what it was made from.
+    partly given, the given frames come first. prompt, seed: what it was made from (the seed with the chunk's own
+    offset). transition, kv_ranges: how it followed; None where it saw what the settings say.
     key: digest of everything the latent depends on. run_start: first chunk of the run it was made in.
     """
 
@@ -34,6 +35,8 @@ class ChunkRecord:
     seed: int
     key: str = ""
     run_start: int = 0
+    transition: str = "continue"
+    kv_ranges: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -35,35 +35,33 @@ class ChunkTexts:
             raise MagiError("this engine has no text encoder: load one, or pass encoded prompts")
         return self.encoder.encode(prompt)
 
-    def encode_all(self, prompt: Prompt | Sequence[Prompt], chunks: int) -> list[PromptEmbedding]:
-        """One embedding per chunk; equal prompts are encoded once and give the same object."""
-        if chunks < 1:
-            raise MagiError(f"chunks must be at least 1: {chunks}")
-        prompts = [prompt] * chunks if isinstance(prompt, str | PromptEmbedding) else list(prompt)
-        if len(prompts) != chunks:
-            raise MagiError(f"{len(prompts)} prompts for {chunks} chunks: give one prompt for all, or one per chunk")
-        encoded: dict[str, PromptEmbedding] = {}
-        for one in prompts:
-            if isinstance(one, str) and one not in encoded:
-                encoded[one] = self.encode(one)
-        return [encoded[one] if isinstance(one, str) else one for one in prompts]
+    def of_chunk(
+        self,
+        settings: SamplingSettings,
+        prompt: PromptEmbedding,
+        to_come: int | None,
+        names: Sequence[str] | None = None,
+    ) -> Tensor:
+        """[L, C] text of a chunk with `to_come` chunks still to come, itself included (None: no end announced).
 
-    def of_chunk(self, settings: SamplingSettings, prompt: PromptEmbedding, to_come: int | None) -> Tensor:
-        """[L, C] text of a chunk with `to_come` chunks still to come, itself included (None: no end announced)."""
+        names: special tokens of this chunk; None takes the prompt's, or else the settings'.
+        """
         if prompt.is_null:
             return self.null(settings)
-        names = settings.special_tokens if prompt.special_tokens is None else prompt.special_tokens
+        names = prompt.special_tokens if names is None else names
+        names = settings.special_tokens if names is None else names
         duration = None
         if settings.duration_tokens:
             duration = MAX_DURATION if to_come is None else max(1, min(MAX_DURATION, to_come))
-        return assemble_text(prompt.tokens, self._special(settings), names, duration, len(self.null_embedding))
+        special = self._special(settings, names)
+        return assemble_text(prompt.tokens, special, names, duration, len(self.null_embedding))
 
     def null(self, settings: SamplingSettings) -> Tensor:
         """[L, C] null text with the settings' negative tokens."""
         return assemble_null(self.null_embedding, self._special(settings), settings.negative_tokens)
 
-    def _special(self, settings: SamplingSettings) -> SpecialTokens | None:
-        wanted = settings.special_tokens or settings.duration_tokens or settings.negative_tokens
+    def _special(self, settings: SamplingSettings, names: Sequence[str] = ()) -> SpecialTokens | None:
+        wanted = names or settings.special_tokens or settings.duration_tokens or settings.negative_tokens
         if wanted and self.special is None:
             raise MagiError(
                 "special tokens are switched on, but this engine has none: put special_tokens.npz beside the model, "

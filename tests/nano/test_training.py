@@ -1,4 +1,5 @@
-"""nano is trained on what the engine runs: the same transformer, text assembly, timesteps and attention ranges."""
+"""nano is trained on what the engine runs: the same transformer, text assembly, timesteps and attention
+ranges."""
 
 from __future__ import annotations
 
@@ -21,8 +22,8 @@ from tools.nano.master import Master
 from tools.nano.recipe import TINY_VAE, dit_config
 from tools.nano.scenes import sample_scenes
 from tools.nano.text_model import make_text_model, make_tokenizer, save_special_tokens
-from tools.nano.training_model import SpecialTable, make_dit, predict, read_text
 from tools.nano.train_vae import Clips, decibels, initialise, normalise_latents, reconstruct
+from tools.nano.training_model import SpecialTable, make_dit, predict, read_text
 
 CPU = torch.device("cpu")
 
@@ -79,8 +80,9 @@ def test_the_training_forward_is_the_engines_forward(batch):
     nn.init.normal_(dit.final_linear.linear.weight, std=0.1)
     table, null_rows = SpecialTable(config.caption_channels, CPU).table, dit.y_embedder.null_caption_embedding
     some = Batch(**{name: value[:12] for name, value in batch.tensors().items()})
-    some = Batch(**some.tensors() | {"dropped": some.dropped.any(1, keepdim=True).expand(-1, 6)})  # the engine's flag is
-    text = read_text(text_model, table, null_rows, some.ids, some.counts, some.prefix, some.null)  # one per forward
+    one_flag = some.dropped.any(1, keepdim=True).expand(-1, 6)  # the engine's flag is one for a whole forward
+    some = Batch(**some.tensors() | {"dropped": one_flag})
+    text = read_text(text_model, table, null_rows, some.ids, some.counts, some.prefix, some.null)
     frames = torch.arange(36)
     trained = predict(dit, "sdpa", some.x, some.t, some.dropped, *text, frames, sdpa_mask(some.first_key, 24))
 
@@ -88,7 +90,8 @@ def test_the_training_forward_is_the_engines_forward(batch):
     engine_dit.load_state_dict(dit.state_dict())
     special = SpecialTokens(dict(zip(SPECIAL_TOKEN_NAMES, table, strict=True)))
     for i in range(len(some.t)):
-        contexts = [engine_dit.text_context(engine_text(some, i, k, special, null_rows, text_model)) for k in range(6)]
+        texts = [engine_text(some, i, k, special, null_rows, text_model) for k in range(6)]
+        contexts = [engine_dit.text_context(text) for text in texts]
         ranges = [(int(some.first_key[i, k]), k + 1) for k in range(6)]
         sampled = engine_dit(
             some.x[i : i + 1],

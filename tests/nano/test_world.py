@@ -11,7 +11,17 @@ from tools.nano.analyser import action_of, latent_motion_ratio, measure
 from tools.nano.render import background_images, draw, make_sheet, to_uint8
 from tools.nano.scenes import sample_scenes, size_name
 from tools.nano.text_model import UNKNOWN, caption_ids, make_tokenizer
-from tools.nano.vocabulary import ACTIONS, BACKGROUNDS, CHUNK_FRAMES, COLOUR_NAMES, DIRECTIONS, FRAMES, SHAPES, SIZE, held_out_triples
+from tools.nano.vocabulary import (
+    ACTIONS,
+    BACKGROUNDS,
+    CHUNK_FRAMES,
+    COLOUR_NAMES,
+    DIRECTIONS,
+    FRAMES,
+    SHAPES,
+    SIZE,
+    held_out_triples,
+)
 
 
 def test_the_same_seed_draws_the_same_clips():

@@ -20,6 +20,7 @@ from magi_core.cli_plan import Length, plan_length, spread_prompts
 from magi_core.config import Guidance, SamplingSettings
 from magi_core.errors import Cancelled, MagiError
 from magi_core.state import ChunkRecord, SamplerState
+from magi_core.storyboard import parse_storyboard
 from magi_core.text import PromptEmbedding
 from magi_core.video import read_video, write_video
 
@@ -56,6 +57,7 @@ class StandIn:
 
     def extend(self, state, prompts, chunks, *, on_step, on_chunk, cancelled):
         self.asked["prompts"] = [prompt.prompt for prompt in prompts]
+        self.asked["story"] = [prompt.chunk for prompt in prompts]
         for done, prompt in enumerate(prompts):
             for step in range(STEPS):
                 if cancelled():
@@ -135,6 +137,30 @@ def test_a_storyboard_keeps_its_times(render, tmp_path, capsys):
     assert render("--storyboard", "story.txt", "--seconds", 1, engine=engine) == 0
     assert engine.asked["prompts"] == ["a"]
     assert "only the first 1 is rendered" in capsys.readouterr().out
+
+
+def test_a_storyboards_direction_reaches_the_engine_and_the_file(render, tmp_path, capsys):
+    engine, story = StandIn(), "0 [reroll 2]: a\n1-2 [cut] [tokens THREE_D_MODEL]: b\n"
+    (tmp_path / "story.txt").write_text(story, encoding="utf-8")
+    assert render("--storyboard", "story.txt", engine=engine) == 0
+    assert engine.asked["story"] == list(parse_storyboard(story).chunks)
+    assert "  1-2 [cut] [tokens THREE_D_MODEL]: b" in capsys.readouterr().out
+    with av.open("a.mp4") as container:
+        assert json.loads(container.metadata["comment"])["storyboard"] == story
+
+
+@pytest.mark.parametrize(
+    ("story", "more", "message"),
+    [
+        ("0: a\n1 [ranges 9]: b", (), "chunk 1 of these 2: a KV range of 9"),
+        ("0: a\n1 [tokens hq]: b", ("--no-special-tokens",), "special_tokens.npz"),
+    ],
+)
+def test_direction_the_model_has_no_room_for_is_refused(render, tmp_path, capsys, story, more, message):
+    engine = StandIn(special_tokens=None if more else "present")
+    (tmp_path / "story.txt").write_text(story, encoding="utf-8")
+    assert render("--storyboard", "story.txt", *more, engine=engine) == 2
+    assert message in capsys.readouterr().err and "begin" not in engine.asked
 
 
 def test_an_image_is_fitted_and_the_policy_is_said(render, tmp_path, capsys):

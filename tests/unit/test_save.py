@@ -48,6 +48,14 @@ def test_a_new_process_continues_the_same(tmp_path):
     assert not there.notes and ((there.latents - here.latents).norm() / here.latents.norm()) < 1e-5
 
 
+def test_chunks_in_flight_with_one_prompt_can_be_saved(tmp_path):
+    engine = tiny_engine()
+    state = engine.extend(engine.begin(**SIZE), "red", 3, drain=False)
+    state.save(tmp_path / "take.magi")
+    loaded = magi_core.load_state(tmp_path / "take.magi")
+    assert all(torch.equal(a.text, b.text) for a, b in zip(loaded.pending, state.pending, strict=True))
+
+
 def test_damaged_files_are_refused_in_words(tmp_path):
     state = tiny_engine().begin(**SIZE)
     path = tmp_path / "take.magi"

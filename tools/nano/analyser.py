@@ -124,9 +124,7 @@ def shape_overlap(mask: Tensor, centre: Tensor, radius: Tensor) -> Tensor:
             distances = shape_distances(x, y, (radius * scale)[:, None, None])
             for index, distance in enumerate(distances):
                 template = (0.5 - distance).clamp(0, 1)
-                overlap = torch.minimum(mask, template).sum((1, 2)) / torch.maximum(mask, template).sum(
-                    (1, 2)
-                )
+                overlap = torch.minimum(mask, template).sum((1, 2)) / torch.maximum(mask, template).sum((1, 2))
                 best[:, index] = torch.maximum(best[:, index], overlap)
     return best.mean(0).cpu()
 
@@ -197,9 +195,7 @@ def latent_motion_ratio(seen: Tensor, true: Tensor) -> float:
 
     seen, true: centres [N, T, 2], T a multiple of 4; NaN rows are left out.
     """
-    seen_step, true_step = (
-        v.unflatten(1, (-1, 4))[:, :, 3] - v.unflatten(1, (-1, 4))[:, :, 0] for v in (seen, true)
-    )
+    seen_step, true_step = (v.unflatten(1, (-1, 4))[:, :, 3] - v.unflatten(1, (-1, 4))[:, :, 0] for v in (seen, true))
     keep = torch.isfinite(seen_step).all(-1) & (true_step.norm(dim=-1) > 1.0)
     seen_step, true_step = seen_step[keep], true_step[keep]
     return float((seen_step * true_step).sum() / true_step.square().sum())

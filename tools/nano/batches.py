@@ -246,9 +246,7 @@ def assemble(
     words = captions.gather(1, index)
     empty = null_embedding[behind.clamp(0, NULL_LENGTH - 1)]
     tokens = special[prefix.clamp(min=0)]
-    front = tokens.gather(
-        1, position.clamp(max=PREFIX_LENGTH - 1)[..., None].expand(len(prefix), -1, tokens.shape[-1])
-    )
+    front = tokens.gather(1, position.clamp(max=PREFIX_LENGTH - 1)[..., None].expand(len(prefix), -1, tokens.shape[-1]))
     text = torch.where(null[:, None, None], empty, words)
     text = torch.where((position < ahead)[..., None], front, text)
     visible = torch.where(null[:, None], position < NULL_LENGTH, position < ahead + counts[:, None])

@@ -113,9 +113,7 @@ def vocabulary() -> list[str]:
     """Every word (and mark) the captions can contain, sorted: the tokenizer's words."""
     from tools.nano.vocabulary import COLOUR_NAMES
 
-    phrases: list[str] = (
-        list(COLOUR_NAMES) + list(CONTINUATIONS) + ["a", "an", "the", "and", ",", ".", "it", "keeps"]
-    )
+    phrases: list[str] = list(COLOUR_NAMES) + list(CONTINUATIONS) + ["a", "an", "the", "and", ",", ".", "it", "keeps"]
     phrases += ["stops", "stops moving", "turns", "becomes"]
     for table in (SHAPE_WORDS, SIZE_WORDS, BACKGROUND_WORDS, BACKGROUND_CHANGES):
         phrases += [phrase for options in table.values() for phrase in options]

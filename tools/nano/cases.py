@@ -150,17 +150,13 @@ def _thing(rng: random.Random) -> dict[str, str]:
 
 
 def _full(rng: random.Random, thing: dict[str, str], action: str) -> str:
-    return captions.full_caption(
-        rng, [(thing["shape"], thing["colour"], thing["size"], action)], thing["background"]
-    )
+    return captions.full_caption(rng, [(thing["shape"], thing["colour"], thing["size"], action)], thing["background"])
 
 
 def is_held_out(thing: dict[str, str], action: str) -> bool:
     """Whether training never named this combination."""
     table = held_out_triples()
-    return bool(
-        table[SHAPES.index(thing["shape"]), COLOUR_NAMES.index(thing["colour"]), ACTIONS.index(action)]
-    )
+    return bool(table[SHAPES.index(thing["shape"]), COLOUR_NAMES.index(thing["colour"]), ACTIONS.index(action)])
 
 
 ROWS = {"single": single, "swap": swap, "memory": memory, "image": image, "continuation": continuation}

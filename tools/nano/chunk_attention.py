@@ -80,9 +80,7 @@ def choose_backend(device: torch.device, slot_tokens: int, heads: int, head_dim:
         return "sdpa"
     try:
         first_key = torch.tensor([[0, 0, 0, 1, 1, 4], [0, 1, 2, 2, 3, 5]], device=device)
-        q, k, v = (
-            torch.randn(2, 6 * slot_tokens, heads, head_dim, device=device).bfloat16() for _ in range(3)
-        )
+        q, k, v = (torch.randn(2, 6 * slot_tokens, heads, head_dim, device=device).bfloat16() for _ in range(3))
         results = []
         for run, mask in (
             (torch.compile(flex_attend, dynamic=False), flex_mask(first_key, slot_tokens)),

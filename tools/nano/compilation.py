@@ -33,9 +33,7 @@ class Compiled:
         return result
 
 
-def first_that_works(
-    choices: Iterable[tuple[str, Choice]], trial: Callable[[Choice], None]
-) -> tuple[str, Choice]:
+def first_that_works(choices: Iterable[tuple[str, Choice]], trial: Callable[[Choice], None]) -> tuple[str, Choice]:
     """The first (name, choice) for which `trial` raises nothing; the last one's error is passed on."""
     choices = list(choices)
     for name, choice in choices[:-1]:

@@ -17,9 +17,7 @@ TILE = 12
 
 
 @torch.no_grad()
-def build_corpus(
-    vae: ViTVAE, tokenizer, count: int, seed: int, *, at_once: int = 16, compiled: bool = True
-) -> Corpus:
+def build_corpus(vae: ViTVAE, tokenizer, count: int, seed: int, *, at_once: int = 16, compiled: bool = True) -> Corpus:
     """`count` clips by `seed`, drawn and encoded in the 12-frame tiles that the engine's codec uses."""
     device = next(vae.parameters()).device
     scenes = sample_scenes(count, seed)

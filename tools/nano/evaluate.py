@@ -104,9 +104,7 @@ def judge(case: Case, frames: Tensor) -> Result:
             s["motion"] == t["motion"] for s, t in zip(seen, case.truth, strict=True)
         ) / len(seen)
         kept = ("colour", "shape", "size", "background")
-        result["all kept"] = all(
-            s[a] == t[a] for s, t in zip(seen[1:], case.truth[1:], strict=True) for a in kept
-        )
+        result["all kept"] = all(s[a] == t[a] for s, t in zip(seen[1:], case.truth[1:], strict=True) for a in kept)
         result["seams"] = seam_jumps(torch.cat([track.centre for track in tracks]))
     result["seen"] = seen
     result["truth"] = list(case.truth)
@@ -120,9 +118,7 @@ def seam_jumps(centres: Tensor) -> list[float]:
     steps = centres.diff(dim=0).norm(dim=1)
     jumps = []
     for border in range(CHUNK_FRAMES, len(centres), CHUNK_FRAMES):
-        inside = torch.cat(
-            [steps[border - CHUNK_FRAMES : border - 1], steps[border : border + CHUNK_FRAMES - 1]]
-        )
+        inside = torch.cat([steps[border - CHUNK_FRAMES : border - 1], steps[border : border + CHUNK_FRAMES - 1]])
         jumps.append(float(steps[border - 1] / inside.nanmedian().clamp(min=0.5)))
     return [jump for jump in jumps if math.isfinite(jump)]
 
@@ -180,22 +176,16 @@ def summarise(row: str, results: list[Result]) -> list[Result]:
                 ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))],
             )
             lines.append(
-                line(
-                    row, f"{name} (mean; p5, p95)", sum(values) / len(values), len(values), low=low, high=high
-                )
+                line(row, f"{name} (mean; p5, p95)", sum(values) / len(values), len(values), low=low, high=high)
             )
         elif name == "seams":
             jumps = sorted(jump for value in values for jump in value)
             if jumps:
                 p95 = jumps[min(len(jumps) - 1, int(0.95 * len(jumps)))]
                 lines.append(
-                    line(
-                        row, "seam jump (p95; median)", p95, len(jumps), low=jumps[len(jumps) // 2], high=p95
-                    )
+                    line(row, "seam jump (p95; median)", p95, len(jumps), low=jumps[len(jumps) // 2], high=p95)
                 )
-    motions = [
-        (r["truth"][-1]["motion"], r["seen"][-1]["motion"]) for r in results if "truth" in r and "motion" in r
-    ]
+    motions = [(r["truth"][-1]["motion"], r["seen"][-1]["motion"]) for r in results if "truth" in r and "motion" in r]
     for action in sorted({wanted for wanted, _ in motions}):
         hits = [seen == wanted for wanted, seen in motions if wanted == action]
         low, high = wilson(sum(hits), len(hits))
@@ -209,12 +199,8 @@ def summarise(row: str, results: list[Result]) -> list[Result]:
     return lines
 
 
-def line(
-    row: str, name: str, value: float, n: int, low: float | None = None, high: float | None = None
-) -> Result:
-    rounded = {
-        k: None if v is None else round(v, 4) for k, v in (("value", value), ("low", low), ("high", high))
-    }
+def line(row: str, name: str, value: float, n: int, low: float | None = None, high: float | None = None) -> Result:
+    rounded = {k: None if v is None else round(v, 4) for k, v in (("value", value), ("low", low), ("high", high))}
     return {"row": row, "measure": name, "n": n} | rounded
 
 
@@ -222,9 +208,7 @@ def markdown(lines: list[Result]) -> str:
     out = ["| row | measure | value | n | 95% interval |", "|---|---|---|---|---|"]
     for entry in lines:
         interval = "" if entry["low"] is None else f"{entry['low']:.3f} to {entry['high']:.3f}"
-        out.append(
-            f"| {entry['row']} | {entry['measure']} | {entry['value']:.3f} | {entry['n']} | {interval} |"
-        )
+        out.append(f"| {entry['row']} | {entry['measure']} | {entry['value']:.3f} | {entry['n']} | {interval} |")
     return "\n".join(out)
 
 
@@ -256,9 +240,7 @@ def evaluate(args: argparse.Namespace) -> tuple[list[Result], dict[str, list[Res
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="nano", help="nano, or a model folder")
     parser.add_argument("--variant", default="auto")
     parser.add_argument("--device", default="cpu")

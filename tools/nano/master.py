@@ -57,15 +57,9 @@ class Master:
     def step(self, learning_rate: float) -> Tensor:
         """Apply the gradients that the last backward left in the parameters; returns their norm (on the
         device)."""
-        missing = [
-            view for view, p in zip(self.gradient_views, self.parameters, strict=True) if p.grad is None
-        ]
+        missing = [view for view, p in zip(self.gradient_views, self.parameters, strict=True) if p.grad is None]
         torch._foreach_zero_(missing) if missing else None
-        there = [
-            (v, p.grad)
-            for v, p in zip(self.gradient_views, self.parameters, strict=True)
-            if p.grad is not None
-        ]
+        there = [(v, p.grad) for v, p in zip(self.gradient_views, self.parameters, strict=True) if p.grad is not None]
         torch._foreach_copy_([v for v, _ in there], [g for _, g in there])
         for p in self.parameters:
             p.grad = None
@@ -74,9 +68,7 @@ class Master:
             self.gradient /= dist.get_world_size()
         norm = self.gradient.norm()
         # A non-finite gradient must not poison the moments: it becomes a step of zero.
-        scale = torch.where(
-            norm.isfinite(), (self.clip / (norm + 1e-6)).clamp(max=1.0), torch.zeros_like(norm)
-        )
+        scale = torch.where(norm.isfinite(), (self.clip / (norm + 1e-6)).clamp(max=1.0), torch.zeros_like(norm))
         self.gradient.nan_to_num_(0.0, 0.0, 0.0).mul_(scale)
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate

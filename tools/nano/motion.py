@@ -80,9 +80,7 @@ def move(
     return np.stack([x, y, radius], axis=2), turned
 
 
-def allowed_actions(
-    shape: np.ndarray, start: np.ndarray, roomy: np.ndarray, travel: float = 18.0
-) -> np.ndarray:
+def allowed_actions(shape: np.ndarray, start: np.ndarray, roomy: np.ndarray, travel: float = 18.0) -> np.ndarray:
     """Boolean [N, 9]: actions that fit from here. `roomy` [N]: directional actions also need `travel` pixels
     of room."""
     low_x, high_x, low_y, high_y = bounds(shape, start[:, 2])
@@ -95,9 +93,7 @@ def allowed_actions(
     ok[:, A["down"]] = high_y - y > need
     ok[:, A["bounce"]] = y - low_y > HOP_HEIGHT
     inward = np.where(y > SIZE / 2, y - low_y, high_y - y)
-    ok[:, A["circle"]] = (
-        (inward > 2 * ORBIT_RADIUS) & (x - low_x > ORBIT_RADIUS) & (high_x - x > ORBIT_RADIUS)
-    )
+    ok[:, A["circle"]] = (inward > 2 * ORBIT_RADIUS) & (x - low_x > ORBIT_RADIUS) & (high_x - x > ORBIT_RADIUS)
     ok[:, A["grow"]] = r < LARGEST_GROWING
     ok[:, A["shrink"]] = r > SMALLEST_SHRINKING
     return ok

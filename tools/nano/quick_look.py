@@ -29,9 +29,7 @@ class QuickLook:
         self.prefix = torch.full((count, 1, 6), -1, device=device)
         self.prefix[:, 0, 0] = SPECIAL_INDEX["DURATION_8"]
         self.prefix[:, 0, 1] = SPECIAL_INDEX["HQ"]
-        self.noise = torch.randn(count, 16, 6, grid, grid, generator=torch.Generator().manual_seed(seed)).to(
-            device
-        )
+        self.noise = torch.randn(count, 16, 6, grid, grid, generator=torch.Generator().manual_seed(seed)).to(device)
 
     @torch.no_grad()
     def sample(self, dit: SlotDiT, text_model, special: Tensor, steps: int = 16) -> Tensor:
@@ -61,9 +59,7 @@ class QuickLook:
     @torch.no_grad()
     def run(self, dit: SlotDiT, text_model, special: Tensor, vae: ViTVAE) -> dict[str, float]:
         latents = self.sample(dit, text_model, special) / LATENT_SCALE
-        right: dict[str, list[bool]] = {
-            name: [] for name in ("colour", "shape", "size", "motion", "background")
-        }
+        right: dict[str, list[bool]] = {name: [] for name in ("colour", "shape", "size", "motion", "background")}
         for i, latent in enumerate(latents):
             parts = torch.stack(latent.split(3, dim=1))
             video = to_uint8(vae.decode(parts)).flatten(0, 1)

@@ -77,9 +77,7 @@ TINY_DIT = DIT_CONFIG | {
     "kv_channels": 8,
 }
 
-LATENT_STD = (
-    1.0 / LATENT_SCALE
-)  # what every latent channel is scaled to before the fixed factor, so that it ends at 1
+LATENT_STD = 1.0 / LATENT_SCALE  # what every latent channel is scaled to before the fixed factor, so that it ends at 1
 
 
 def dit_config(tiny: bool = False) -> DiTConfig:

@@ -56,9 +56,7 @@ def make_sheet(scenes: Scenes, device: torch.device | str = "cpu") -> Sheet:
     chunk = np.arange(FRAMES) // CHUNK_FRAMES
     within = np.arange(FRAMES) % CHUNK_FRAMES
     turn = np.clip((within - COLOUR_TURN[0]) / COLOUR_TURN[1], 0, 1)[None, None, :, None]
-    colours = (1 - turn) * palette[scenes.colour_from[:, :, chunk]] + turn * palette[
-        scenes.colour_to[:, :, chunk]
-    ]
+    colours = (1 - turn) * palette[scenes.colour_from[:, :, chunk]] + turn * palette[scenes.colour_to[:, :, chunk]]
     blend = np.clip((within - BACKGROUND_TURN[0]) / BACKGROUND_TURN[1], 0, 1)
     light = np.where(scenes.fade_in[:, None], np.clip(np.arange(FRAMES) / FADE_IN_FRAMES, 0, 1)[None], 1.0)
     flags = np.stack(

@@ -36,9 +36,8 @@ from tools.nano.vocabulary import (
     held_out_triples,
 )
 
-REPEAT, ACT, RECOLOUR, REPAINT = range(
-    4
-)  # what is new in a chunk: nothing, the action, the colour, the background
+# what is new in a chunk: nothing, the action, the colour, the background
+REPEAT, ACT, RECOLOUR, REPAINT = range(4)
 EVENT_WEIGHTS = (0.30, 0.45, 0.18, 0.07)
 SECOND_OBJECT_SHARE = 0.2
 ACTION_WEIGHTS = np.array([1.0, 1.0, 1.0, 1.0, 1.1, 1.1, 1.0, 0.8, 0.8])
@@ -81,9 +80,7 @@ class Scenes:
         return len(self.shape)
 
 
-def sample_scenes(
-    count: int, seed: int, *, plain: bool = False, held_out: bool = False, alone: bool = False
-) -> Scenes:
+def sample_scenes(count: int, seed: int, *, plain: bool = False, held_out: bool = False, alone: bool = False) -> Scenes:
     """`count` clips. plain: no marks, styles, degradations, holds or settling. held_out: chunk 0 uses a
     held-out triple (otherwise no caption ever does). alone: no second objects."""
     rng = np.random.default_rng([seed, 1])
@@ -110,9 +107,9 @@ def sample_scenes(
     heading = np.zeros((n, 2, 2))
 
     path = np.zeros((n, 2, FRAMES, 3))
-    per_chunk = {
-        name: np.zeros((n, 2, CHUNKS), dtype=int) for name in ("colour_from", "colour_to", "action")
-    } | {name: np.zeros((n, CHUNKS), dtype=int) for name in ("background_from", "background_to", "event")}
+    per_object, per_clip = ("colour_from", "colour_to", "action"), ("background_from", "background_to", "event")
+    per_chunk = {name: np.zeros((n, 2, CHUNKS), dtype=int) for name in per_object}
+    per_chunk |= {name: np.zeros((n, CHUNKS), dtype=int) for name in per_clip}
     size_at = np.zeros((n, 2, CHUNKS))
     fitting = allowed_actions(shape[:, 1], state[:, 1], np.ones(n, bool))
     second_action = choose(rng, _sayable(fitting, table[shape[:, 1], colour[:, 1]]), SECOND_WEIGHTS)
@@ -127,9 +124,7 @@ def sample_scenes(
         wanted = table[shape[:, 0], colour[:, 0]]
         if held_out and k == 0:
             colour[:, 0], allowed = _force_held_out(rng, table, shape[:, 0], colour[:, 0], allowed)
-            colour[:, 1] = np.where(
-                colour[:, 1] == colour[:, 0], (colour[:, 0] + 1) % len(COLOUR_NAMES), colour[:, 1]
-            )
+            colour[:, 1] = np.where(colour[:, 1] == colour[:, 0], (colour[:, 0] + 1) % len(COLOUR_NAMES), colour[:, 1])
         elif not held_out:
             allowed = _sayable(allowed, wanted)
         event = np.where(~going_on & (event != ACT), ACT, event)
@@ -210,7 +205,8 @@ def _separate(rng: np.random.Generator, state: np.ndarray, shape: np.ndarray) ->
 
 
 def _sayable(allowed: np.ndarray, held_out: np.ndarray) -> np.ndarray:
-    """Of the `allowed` actions [N, 9] those that are not `held_out`; where none is left, all that fit anywhere."""
+    """Of the `allowed` actions [N, 9] those that are not `held_out`; where none is left, all that fit
+    anywhere."""
     anywhere = np.isin(np.arange(len(ACTIONS)), [ACTIONS.index(a) for a in ("still", *DIRECTIONS)])
     left = allowed & ~held_out
     return np.where(left.any(axis=1, keepdims=True), left, anywhere & ~held_out)
@@ -247,8 +243,8 @@ def _write_captions(
     held_out: np.ndarray,
     **chunk: np.ndarray,
 ) -> tuple[list[list[str]], np.ndarray]:
-    """Captions and which of them are full ones. held_out [N, 6]: a full caption would name a held-out triple (walls turn
-    objects round), so it names a change only; chunk 0 always says everything."""
+    """Captions and which of them are full ones. held_out [N, 6]: a full caption would name a held-out triple
+    (walls turn objects round), so it names a change only; chunk 0 always says everything."""
     rng = random.Random(f"captions {seed}")
     full = np.zeros((len(shape), CHUNKS), dtype=bool)
     texts = []

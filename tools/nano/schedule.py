@@ -27,9 +27,7 @@ class Clock:
         return self.progress >= 1.0
 
 
-def learning_rate(
-    peak: float, step: int, progress: float, *, warmup: int, decay_from: float, floor: float
-) -> float:
+def learning_rate(peak: float, step: int, progress: float, *, warmup: int, decay_from: float, floor: float) -> float:
     """Linear warm-up over `warmup` steps, constant, then linear decay to `floor * peak` from `decay_from` of
     the run."""
     rate = peak * min(1.0, (step + 1) / warmup)

@@ -93,9 +93,7 @@ class Trainer:
         self.generator = torch.Generator(device).manual_seed(args.seed + 101 * rank + 1)
         self.levels = LevelBalance(device, args.balance)
         self._choose_loss()
-        self.look = (
-            QuickLook(args.look, 4242, self.tokenizer, device, latents.shape[-1]) if rank == 0 else None
-        )
+        self.look = QuickLook(args.look, 4242, self.tokenizer, device, latents.shape[-1]) if rank == 0 else None
         self.say(f"set up in {clock.elapsed:.0f} s")
 
     def say(self, text: str) -> None:
@@ -109,9 +107,7 @@ class Trainer:
 
     def _choose_loss(self) -> None:
         """The fastest way to run the model that survives one forward and backward."""
-        choices = [
-            (f"{backend}, compiled", (backend, True)) for backend in dict.fromkeys((self.backend, "sdpa"))
-        ]
+        choices = [(f"{backend}, compiled", (backend, True)) for backend in dict.fromkeys((self.backend, "sdpa"))]
         choices = [*(choices if self.args.compile else []), ("sdpa, eager", ("sdpa", False))]
 
         def trial(choice: tuple[str, bool]) -> None:
@@ -282,9 +278,7 @@ class LevelBalance:
 def load_vae(args: argparse.Namespace, device: torch.device) -> ViTVAE:
     if args.vae is None:
         torch.manual_seed(1)
-        return ViTVAE(
-            VAEConfig.from_json(TINY_VAE), operations=convolutions, device=device, dtype=torch.float32
-        )
+        return ViTVAE(VAEConfig.from_json(TINY_VAE), operations=convolutions, device=device, dtype=torch.float32)
     config = VAEConfig.from_json(json.loads((args.vae / "vae_config.json").read_text()))
     vae = ViTVAE(config, operations=convolutions, device=device, dtype=torch.float32)
     vae.load_state_dict({k: v.float() for k, v in load_file(args.vae / "vae.safetensors").items()})
@@ -311,15 +305,9 @@ def by_quarter(per_slot: Tensor, batch: Batch) -> list[float | None]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--minutes", type=float, default=9.0, help="wall clock in all, compilation and set-up included"
-    )
-    parser.add_argument(
-        "--reserve", type=float, default=0.3, help="minutes of it kept for the last export and look"
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=9.0, help="wall clock in all, compilation and set-up included")
+    parser.add_argument("--reserve", type=float, default=0.3, help="minutes of it kept for the last export and look")
     parser.add_argument("--steps", type=int, default=None)
     parser.add_argument("--vae", type=Path, help="folder with vae.safetensors and vae_config.json")
     parser.add_argument("--init", type=Path, help="folder with the weights of an earlier run")

@@ -83,9 +83,7 @@ def initialise(vae: ViTVAE) -> None:
 class Clips:
     """Random windows of drawn clips, rendered on the device."""
 
-    def __init__(
-        self, count: int, seed: int, device: torch.device, *, plain: bool = False, compiled: bool = False
-    ):
+    def __init__(self, count: int, seed: int, device: torch.device, *, plain: bool = False, compiled: bool = False):
         self.scenes = sample_scenes(count, seed, plain=plain)
         self.sheet: Sheet = make_sheet(self.scenes, device)
         self.images = background_images(device)
@@ -98,13 +96,9 @@ class Clips:
         clip = torch.randint(len(self.sheet), (size,), device=device, generator=self.generator)
         start = torch.randint(FRAMES - frames + 1, (size, 1), device=device, generator=self.generator)
         offset = (
-            torch.zeros(1, frames, dtype=torch.long, device=device)
-            if still
-            else torch.arange(frames, device=device)
+            torch.zeros(1, frames, dtype=torch.long, device=device) if still else torch.arange(frames, device=device)
         )
-        drawing = (
-            self.draw if frames == NATIVE_FRAMES else draw
-        )  # one shape is compiled, the rare others are not
+        drawing = self.draw if frames == NATIVE_FRAMES else draw  # one shape is compiled, the rare others are not
         return drawing(self.sheet, self.images, clip, start + offset)
 
 
@@ -179,9 +173,7 @@ def train(args: argparse.Namespace, device: torch.device, out: Path) -> ViTVAE:
 
 def save(vae: ViTVAE, config: VAEConfig, out: Path, name: str = "vae") -> None:
     """Weights in bfloat16, written beside and moved into place."""
-    weights = {
-        key: value.detach().to("cpu", torch.bfloat16).contiguous() for key, value in vae.state_dict().items()
-    }
+    weights = {key: value.detach().to("cpu", torch.bfloat16).contiguous() for key, value in vae.state_dict().items()}
     save_file(weights, out / f"{name}.part")
     os.replace(out / f"{name}.part", out / f"{name}.safetensors")
     ddconfig = {key: getattr(config, key) for key in VAE_CONFIG}
@@ -246,9 +238,7 @@ def evaluate(vae: ViTVAE, clips: Clips, count: int) -> dict[str, float]:
         still = video[:, :, :1].expand(-1, -1, 4, -1, -1)
         image.append(decibels(reconstruct(vae, still), still))
         scenes = clips.scenes
-        clean = not (
-            scenes.second[i] or scenes.degraded[i] or scenes.style[i] or scenes.border[i] or scenes.bar[i]
-        )
+        clean = not (scenes.second[i] or scenes.degraded[i] or scenes.style[i] or scenes.border[i] or scenes.bar[i])
         if clean and not scenes.logo[i]:
             tracks = [measure(to_uint8(v)[0]).centre for v in (seen, video)]
             seen_centres.append(tracks[0])
@@ -261,9 +251,7 @@ def evaluate(vae: ViTVAE, clips: Clips, count: int) -> dict[str, float]:
         "image_psnr": float(torch.tensor(image).mean()),
     }
     if seen_centres:
-        result["latent_motion_ratio"] = latent_motion_ratio(
-            torch.stack(seen_centres), torch.stack(true_centres)
-        )
+        result["latent_motion_ratio"] = latent_motion_ratio(torch.stack(seen_centres), torch.stack(true_centres))
     return {key: round(value, 3) for key, value in result.items()}
 
 
@@ -272,29 +260,19 @@ def decibels(seen: Tensor, video: Tensor) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--minutes", type=float, default=5.0, help="wall clock in all, compilation and evaluation included"
     )
-    parser.add_argument(
-        "--reserve", type=float, default=0.5, help="minutes of it kept for export and evaluation"
-    )
-    parser.add_argument(
-        "--steps", type=int, default=None, help="stop after so many steps even if time is left"
-    )
+    parser.add_argument("--reserve", type=float, default=0.5, help="minutes of it kept for export and evaluation")
+    parser.add_argument("--steps", type=int, default=None, help="stop after so many steps even if time is left")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument(
-        "--init", type=Path, help="weights to continue from (a vae_raw.safetensors of this script)"
-    )
+    parser.add_argument("--init", type=Path, help="weights to continue from (a vae_raw.safetensors of this script)")
     parser.add_argument("--batch", type=int, default=48)
     parser.add_argument("--lr", type=float, default=1.5e-3)
     parser.add_argument("--clips", type=int, default=12000)
     parser.add_argument("--seed", type=int, default=11)
-    parser.add_argument(
-        "--conv", choices=convolutions.FORMS, help="form of the last convolution; default: the fastest"
-    )
+    parser.add_argument("--conv", choices=convolutions.FORMS, help="form of the last convolution; default: the fastest")
     parser.add_argument("--no-compile", dest="compile", action="store_false")
     parser.add_argument("--log-every", type=int, default=200)
     parser.add_argument("--save-seconds", type=float, default=60)

@@ -44,9 +44,7 @@ def make_dit(config: DiTConfig, device: torch.device, dtype: torch.dtype) -> Slo
         elif "null_caption" in name:
             nn.init.normal_(parameter, std=NULL_STD)
         elif "ada_modulate" in name:
-            nn.init.normal_(parameter, std=0.02) if parameter.ndim == 2 else nn.init.constant_(
-                parameter, GATE_BIAS
-            )
+            nn.init.normal_(parameter, std=0.02) if parameter.ndim == 2 else nn.init.constant_(parameter, GATE_BIAS)
         elif name == "final_linear.linear.weight":
             nn.init.zeros_(parameter)
         elif parameter.ndim >= 2:
@@ -94,9 +92,7 @@ class SlotLoss(nn.Module):
         velocity = predict(self.dit, self.backend, x, t, dropped, text, visible, frames, mask)
         error = (velocity - target).square().mean((1, 3, 4)) * weight  # B frames
         slots = t.shape[1]
-        per_slot = error.unflatten(1, (slots, -1)).sum(2) / weight.unflatten(1, (slots, -1)).sum(2).clamp(
-            min=1e-6
-        )
+        per_slot = error.unflatten(1, (slots, -1)).sum(2) / weight.unflatten(1, (slots, -1)).sum(2).clamp(min=1e-6)
         return error.sum() / weight.sum().clamp(min=1e-6), per_slot.detach()
 
 

@@ -1,0 +1,92 @@
+"""Whatever the window, the steps and the ranges: every chunk is denoised once, in order, from what is there."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from magi_core.config import SamplingSettings
+from magi_core.sampling.plan import Slot, plan_stage, stages
+from tests.property.bounded import bounded
+
+
+@st.composite
+def schedules(draw) -> SamplingSettings:
+    window = draw(st.integers(1, 6))
+    steps = window * draw(st.integers(1, 6))
+    length = draw(st.sampled_from([n for n in range(1, steps + 1) if steps % n == 0]))
+    ranges = draw(st.just(()) | st.lists(st.integers(1, 8), min_size=length, max_size=length).map(tuple))
+    clean = draw(st.sampled_from([-1, 1, 2, 5]))
+    return SamplingSettings(steps=steps, window=window, kv_ranges=ranges, clean_kv_range=clean)
+
+
+def walk(settings, first, count):
+    """Every stage of a run: its slots and its forwards."""
+    return [(slots, list(plan_stage(slots, first, settings))) for slots in stages(first, count, settings.window)]
+
+
+@bounded(150)
+@given(schedules(), st.integers(0, 1000), st.integers(1, 12))
+def test_every_chunk_gets_every_step_once_and_in_order(settings, first, count):
+    steps = defaultdict(list)
+    for _, forwards in walk(settings, first, count):
+        for forward in forwards:
+            for chunk in forward.chunks[int(forward.reencodes) :]:
+                steps[chunk.chunk].append(chunk.step)
+    assert dict(steps) == {chunk: list(range(settings.steps)) for chunk in range(first, first + count)}
+
+
+@bounded(150)
+@given(schedules(), st.integers(0, 1000), st.integers(1, 12))
+def test_stages_have_equal_length_and_a_bounded_window(settings, first, count):
+    plan = walk(settings, first, count)
+    assert len(plan) == count + settings.window - 1
+    for slots, forwards in plan:
+        assert len(slots) <= settings.window and len(forwards) == settings.steps // settings.window
+        for forward in forwards:
+            chunks = [chunk.chunk for chunk in forward.chunks]
+            assert chunks == list(range(chunks[0], chunks[-1] + 1)), "neighbours, oldest first"
+            assert [c.chunk for c in forward.chunks if not c.clean] == [slot.chunk for slot in slots]
+
+
+@bounded(150)
+@given(schedules(), st.integers(0, 1000), st.integers(1, 12))
+def test_ranges_end_with_the_chunk_itself_and_read_only_what_is_finished(settings, first, count):
+    finished = set(range(first))
+    for slots, forwards in walk(settings, first, count):
+        for forward in forwards:
+            for chunk in forward.chunks:
+                start, stop = chunk.attends
+                assert 0 <= start <= chunk.chunk and stop == chunk.chunk + 1
+            assert finished.issuperset(forward.history)
+        if slots[0].stage == settings.window - 1:
+            finished.add(slots[0].chunk)
+
+
+@bounded(150)
+@given(schedules(), st.integers(0, 1000), st.integers(1, 12))
+def test_a_finished_chunk_is_reencoded_once_and_straight_away(settings, first, count):
+    for (before, _), (_, forwards) in zip((plan := walk(settings, first, count)), plan[1:], strict=False):
+        left = {slot.chunk for slot in before if slot.stage == settings.window - 1}
+        clean = [[chunk.chunk for chunk in forward.chunks if chunk.clean] for forward in forwards]
+        assert clean == [sorted(left), *([] for _ in forwards[1:])]
+
+
+@bounded(150)
+@given(schedules(), st.integers(0, 1000), st.integers(1, 12), st.data())
+def test_a_run_can_be_taken_up_at_any_stage(settings, first, count, data):
+    whole = list(stages(first, count, settings.window))
+    cut = data.draw(st.integers(1, len(whole)))
+    in_flight = [Slot(s.chunk, s.stage + 1) for s in whole[cut - 1] if s.stage + 1 < settings.window]
+    entered = min(cut, count)
+    assert list(stages(first + entered, count - entered, settings.window, in_flight)) == whole[cut:]
+
+
+@bounded(100)
+@given(schedules(), st.integers(1, 6), st.integers(1, 6), st.integers(0, 50))
+def test_a_longer_run_begins_like_a_shorter_one(settings, count, more, first):
+    """What allows going on from where the next chunk would enter: until then both runs are the same."""
+    short, long = walk(settings, first, count), walk(settings, first, count + more)
+    assert short[:count] == long[:count]
