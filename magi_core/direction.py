@@ -36,19 +36,20 @@ Directions = Direction | Sequence[Direction] | Storyboard
 """What is said about the new chunks: one thing for all of them, or one each."""
 
 
-def per_chunk(directions: Directions, chunks: int | None) -> list[Direction]:
+def per_chunk(directions: Directions, chunks: int = 1) -> list[Direction]:
     """One direction per chunk; of one for all, a transition is for the first chunk alone, as on a storyboard's line.
 
-    chunks: None takes as many as there are directions. Raises `MagiError` where the two do not fit.
+    chunks: how many share one direction; several directions bring their own count, which `chunks` above 1 must be.
+    Raises `MagiError` where the two do not fit.
     """
-    if chunks is not None and chunks < 1:
+    if chunks < 1:
         raise MagiError(f"chunks must be at least 1: {chunks}")
     if isinstance(directions, Direction):
-        return [directions, *[_going_on(directions)] * ((chunks or 1) - 1)]
+        return [directions, *[_going_on(directions)] * (chunks - 1)]
     each = list(directions.chunks if isinstance(directions, Storyboard) else directions)
     if not each:
         raise MagiError("there is no prompt: give one for all chunks, or one per chunk")
-    if chunks is not None and len(each) != chunks:
+    if chunks not in (1, len(each)):
         raise MagiError(f"{len(each)} prompts for {chunks} chunks: give one prompt for all, or one per chunk")
     return each
 

@@ -161,7 +161,7 @@ class Engine:
         self,
         state: SamplerState,
         prompt: Directions,
-        chunks: int | None = None,
+        chunks: int = 1,
         *,
         handoff: str = "clean",
         drain: bool = True,
@@ -170,11 +170,12 @@ class Engine:
         on_chunk: Callable[[ChunkRecord], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> SamplerState:
-        """A new state with `chunks` more chunks (None: one per prompt given); `state` stays as it is.
+        """A new state with more chunks; `state` stays as it is.
 
         prompt: one for all new chunks, or one per chunk; "" renders as null text. A `StoryChunk` in place of a prompt,
         or a `Storyboard` in place of the list, also says how a chunk follows, its KV ranges, noise and special tokens;
         a storyboard's first chunk is the first new one.
+        chunks: how many share one prompt; several prompts, or a storyboard, bring their own count.
         handoff: "clean" goes on from the finished chunks, as video continuation does, and costs about what the new
         chunks cost. "continuous" goes on from the pipeline as it stood before the next chunk would have entered: the
         same video as one long run; the stages that drained the pipeline are redone with the new chunks in it.
@@ -197,7 +198,7 @@ class Engine:
         self,
         state: SamplerState,
         prompt: Directions,
-        chunks: int | None = None,
+        chunks: int = 1,
         *,
         handoff: str = "clean",
         drain: bool = True,

@@ -55,7 +55,7 @@ def load_state(path: str | Path) -> SamplerState:
     try:
         with safe_open(path, framework="pt") as file:
             words = json.loads((file.metadata() or {}).get(KEY, "null"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
         raise MagiError(f"there is no saved take at {path}") from None
     except (OSError, SafetensorError, ValueError) as error:

@@ -215,11 +215,11 @@ def test_chunks_begun_again_under_other_settings_get_the_ranges_of_those():
 @pytest.mark.parametrize(
     ("directions", "chunks", "message"),
     [
-        ([StoryChunk("red", kv_ranges=(1, 1, 1))], None, "chunk 0 of these 1: 3 KV ranges cannot share 8 steps .* 4"),
-        (["a", StoryChunk("red", kv_ranges=(6, 1))], None, "chunk 1 of these 2: a KV range of 6 .* at most 5"),
+        ([StoryChunk("red", kv_ranges=(1, 1, 1))], 1, "chunk 0 of these 1: 3 KV ranges cannot share 8 steps .* 4"),
+        (["a", StoryChunk("red", kv_ranges=(6, 1))], 1, "chunk 1 of these 2: a KV range of 6 .* at most 5"),
         (StoryChunk("a"), 0, "chunks must be at least 1"),
         (parse_storyboard("0-2: a"), 2, "3 prompts for 2 chunks"),
-        ([], None, "there is no prompt"),
+        ([], 1, "there is no prompt"),
     ],
 )
 def test_what_cannot_be_done_is_refused_before_any_work(directions, chunks, message):
