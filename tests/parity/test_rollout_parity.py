@@ -16,7 +16,6 @@ from magi_core.text.conditioning import PromptEmbedding
 from magi_core.text.special_tokens import SpecialTokens, load_special_tokens
 from tests.parity.golden import ROLLOUT_TOLERANCE, cases, golden_dir, golden_dit, max_error
 
-
 SWITCHES = {
     "PAD_STATIC": "STATIC_FIRST_FRAMES",
     "PAD_DYNAMIC": "DYNAMIC_FIRST_FRAMES",
