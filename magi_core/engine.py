@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -83,6 +84,7 @@ class Engine:
         self.dit, self.vae, self.text_encoder, self.special_tokens = dit, vae, text_encoder, special_tokens
         self.settings = settings or SamplingSettings.for_model(dit.config)
         self.attention, self.fingerprint, self.noise = attention, fingerprint, noise
+        self._identity = fingerprint or uuid.uuid4().hex  # weights without a fingerprint are like no others
         self.memory = memory or Memory(page_budget(dit.device))
         null = dit.y_embedder.null_caption_embedding.detach().float().cpu()
         self.texts = ChunkTexts(text_encoder, special_tokens, null)
@@ -210,8 +212,9 @@ class Engine:
         directions = per_chunk(prompt, chunks)
         check_ranges(directions, settings or state.settings)
         prompts = encode_directions(directions, self.texts)
+        given = state
         state, frontier = self._start(state, handoff, settings)
-        yield from self._run(state, self._continue(state, frontier, prompts), drain, on_step, cancelled)
+        yield from self._run(given, state, self._continue(state, frontier, prompts), drain, on_step, cancelled)
 
     def drain(
         self,
@@ -223,8 +226,8 @@ class Engine:
         """Finish the chunks that were left in flight; a state without any comes back as it is."""
         if not state.pending:
             return state
-        state, frontier = self._start(state, "continuous", None)
-        *_, drained = self._run(state, self._continue(state, frontier, []), True, on_step, cancelled)
+        begun, frontier = self._start(state, "continuous", None)
+        *_, drained = self._run(state, begun, self._continue(begun, frontier, []), True, on_step, cancelled)
         return drained
 
     def cost(self, state: SamplerState, chunks: int = 1, *, handoff: str = "clean", drain: bool = True) -> int:
@@ -278,14 +281,18 @@ class Engine:
 
     def _run(
         self,
+        given: SamplerState,
         state: SamplerState,
         continuation: Continuation,
         drain: bool,
         on_step: Callable[[StepEvent], None] | None,
         cancelled: Callable[[], bool] | None,
     ) -> Iterator[SamplerState]:
-        """Walk the continuation: hand out what is remembered, compute the rest, remember it."""
-        began, memory = state, self.memory
+        """Walk the continuation: hand out what is remembered, compute the rest, remember it.
+
+        given: the state as it came in; `state` has the settings and notes of this extend.
+        """
+        memory = self.memory
         unfinished = continuation.unfinished(state.finished)
         last = unfinished[-1] if unfinished else None
         for record in known_records(continuation, state.finished, memory):
@@ -318,7 +325,9 @@ class Engine:
                 state = replace(state, frontier=latest if chunk is last or chunk.key == last.key else None)
                 yield state
         except _Stop:
-            raise Cancelled(replace(state, frontier=latest if began.pending else None)) from None
+            if latest.next_chunk < given.next_chunk:  # chunks in flight were to begin again and have not yet
+                raise Cancelled(given) from None
+            raise Cancelled(replace(state, frontier=latest if given.pending else None)) from None
         if not drain:
             yield replace(state, frontier=latest)
 
@@ -340,7 +349,7 @@ class Engine:
         return Run(
             predictor,
             self.dit.text_context,
-            PageBook(predictor, self.memory.pages, pages),
+            PageBook(predictor, self.memory.pages, pages, frontier.run_start),
             lambda index: state().chunk_latent(index),
             anchor=state().anchor if frontier.run_start == first else None,
             on_step=on_step,
@@ -349,7 +358,7 @@ class Engine:
 
     def _model_key(self) -> str:
         """What beside settings and inputs a result depends on: weights, their kind and their precision."""
-        return digest(self.fingerprint or id(self.dit), self.dit.config, self.dit.dtype)
+        return digest(self._identity, self.dit.config, self.dit.dtype)
 
     def decode(self, state: SamplerState, *, start: int = 0, stop: int | None = None) -> Iterator[Tensor]:
         """Frames of chunks `start` to `stop` (exclusive; prefix included) as uint8 blocks [n, H, W, 3], in order.
@@ -363,7 +372,7 @@ class Engine:
         stop = end if stop is None else stop
         if not 0 <= start <= stop <= end:
             raise MagiError(f"cannot decode chunks {start} to {stop}: this video has chunks 0 to {end}")
-        latents = state.latents[:, :, start * CHUNK_FRAMES : stop * CHUNK_FRAMES]
+        latents = state.latents_between(start, stop)
         quirks = state.settings.reference_quirks
         return self.vae.decode(latents, first_frame=start * CHUNK_FRAMES, reference_quirks=quirks)
 

@@ -82,4 +82,5 @@ def tiny_engine(distill: bool = False, **settings) -> Engine:
         vae=tiny_vae(),
         text_encoder=WordEncoder(),
         settings=SamplingSettings().with_changes(**defaults | settings),
+        fingerprint=f"tiny {'distilled' if distill else 'base'}",
     )

@@ -24,8 +24,8 @@ class PageBook:
     predecessors too; such pages are remade together and not pooled.
     """
 
-    def __init__(self, predictor: Predictor, pool: PagePool, base: str) -> None:
-        self.predictor, self.pool, self.base = predictor, pool, base
+    def __init__(self, predictor: Predictor, pool: PagePool, base: str, run_start: int) -> None:
+        self.predictor, self.pool, self.base, self.run_start = predictor, pool, base, run_start
         self.by_chunk: dict[int, KVPage] = {}
         self.rebuilt = 0
         self._pooled = predictor.settings.clean_length == 1 and predictor.settings.history_length == 1
@@ -48,7 +48,7 @@ class PageBook:
                 del latents[index]
         if latents:
             self.rebuilt += len(latents)
-            plan = plan_history(sorted(latents), settings)
+            plan = plan_history(sorted(latents), settings, self.run_start)
             self.add(self.predictor.encode(plan, [latents[c.chunk] for c in plan.chunks]), latents)
 
     def add(self, pages: Mapping[int, KVPage], latents: Mapping[int, Tensor]) -> None:

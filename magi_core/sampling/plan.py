@@ -86,9 +86,14 @@ def plan_stage(
         yield ForwardPlan(chunks)
 
 
-def plan_history(chunks: Sequence[int], settings: SamplingSettings) -> ForwardPlan:
-    """One forward that makes the K/V pages of finished chunks (consecutive indices)."""
-    return ForwardPlan(tuple(_clean(chunk, settings, settings.history_length) for chunk in chunks))
+def plan_history(chunks: Sequence[int], settings: SamplingSettings, run_start: int | None = None) -> ForwardPlan:
+    """One forward that makes the K/V pages of finished chunks (consecutive indices).
+
+    Chunks before `run_start` (None: all) were finished before the run, the others in it: they may attend differently.
+    """
+    before = [run_start is None or chunk < run_start for chunk in chunks]
+    lengths = [settings.history_length if old else settings.clean_length for old in before]
+    return ForwardPlan(tuple(_clean(chunk, settings, n) for chunk, n in zip(chunks, lengths, strict=True)))
 
 
 def _clean(chunk: int, settings: SamplingSettings, length: int | None) -> PlannedChunk:

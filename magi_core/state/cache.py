@@ -58,7 +58,8 @@ class BoundedCache(Generic[V]):
 
     def clear(self) -> None:
         """Forget everything; counts of hits and misses stay."""
-        self._shrink(0)
+        self._entries.clear()
+        self._bytes = 0
 
     def resize(self, budget: int) -> None:
         self.budget = budget

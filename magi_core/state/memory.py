@@ -13,6 +13,7 @@ from magi_core.state.cache import BoundedCache, CacheStats
 from magi_core.state.frontier import Frontier
 
 GIB = 1 << 30
+WORDS = 1024  # what a frontier takes beside its tensors, about
 
 
 def page_budget(device: torch.device) -> int:
@@ -35,7 +36,7 @@ class Memory:
     def __init__(self, page_bytes: int = 2 * GIB, chunk_bytes: int = GIB // 2, frontier_bytes: int = GIB // 2) -> None:
         self.pages: BoundedCache[KVPage] = BoundedCache(page_bytes, lambda page: page.nbytes)
         self.chunks: BoundedCache[Tensor] = BoundedCache(chunk_bytes, lambda latent: latent.nbytes)
-        self.frontiers: BoundedCache[Frontier] = BoundedCache(frontier_bytes, lambda frontier: frontier.nbytes)
+        self.frontiers: BoundedCache[Frontier] = BoundedCache(frontier_bytes, lambda frontier: frontier.nbytes + WORDS)
 
     @property
     def stats(self) -> dict[str, CacheStats]:

@@ -62,7 +62,7 @@ def load_state(path: str | Path) -> SamplerState:
         raise MagiError(f"{path} is damaged or not a saved take ({error})") from None
     if not isinstance(words, dict):
         raise MagiError(f"{path} is not a saved take: choose a file written by Magi Save State or `state.save`")
-    if words.pop("format") != FORMAT:
+    if words.pop("format", None) != FORMAT:
         raise MagiError(f"{path} was saved by a later version: update this one to open it")
     try:
         return _state(words, tensors)

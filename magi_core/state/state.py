@@ -107,15 +107,17 @@ class SamplerState:
     @property
     def latents(self) -> Tensor:
         """The whole video so far, prefix included: [1, C, T, h, w] float32 on the CPU."""
-        if not self.chunks:
-            if self.prefix is not None:
-                return self.prefix
-            channels, _, height, width = self.latent_shape
-            return torch.zeros(1, channels, 0, height, width)
-        parts = [record.latent for record in self.chunks]
-        if self.first_chunk:
-            parts.insert(0, self.prefix[0, :, : self.first_chunk * CHUNK_FRAMES])
-        return torch.cat(parts, dim=1)[None]
+        return self.latents_between(0, self.finished + 1)
+
+    def latents_between(self, start: int, stop: int) -> Tensor:
+        """Latents [1, C, T, h, w] of chunks `start` to `stop` (exclusive), as far as there are any."""
+        if not self.chunks and self.prefix is not None:
+            return self.prefix[:, :, start * CHUNK_FRAMES : stop * CHUNK_FRAMES]
+        parts = [self.chunk_latent(index) for index in range(start, min(stop, self.finished))]
+        if parts:
+            return torch.cat(parts, dim=1)[None]
+        channels, _, height, width = self.latent_shape
+        return torch.zeros(1, channels, 0, height, width)
 
     @property
     def frames(self) -> int:

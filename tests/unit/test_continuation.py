@@ -207,6 +207,17 @@ def test_after_an_interrupt_the_finished_stages_are_not_done_again(counter):
     assert torch.equal(again.latents[:, :, :18], caught.value.state.latents)
 
 
+def test_an_interrupt_loses_no_chunk_in_flight():
+    engine = tiny_engine()
+    undrained = engine.extend(engine.begin(**SIZE), PROMPTS[:3], 3, drain=False)
+    other = engine.copy(fingerprint="another model")
+    for one in (engine, other):
+        with pytest.raises(Cancelled) as caught:
+            one.extend(undrained, "x", cancelled=lambda: True)
+        kept = caught.value.state
+        assert [c.prompt for c in engine.drain(kept).chunks] == PROMPTS[:3] and not kept.notes
+
+
 def test_memory_is_bounded_and_observable():
     engine = tiny_engine()
     run(engine, PROMPTS)
