@@ -6,6 +6,7 @@ from types import ModuleType
 from typing import Any
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
 from magi_core.config import DiTConfig
@@ -118,6 +119,6 @@ class DiT(nn.Module):
 
 def unpatchify(x: Tensor, size: tuple[int, int, int], patch: tuple[int, int, int]) -> Tensor:
     """[B, C, T, h, w] from tokens [B, T' * H' * W', pT * pH * pW * C], channel fastest."""
-    x = x.unflatten(2, (*patch, -1)).unflatten(1, size)  # B T H W pT pH pW C
-    x = x.permute(0, 7, 1, 4, 2, 5, 3, 6)
-    return x.flatten(6, 7).flatten(4, 5).flatten(2, 3)
+    (t, h, w), (pt, ph, pw) = size, patch
+    pattern = "b (t h w) (pt ph pw c) -> b c (t pt) (h ph) (w pw)"
+    return rearrange(x, pattern, t=t, h=h, w=w, pt=pt, ph=ph, pw=pw)
