@@ -18,6 +18,7 @@ from magi_core.cli import INCOMPLETE, OK
 REQUIRED = {
     "torch": "torch",
     "safetensors": "safetensors",
+    "einops": "einops",
     "transformers": "transformers",
     "sentencepiece": "sentencepiece",
     "av": "av",
