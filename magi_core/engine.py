@@ -322,7 +322,7 @@ class Engine:
                 latent = chunk.latent.cpu()
                 memory.chunks.put(chunk.key, latent)
                 state = state.with_chunk(record_of(chunk, latent, continuation.frontier.run_start))
-                state = replace(state, frontier=latest if chunk is last or chunk.key == last.key else None)
+                state = replace(state, frontier=latest if chunk.key == last.key else None)
                 yield state
         except _Stop:
             if latest.next_chunk < given.next_chunk:  # chunks in flight were to begin again and have not yet

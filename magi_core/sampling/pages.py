@@ -27,7 +27,6 @@ class PageBook:
     def __init__(self, predictor: Predictor, pool: PagePool, base: str, run_start: int) -> None:
         self.predictor, self.pool, self.base, self.run_start = predictor, pool, base, run_start
         self.by_chunk: dict[int, KVPage] = {}
-        self.rebuilt = 0
         self._pooled = predictor.settings.clean_length == 1 and predictor.settings.history_length == 1
 
     def prepare(self, wanted: Collection[int], latent: Callable[[int], Tensor]) -> None:
@@ -47,7 +46,6 @@ class PageBook:
                 self.by_chunk[index] = page
                 del latents[index]
         if latents:
-            self.rebuilt += len(latents)
             plan = plan_history(sorted(latents), settings, self.run_start)
             self.add(self.predictor.encode(plan, [latents[c.chunk] for c in plan.chunks]), latents)
 
