@@ -57,6 +57,12 @@ class DiTConfig:
         """Channels of the VAE latents this model denoises (half of `in_channels` when they are duplicated)."""
         return self.in_channels // 2 if self.half_channel_vae else self.in_channels
 
+    @property
+    def summary(self) -> str:
+        """What kind of model this is, for people: "base, 34 layers of 3072, fp8"."""
+        kind = "distilled" if self.distill else "base"
+        return f"{kind}, {self.num_layers} layers of {self.hidden_size}{', fp8' if self.fp8 else ''}"
+
     @classmethod
     def from_official_json(cls, config: Mapping[str, Any]) -> DiTConfig:
         """From the JSON the reference ships beside its checkpoints (`model_config` and `engine_config`)."""

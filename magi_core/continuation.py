@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from torch import Tensor
 
 from magi_core.errors import MagiError
 from magi_core.sampling.plan import chunk_ranges, history_read
-from magi_core.state import ChunkRecord, Frontier, InFlight, SamplerState
+from magi_core.state import ChunkRecord, Entering, Frontier, SamplerState
 from magi_core.state.digest import digest
 from magi_core.state.memory import Memory
 
@@ -21,9 +21,9 @@ class Continuation:
     """Where a run starts and what enters it."""
 
     frontier: Frontier
-    entering: tuple[InFlight, ...]
+    entering: tuple[Entering, ...]
 
-    def unfinished(self, finished: int) -> list[InFlight]:
+    def unfinished(self, finished: int) -> list[Entering]:
         """Chunks of the run that have not been handed out, oldest first."""
         return [chunk for chunk in (*self.frontier.chunks, *self.entering) if chunk.chunk >= finished]
 
@@ -56,11 +56,11 @@ def find_frontier(state: SamplerState, handoff: str, model_key: str, memory: Mem
     return kept, ""
 
 
-def chained(frontier: Frontier, chunks: Sequence[InFlight]) -> tuple[InFlight, ...]:
-    """New chunks behind `frontier`, each keyed by all before it and its own noise, text, ranges and transition."""
+def chained(frontier: Frontier, chunks: Sequence[Entering]) -> tuple[Entering, ...]:
+    """New chunks behind `frontier`, each keyed by all before it and its own seed, text, ranges and transition."""
     keyed, key = [], frontier.key
     for chunk in chunks:
-        key = digest("chunk", key, chunk.latent, chunk.text, chunk.kv_ranges, chunk.transition)
+        key = digest("chunk", key, chunk.seed, chunk.text, chunk.kv_ranges, chunk.transition)
         keyed.append(replace(chunk, key=key))
     return tuple(keyed)
 
@@ -83,20 +83,22 @@ def resume(continuation: Continuation, finished: int, memory: Memory) -> Continu
     return continuation
 
 
-def begun_again(state: SamplerState, noise: Callable[[int, int, tuple[int, ...]], Tensor]) -> list[InFlight]:
+def begun_again(state: SamplerState) -> list[Entering]:
     """Chunks in flight as they were before their first step, for a run that cannot take them over."""
     return [
-        replace(
-            chunk,
-            latent=noise(chunk.seed, chunk.chunk, state.latent_shape),
-            stage=0,
+        Entering(
+            chunk.chunk,
+            chunk.text,
+            chunk.prompt,
+            chunk.seed,
             kv_ranges=chunk_ranges(chunk.transition, chunk.kv_ranges, state.settings),
+            transition=chunk.transition,
         )
         for chunk in state.pending
     ]
 
 
-def record_of(chunk: InFlight, latent: Tensor, run_start: int) -> ChunkRecord:
+def record_of(chunk: Entering, latent: Tensor, run_start: int) -> ChunkRecord:
     return ChunkRecord(
         chunk.chunk, latent, chunk.prompt, chunk.seed, chunk.key, run_start, chunk.transition, chunk.kv_ranges
     )

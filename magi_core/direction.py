@@ -1,8 +1,8 @@
-"""From prompts and storyboards to the chunks that enter a run: text, noise and attention of each."""
+"""From prompts and storyboards to the chunks that enter a run: text, seed and attention of each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -10,7 +10,7 @@ from torch import Tensor
 from magi_core.config import SamplingSettings
 from magi_core.errors import MagiError
 from magi_core.sampling.plan import chunk_ranges
-from magi_core.state import InFlight, SamplerState
+from magi_core.state import Entering, SamplerState
 from magi_core.storyboard import Storyboard, StoryChunk
 from magi_core.text.chunk_text import ChunkTexts, Prompt
 from magi_core.text.conditioning import PromptEmbedding
@@ -81,12 +81,7 @@ def encode_directions(directions: Sequence[Direction], texts: ChunkTexts) -> lis
     return [directed(direction) for direction in directions]
 
 
-def entering_chunks(
-    state: SamplerState,
-    prompts: Sequence[DirectedPrompt],
-    texts: ChunkTexts,
-    noise: Callable[[int, int, tuple[int, ...]], Tensor],
-) -> list[InFlight]:
+def entering_chunks(state: SamplerState, prompts: Sequence[DirectedPrompt], texts: ChunkTexts) -> list[Entering]:
     """New chunks of `state` before their first step, from its next chunk on. Equal texts are one tensor."""
     assembled: dict[tuple[object, ...], Tensor] = {}
     entering = []
@@ -96,14 +91,12 @@ def entering_chunks(
         key = (id(prompt.text), story.special_tokens, None if to_come is None else min(to_come, MAX_DURATION))
         if key not in assembled:
             assembled[key] = texts.of_chunk(settings, prompt.text, to_come, story.special_tokens)
-        seed = state.seed + story.seed_offset
         entering.append(
-            InFlight(
+            Entering(
                 index,
-                noise(seed, index, state.latent_shape),
                 assembled[key],
                 prompt.prompt,
-                seed,
+                state.seed + story.seed_offset,
                 kv_ranges=chunk_ranges(story.transition, story.kv_ranges, settings),
                 transition=story.transition,
             )

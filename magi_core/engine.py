@@ -3,44 +3,27 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from magi_core import extension
 from magi_core.attention import Attention, sdpa
 from magi_core.config import CHUNK_FRAMES, PIXELS_PER_LATENT, SamplingSettings
-from magi_core.continuation import (
-    Continuation,
-    begun_again,
-    chained,
-    clean_frontier,
-    find_frontier,
-    known_records,
-    record_of,
-    resume,
-)
-from magi_core.direction import (
-    DirectedPrompt,
-    Directions,
-    check_ranges,
-    encode_directions,
-    entering_chunks,
-    per_chunk,
-)
+from magi_core.direction import Directions, check_ranges, encode_directions, per_chunk
 from magi_core.dit import DiT
-from magi_core.errors import Cancelled, MagiError
+from magi_core.errors import MagiError
 from magi_core.sampling.cost import run_cost
-from magi_core.sampling.forward import Predictor
 from magi_core.sampling.noise import chunk_noise
-from magi_core.sampling.pages import PageBook
 from magi_core.sampling.plan import Slot
-from magi_core.sampling.sampler import Run, StepEvent
-from magi_core.state import ChunkRecord, Frontier, SamplerState
+from magi_core.sampling.sampler import StepEvent
+from magi_core.state import ChunkRecord, SamplerState
 from magi_core.state.digest import digest
-from magi_core.state.memory import Memory, page_budget
+from magi_core.state.memory import Memory
 from magi_core.text.chunk_text import ChunkTexts, Prompt
 from magi_core.text.conditioning import PromptEmbedding
 
@@ -51,10 +34,6 @@ if TYPE_CHECKING:
 SIZE_MULTIPLE = PIXELS_PER_LATENT * 2
 
 
-class _Stop(Exception):
-    """Raised between forwards when the caller asked to stop."""
-
-
 class Engine:
     """A transformer with what surrounds it. Only `dit` is needed to sample; text and pixels need their encoders.
 
@@ -62,6 +41,8 @@ class Engine:
     noise: `(seed, chunk index, shape) -> Tensor`; tests inject recorded noise here.
     memory: K/V pages, finished chunks and frontiers by content, shared by copies of the engine.
     """
+
+    PARTS = ("vae", "text_encoder", "special_tokens", "settings", "attention", "fingerprint", "noise", "memory")
 
     def __init__(
         self,
@@ -85,7 +66,7 @@ class Engine:
         self.settings = settings or SamplingSettings.for_model(dit.config)
         self.attention, self.fingerprint, self.noise = attention, fingerprint, noise
         self._identity = fingerprint or uuid.uuid4().hex  # weights without a fingerprint are like no others
-        self.memory = memory or Memory(page_budget(dit.device))
+        self.memory = memory or Memory(dit.device)
         null = dit.y_embedder.null_caption_embedding.detach().float().cpu()
         self.texts = ChunkTexts(text_encoder, special_tokens, null)
 
@@ -95,8 +76,11 @@ class Engine:
 
     def copy(self, **parts: Any) -> Engine:
         """A copy with some constructor arguments replaced; weights are shared."""
-        names = ("vae", "text_encoder", "special_tokens", "settings", "attention", "fingerprint", "noise", "memory")
-        return Engine(parts.pop("dit", self.dit), **{name: getattr(self, name) for name in names} | parts)
+        return type(self)(parts.pop("dit", self.dit), **{name: getattr(self, name) for name in self.PARTS} | parts)
+
+    def at_work(self, state: SamplerState, stop: int) -> AbstractContextManager[None]:
+        """Entered while the transformer works on `state`, to chunk `stop`; hosts that place its weights override it."""
+        return nullcontext()
 
     def begin(
         self,
@@ -213,8 +197,9 @@ class Engine:
         check_ranges(directions, settings or state.settings)
         prompts = encode_directions(directions, self.texts)
         given = state
-        state, frontier = self._start(state, handoff, settings)
-        yield from self._run(given, state, self._continue(state, frontier, prompts), drain, on_step, cancelled)
+        state, frontier = extension.start(self, state, handoff, settings)
+        way = extension.continuation(self, state, frontier, prompts)
+        yield from extension.walk(self, given, state, way, drain=drain, on_step=on_step, cancelled=cancelled)
 
     def drain(
         self,
@@ -226,8 +211,9 @@ class Engine:
         """Finish the chunks that were left in flight; a state without any comes back as it is."""
         if not state.pending:
             return state
-        begun, frontier = self._start(state, "continuous", None)
-        *_, drained = self._run(state, begun, self._continue(begun, frontier, []), True, on_step, cancelled)
+        begun, frontier = extension.start(self, state, "continuous")
+        way = extension.continuation(self, begun, frontier, [])
+        *_, drained = extension.walk(self, state, begun, way, drain=True, on_step=on_step, cancelled=cancelled)
         return drained
 
     def cost(self, state: SamplerState, chunks: int = 1, *, handoff: str = "clean", drain: bool = True) -> int:
@@ -236,7 +222,7 @@ class Engine:
         In steady state a chunk costs `cost(state, n + 1) - cost(state, n)`; what a single extend costs more is the
         filling and draining of the window.
         """
-        _, frontier = self._start(state, handoff, None)
+        _, frontier = extension.start(self, state, handoff)
         again = state.next_chunk - frontier.next_chunk
         return run_cost(
             state.settings,
@@ -248,117 +234,23 @@ class Engine:
             drain=drain,
         )
 
-    def _start(
-        self, state: SamplerState, handoff: str, settings: SamplingSettings | None
-    ) -> tuple[SamplerState, Frontier]:
-        """The state with settings and notes of this extend, and the frontier it goes on from."""
-        if state.channels != self.dit.config.latent_channels:
-            raise MagiError(
-                f"this state has latents of {state.channels} channels, the model {self.dit.config.latent_channels}"
-            )
-        settings = settings or state.settings
-        changed = [
-            name
-            for name, other in (
-                ("weights", state.fingerprint != self.fingerprint),
-                ("settings", settings != state.settings),
-            )
-            if other
-        ]
-        asked = handoff == "continuous" or bool(state.pending)
-        state = replace(state, settings=settings, fingerprint=self.fingerprint)
-        if changed and asked and state.next_chunk > state.first_chunk:
-            note = f"other {' and '.join(changed)} than before: continued from the finished chunks"
-            return replace(state, notes=(*state.notes, note)), clean_frontier(state, self._model_key())
-        frontier, note = find_frontier(state, handoff, self._model_key(), self.memory)
-        return (replace(state, notes=(*state.notes, note)) if note else state), frontier
+    @property
+    def model_key(self) -> str:
+        """What beside settings and inputs a result depends on: weights, their kind and precision, and the noise."""
+        noise = "" if self.noise is chunk_noise else repr(self.noise)
+        return digest(self._identity, self.dit.config, self.dit.dtype, noise)
 
-    def _continue(self, state: SamplerState, frontier: Frontier, prompts: Sequence[DirectedPrompt]) -> Continuation:
-        """New chunks behind `frontier`; chunks in flight that it does not hold are begun again before them."""
-        again = begun_again(state, self.noise) if frontier.next_chunk < state.next_chunk else []
-        new = entering_chunks(state, prompts, self.texts, self.noise)
-        return Continuation(frontier, chained(frontier, [*again, *new]))
+    def differences(self, state: SamplerState) -> tuple[str, ...]:
+        """What this model is other in than the one `state` was made with, in words; empty for the same weights."""
+        return extension.differences(self, state)
 
-    def _run(
-        self,
-        given: SamplerState,
-        state: SamplerState,
-        continuation: Continuation,
-        drain: bool,
-        on_step: Callable[[StepEvent], None] | None,
-        cancelled: Callable[[], bool] | None,
-    ) -> Iterator[SamplerState]:
-        """Walk the continuation: hand out what is remembered, compute the rest, remember it.
-
-        given: the state as it came in; `state` has the settings and notes of this extend.
-        """
-        memory = self.memory
-        unfinished = continuation.unfinished(state.finished)
-        last = unfinished[-1] if unfinished else None
-        for record in known_records(continuation, state.finished, memory):
-            state = replace(state.with_chunk(record), frontier=None)
-            if record.key == last.key:
-                state = replace(state, frontier=memory.frontiers.get(last.key))
-            yield state
-        if state.finished > last.chunk:
-            return
-        continuation = resume(continuation, state.finished, memory)
-        latest = continuation.frontier
-
-        def remember(frontier: Frontier) -> None:
-            nonlocal latest
-            latest = frontier
-            memory.frontiers.put(frontier.key, frontier)
-
-        def stop_if_asked() -> None:
-            if cancelled is not None and cancelled():
-                raise _Stop
-
-        run = self._prepared_run(lambda: state, continuation.frontier, stop_if_asked, on_step, remember)
-        try:
-            for chunk in run(continuation.frontier, continuation.entering, drain=drain):
-                if chunk.chunk < state.finished:  # handed out before, redone with the new chunks in the window
-                    continue
-                latent = chunk.latent.cpu()
-                memory.chunks.put(chunk.key, latent)
-                state = state.with_chunk(record_of(chunk, latent, continuation.frontier.run_start))
-                state = replace(state, frontier=latest if chunk.key == last.key else None)
-                yield state
-        except _Stop:
-            if latest.next_chunk < given.next_chunk:  # chunks in flight were to begin again and have not yet
-                raise Cancelled(given) from None
-            raise Cancelled(replace(state, frontier=latest if given.pending else None)) from None
-        if not drain:
-            yield replace(state, frontier=latest)
-
-    @torch.no_grad()
-    def _prepared_run(
-        self,
-        state: Callable[[], SamplerState],
-        frontier: Frontier,
-        before_forward: Callable[[], None],
-        on_step: Callable[[StepEvent], None] | None,
-        on_boundary: Callable[[Frontier], None],
-    ) -> Run:
-        settings, first = state().settings, state().first_chunk
-        null_text = self.texts.null(settings)
-        null = self.dit.text_context(null_text)
-        predictor = Predictor(self.dit, self.attention, settings, null, before_forward=before_forward)
-        schedule = (settings.clean_t, settings.steps, settings.shortcut)
-        pages = digest(self._model_key(), state().latent_shape, schedule, null_text)
-        return Run(
-            predictor,
-            self.dit.text_context,
-            PageBook(predictor, self.memory.pages, pages, frontier.run_start),
-            lambda index: state().chunk_latent(index),
-            anchor=state().anchor if frontier.run_start == first else None,
-            on_step=on_step,
-            on_boundary=on_boundary,
-        )
-
-    def _model_key(self) -> str:
-        """What beside settings and inputs a result depends on: weights, their kind and their precision."""
-        return digest(self._identity, self.dit.config, self.dit.dtype)
+    def remembered(self, state: SamplerState) -> SamplerState:
+        """`state` with every earlier frontier that this engine still holds, so that a saved take can be continued
+        exactly from any of those points (`state.save(path, all_frontiers=True)`, `state.at`)."""
+        own = {frontier.key: frontier for frontier in state.frontiers}
+        keys = [record.key for record in state.chunks[:-1] if record.key]
+        found = [own.get(key) or self.memory.frontiers.get(key) for key in keys]
+        return replace(state, frontiers=tuple(frontier for frontier in found if frontier is not None))
 
     def decode(self, state: SamplerState, *, start: int = 0, stop: int | None = None) -> Iterator[Tensor]:
         """Frames of chunks `start` to `stop` (exclusive; prefix included) as uint8 blocks [n, H, W, 3], in order.

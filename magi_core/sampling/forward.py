@@ -59,9 +59,7 @@ class Predictor:
         return float(self.grid[step])
 
     @torch.no_grad()
-    def __call__(
-        self, plan: ForwardPlan, inputs: Sequence[ForwardInput], pages: Mapping[int, KVPage]
-    ) -> ForwardOutput:
+    def __call__(self, plan: ForwardPlan, inputs: Sequence[ForwardInput], pages: Mapping[int, KVPage]) -> ForwardOutput:
         """Run the forward `plan`; `inputs` match its chunks, `pages` holds K/V by chunk index for `plan.history`."""
         if self.dit.config.distill:
             return self._distilled(plan, inputs, pages)
@@ -77,9 +75,7 @@ class Predictor:
         self._forward(inputs, _frames(plan, inputs), window, dropped=not distilled, factor=factor)
         return {plan.chunks[i].chunk: page for i, page in window.pages.items()}
 
-    def _guided(
-        self, plan: ForwardPlan, inputs: Sequence[ForwardInput], pages: Mapping[int, KVPage]
-    ) -> ForwardOutput:
+    def _guided(self, plan: ForwardPlan, inputs: Sequence[ForwardInput], pages: Mapping[int, KVPage]) -> ForwardOutput:
         weights = [pass_weights(self.settings.guidance, c.timestep) for c in inputs[int(plan.reencodes) :]]
         velocities, made = self.passes(plan, inputs, pages, weights)
         return ForwardOutput(tuple(map(_combine, weights, *velocities)), made)

@@ -10,10 +10,8 @@ from torch import Tensor
 from magi_core.dit import KVPage
 from magi_core.sampling.forward import Predictor
 from magi_core.sampling.plan import plan_history
-from magi_core.state.cache import BoundedCache
 from magi_core.state.digest import digest
-
-PagePool = BoundedCache[KVPage]
+from magi_core.state.page_pool import PagePool
 
 
 class PageBook:
@@ -39,9 +37,11 @@ class PageBook:
         missing = [index for index in sorted(wanted) if index not in self.by_chunk]
         if missing and not self._pooled:
             missing = list(range(max(wanted) + 1))
-        latents = {index: latent(index).to(self.predictor.dit.device) for index in missing}
-        for index in list(latents):
-            page = self.pool.get(self._key(index, latents[index])) if self._pooled else None
+        latents = {index: latent(index) for index in missing}
+        keys = {index: self._key(index, latents[index]) for index in missing} if self._pooled else {}
+        self.pool.prefetch(keys.values())
+        for index, key in keys.items():
+            page = self.pool.get(key)
             if page is not None:
                 self.by_chunk[index] = page
                 del latents[index]

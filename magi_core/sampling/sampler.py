@@ -12,7 +12,7 @@ from magi_core.dit import TextContext
 from magi_core.sampling.forward import ForwardInput, Predictor
 from magi_core.sampling.pages import PageBook
 from magi_core.sampling.plan import ForwardPlan, Slot, plan_stage, stages
-from magi_core.state.frontier import Frontier, InFlight
+from magi_core.state.frontier import Entering, Frontier, InFlight
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +35,7 @@ class Run:
     """The loop, from a frontier on.
 
     pages: K/V of finished chunks. finished: latent [C, T, h, w] of a finished chunk by index, as it was handed out.
+    noise: what a chunk starts from [C, T, h, w], asked for when it enters.
     anchor: given frames [C, r, h, w] of the partly given chunk `run_start`; re-imposed before every forward.
     on_boundary: called with the frontier before every stage that a chunk would enter, the last included.
     """
@@ -45,26 +46,28 @@ class Run:
         text_context: Callable[[Tensor], TextContext],
         pages: PageBook,
         finished: Callable[[int], Tensor],
+        noise: Callable[[Entering], Tensor],
         *,
         anchor: Tensor | None = None,
         on_step: Callable[[StepEvent], None] | None = None,
         on_boundary: Callable[[Frontier], None] = lambda frontier: None,
     ) -> None:
         self.predictor, self.settings = predictor, predictor.settings
-        self.pages, self.finished, self.anchor = pages, finished, anchor
+        self.pages, self.finished, self.noise, self.anchor = pages, finished, noise, anchor
         self.on_step, self.on_boundary = on_step, on_boundary
         self._text_context = text_context
         self._contexts: dict[int, TextContext] = {}
 
-    def __call__(self, frontier: Frontier, entering: Sequence[InFlight], *, drain: bool = True) -> Iterator[InFlight]:
+    def __call__(self, frontier: Frontier, entering: Sequence[Entering], *, drain: bool = True) -> Iterator[InFlight]:
         """Denoise what is in flight and `entering` (consecutive chunks from `frontier.next_chunk` on).
 
         Yields chunks as they become clean, in order. drain: go on until none is left in flight; otherwise stop where
         the next chunk would enter.
         """
         settings, device = self.settings, self.predictor.dit.device
-        moving = {chunk.chunk: chunk.moved(lambda x: x.to(device)) for chunk in (*frontier.chunks, *entering)}
-        tables = {chunk.chunk: chunk.kv_ranges for chunk in moving.values() if chunk.kv_ranges is not None}
+        moving = {chunk.chunk: chunk.moved(lambda x: x.to(device)) for chunk in frontier.chunks}
+        both = (*frontier.chunks, *entering)
+        tables = {chunk.chunk: chunk.kv_ranges for chunk in both if chunk.kv_ranges is not None}
         slots_in_flight = [Slot(chunk.chunk, chunk.stage) for chunk in frontier.chunks]
         plan = list(stages(frontier.next_chunk, len(entering), settings.window, slots_in_flight))
         plan = plan if drain else plan[: len(entering)]
@@ -72,6 +75,8 @@ class Run:
         step = done = 0
         for n, slots in enumerate(plan):
             oldest = slots[0].chunk
+            if n < len(entering):
+                moving[entering[n].chunk] = entering[n].begun(self.noise(entering[n]).to(device))
             forwards = list(plan_stage(slots, frontier.run_start, settings, tables))
             remade = {oldest - 1} if forwards[0].reencodes else set()
             self.pages.prepare({i for forward in forwards for i in forward.history} - remade, self.finished)
@@ -79,10 +84,12 @@ class Run:
                 before = moving[oldest]
                 velocity = self._advance(forward, moving, frontier.run_start)
                 step += 1
-                self._report(forward, before, velocity, step=step, total=total, done=done, chunks=len(moving) + done)
+                self._report(forward, before, velocity, step=step, total=total, done=done, chunks=len(both))
             for slot in slots:
                 moving[slot.chunk] = replace(moving[slot.chunk], stage=slot.stage + 1)
             finished = moving.pop(oldest) if slots[0].stage + 1 == settings.window else None
+            texts = {id(chunk.text) for chunk in moving.values()}
+            self._contexts = {key: context for key, context in self._contexts.items() if key in texts}
             if n < len(entering):
                 last = entering[n]
                 in_flight = tuple(moving[s.chunk].moved(Tensor.cpu) for s in slots if s.chunk in moving)

@@ -1,4 +1,4 @@
-"""Bounded memory of results by content: least recently used entries go first."""
+"""Bounded memory of results by content: what was used longest ago goes first."""
 
 from __future__ import annotations
 
@@ -24,11 +24,23 @@ class CacheStats:
 class BoundedCache(Generic[V]):
     """Values by key within a budget of bytes. A value larger than the budget is not kept.
 
-    size: bytes of a value.
+    size: bytes of a value. least: entries that are kept whatever their size.
+    thin: where room is needed, every second value of the older half goes instead of the oldest: what is left of old
+    values lies ever further apart, but reaches back to the first.
+    on_evict: receives what goes for want of room.
     """
 
-    def __init__(self, budget: int, size: Callable[[V], int]) -> None:
-        self.budget, self._size = budget, size
+    def __init__(
+        self,
+        budget: int,
+        size: Callable[[V], int],
+        *,
+        least: int = 0,
+        thin: bool = False,
+        on_evict: Callable[[str, V], None] = lambda key, value: None,
+    ) -> None:
+        self.budget, self.least, self.thin = budget, least, thin
+        self._size, self._on_evict = size, on_evict
         self._entries: OrderedDict[str, V] = OrderedDict()
         self._bytes = self._hits = self._misses = 0
 
@@ -50,11 +62,19 @@ class BoundedCache(Generic[V]):
             self._entries.move_to_end(key)
             return
         size = self._size(value)
-        if size > self.budget:
+        if size > self.budget and not self.least:
+            self._on_evict(key, value)
             return
         self._entries[key] = value
         self._bytes += size
-        self._shrink(self.budget)
+        self._shrink()
+
+    def pop(self, key: str) -> V | None:
+        """Take a value out; not counted as a lookup."""
+        value = self._entries.pop(key, None)
+        if value is not None:
+            self._bytes -= self._size(value)
+        return value
 
     def clear(self) -> None:
         """Forget everything; counts of hits and misses stay."""
@@ -63,13 +83,14 @@ class BoundedCache(Generic[V]):
 
     def resize(self, budget: int) -> None:
         self.budget = budget
-        self._shrink(budget)
+        self._shrink()
 
     @property
     def stats(self) -> CacheStats:
         return CacheStats(self._hits, self._misses, self._bytes, self.budget, len(self._entries))
 
-    def _shrink(self, limit: int) -> None:
-        while self._bytes > limit and self._entries:
-            _, value = self._entries.popitem(last=False)
-            self._bytes -= self._size(value)
+    def _shrink(self) -> None:
+        while self._bytes > self.budget and len(self._entries) > self.least:
+            older = list(self._entries)[: len(self._entries) // 2]
+            for key in older[1::2] if self.thin and len(older) > 1 else [next(iter(self._entries))]:
+                self._on_evict(key, self.pop(key))

@@ -1,33 +1,45 @@
-"""The pipeline between two stages: what is in flight, as plain values on the CPU."""
+"""The pipeline between two stages: what is about to enter and what is in flight, as plain values on the CPU."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
 
 @dataclass(frozen=True, eq=False)
-class InFlight:
-    """A chunk on its way from noise to clean.
+class Entering:
+    """A chunk before its first step; its noise is drawn when it enters.
 
-    chunk: index in the whole video. stage: stages of the window it has behind it.
-    latent: [C, T, h, w] float32. text: [L, caption channels], visible tokens only, special tokens included.
+    chunk: index in the whole video. text: [L, caption channels], visible tokens only, special tokens included.
     prompt, seed: what it is made from. kv_ranges: its own attention ranges, or None for the settings'.
     transition: what they come from; "continue" where they were given as they are.
     key: digest of everything its finished latent depends on.
     """
 
     chunk: int
-    latent: Tensor
     text: Tensor
     prompt: str
     seed: int
     key: str = ""
-    stage: int = 0
     kv_ranges: tuple[int, ...] | None = None
     transition: str = "continue"
+
+    def begun(self, noise: Tensor) -> InFlight:
+        """The chunk in flight, from `noise` [C, T, h, w]."""
+        return InFlight(**vars(self), latent=noise)
+
+
+@dataclass(frozen=True, eq=False)
+class InFlight(Entering):
+    """A chunk on its way from noise to clean.
+
+    latent: [C, T, h, w] float32. stage: stages of the window it has behind it.
+    """
+
+    latent: Tensor = field(kw_only=True)
+    stage: int = field(default=0, kw_only=True)
 
     def moved(self, change: Callable[[Tensor], Tensor]) -> InFlight:
         return replace(self, latent=change(self.latent))
@@ -52,4 +64,6 @@ class Frontier:
 
     @property
     def nbytes(self) -> int:
-        return sum(chunk.latent.nbytes + chunk.text.nbytes for chunk in self.chunks)
+        """Bytes of its tensors; a text that several chunks share counts once."""
+        texts = {id(chunk.text): chunk.text.nbytes for chunk in self.chunks}
+        return sum(chunk.latent.nbytes for chunk in self.chunks) + sum(texts.values())

@@ -1,10 +1,14 @@
-"""A state as one file: safetensors with its words in the metadata. No K/V; those are made again from latents."""
+"""A state as one file: safetensors with its words in the metadata. No K/V; those are made again from latents.
+
+While a take is being made, `autosave` keeps it in a folder beside that file; `load_state` looks there first.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,46 +16,82 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from magi_core.config import Guidance, SamplingSettings
 from magi_core.errors import MagiError
-from magi_core.state.frontier import Frontier, InFlight
-from magi_core.state.state import ChunkRecord, SamplerState
+from magi_core.state.state import SamplerState
+from magi_core.state.words import Tensors, Words, chunk_parts, head_parts, state_from
 
-FORMAT = 1
+FORMAT = 2
 KEY = "magi_state"
+HEAD = "head.safetensors"
+PREFIX = "prefix.safetensors"
 
 
 def save_state(state: SamplerState, path: str | Path) -> None:
     """Write `state` to `path`, replacing it whole or not at all. float32 latents: 3 MiB a chunk at 720x720."""
-    path = Path(path)
-    tensors: dict[str, Tensor] = {f"chunk.{record.index}": record.latent for record in state.chunks}
+    words, tensors = head_parts(state)
+    chunks = [chunk_parts(record) for record in state.chunks]
+    for _, latents in chunks:
+        tensors |= latents
     if state.prefix is not None:
         tensors["prefix"] = state.prefix
-    in_flight = () if state.frontier is None else state.frontier.chunks
-    for chunk in in_flight:
-        text = chunk.text.clone()  # equal prompts share one tensor; the file format refuses that
-        tensors |= {f"in_flight.{chunk.chunk}": chunk.latent, f"text.{chunk.chunk}": text}
-    words = {
-        "format": FORMAT,
-        **{name: getattr(state, name) for name in PLAIN},
-        "settings": asdict(state.settings),
-        "chunks": [_words(record, "latent") for record in state.chunks],
-        "frontier": None if state.frontier is None else _frontier_words(state.frontier),
-    }
+    write_part(Path(path), {"format": FORMAT, **words, "chunks": [words for words, _ in chunks]}, tensors)
+
+
+def load_state(path: str | Path) -> SamplerState:
+    """The state saved at `path`, or what an interrupted `Autosave` left there.
+
+    Raises `MagiError` for files that are damaged, not a state, or of another version.
+    """
+    path = Path(path)
+    folders = [folder for folder in parts_folders(path) if (folder / HEAD).is_file()]
+    if folders:
+        folder = folders[0]
+        words, tensors = read_part(folder / HEAD)
+        names = [chunk_file(index) for index in range(words["first_chunk"], words.pop("finished"))]
+        parts = [read_part(folder / name) for name in names]
+        if words.pop("has_prefix"):
+            tensors |= read_part(folder / PREFIX)[1]
+        del words["first_chunk"]
+        chunks = [part for part, _ in parts]
+        for _, latents in parts:
+            tensors |= latents
+    else:
+        words, tensors = read_part(path)
+        chunks = words.pop("chunks", [])
+    try:
+        return state_from(words, chunks, tensors)
+    except (KeyError, TypeError) as error:
+        raise MagiError(f"{folders[0] if folders else path} is damaged: {error!r} is missing or wrong") from None
+
+
+def parts_folders(path: Path) -> tuple[Path, Path]:
+    """Where a take is kept while it is being made, and where what was there before is until that is complete."""
+    return path.with_name(path.name + ".parts"), path.with_name(path.name + ".parts.old")
+
+
+def chunk_file(index: int) -> str:
+    return f"chunk.{index}.safetensors"
+
+
+def write_part(path: Path, words: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    """Words and tensors as one file, replaced whole or not at all."""
     part = path.with_name(path.name + ".part")
+    own = {name: tensor.contiguous().clone() if _is_view(tensor) else tensor for name, tensor in tensors.items()}
     try:
         part.parent.mkdir(parents=True, exist_ok=True)
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, part, {KEY: json.dumps(words)})
+        save_file(own, part, {KEY: json.dumps(words)})
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
         os.replace(part, path)
     except OSError as error:
         raise MagiError(f"cannot save to {path} ({error}): choose another place, or make room") from None
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
-def load_state(path: str | Path) -> SamplerState:
-    """The state saved at `path`. Raises `MagiError` for files that are damaged, not a state, or of a later version."""
-    path = Path(path)
+def read_part(path: Path) -> tuple[Words, Tensors]:
+    """What `write_part` wrote, without the format's number."""
     try:
         with safe_open(path, framework="pt") as file:
             words = json.loads((file.metadata() or {}).get(KEY, "null"))
@@ -62,49 +102,14 @@ def load_state(path: str | Path) -> SamplerState:
         raise MagiError(f"{path} is damaged or not a saved take ({error})") from None
     if not isinstance(words, dict):
         raise MagiError(f"{path} is not a saved take: choose a file written by Magi Save State or `state.save`")
-    if words.pop("format", None) != FORMAT:
-        raise MagiError(f"{path} was saved by a later version: update this one to open it")
-    try:
-        return _state(words, tensors)
-    except (KeyError, TypeError) as error:
-        raise MagiError(f"{path} is damaged: {error!r} is missing or wrong") from None
+    version = words.pop("format", None)
+    if version != FORMAT:
+        later = isinstance(version, int) and version > FORMAT
+        what = "a later version: update this one" if later else "an early version, which is not read any more"
+        raise MagiError(f"{path} was saved by {what}")
+    return words, tensors
 
 
-PLAIN = ("width", "height", "fps", "seed", "channels", "fingerprint", "total_chunks", "notes")
-
-
-def _words(value: ChunkRecord | InFlight, *tensors: str) -> dict[str, Any]:
-    return {name: field for name, field in vars(value).items() if name not in tensors}
-
-
-def _frontier_words(frontier: Frontier) -> dict[str, Any]:
-    return vars(frontier) | {"chunks": [_words(chunk, "latent", "text") for chunk in frontier.chunks]}
-
-
-def _state(words: dict[str, Any], tensors: dict[str, Tensor]) -> SamplerState:
-    settings = {name: tuple(v) if isinstance(v, list) else v for name, v in words["settings"].items()}
-    guidance = Guidance(**{name: tuple(values) for name, values in settings.pop("guidance").items()})
-    frontier = words["frontier"]
-    if frontier is not None:
-        chunks = tuple(
-            InFlight(
-                **_with_ranges(chunk),
-                latent=tensors[f"in_flight.{chunk['chunk']}"],
-                text=tensors[f"text.{chunk['chunk']}"],
-            )
-            for chunk in frontier["chunks"]
-        )
-        frontier = Frontier(**frontier | {"chunks": chunks})
-    return SamplerState(
-        **{name: words[name] for name in PLAIN} | {"notes": tuple(words["notes"])},
-        settings=SamplingSettings(**settings, guidance=guidance),
-        prefix=tensors.get("prefix"),
-        chunks=tuple(ChunkRecord(**_with_ranges(c), latent=tensors[f"chunk.{c['index']}"]) for c in words["chunks"]),
-        frontier=frontier,
-    )
-
-
-def _with_ranges(words: dict[str, Any]) -> dict[str, Any]:
-    """JSON has no tuples. Takes saved before chunks had ranges of their own say nothing about them."""
-    ranges = words.get("kv_ranges")
-    return words | {"kv_ranges": None if ranges is None else tuple(ranges)}
+def _is_view(tensor: Tensor) -> bool:
+    """Whether a tensor is part of a larger one; the file format refuses tensors that share memory."""
+    return not tensor.is_contiguous() or tensor.untyped_storage().nbytes() != tensor.nbytes

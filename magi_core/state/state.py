@@ -45,6 +45,8 @@ class SamplerState:
 
     prefix: given latents [1, C, p, h, w] float32 on the CPU, or None. chunks: finished chunks, oldest first.
     frontier: the pipeline as it stood before the next chunk would enter, or None; see `Engine.extend`.
+    frontiers: the same at earlier points, where they were saved with the take; `at` goes back to them.
+    model: what kind of model made it, in words.
     total_chunks: how long the video says it will be (duration tokens); None says "8 or more chunks to come" each time.
     notes: what was done to the input, in words for the user (cropped, cut, padded).
     """
@@ -61,6 +63,8 @@ class SamplerState:
     frontier: Frontier | None = None
     total_chunks: int | None = None
     notes: tuple[str, ...] = ()
+    frontiers: tuple[Frontier, ...] = ()
+    model: str = ""
 
     @property
     def prefix_latent_frames(self) -> int:
@@ -132,11 +136,15 @@ class SamplerState:
             return self.prefix[0, :, index * CHUNK_FRAMES : (index + 1) * CHUNK_FRAMES]
         return self.chunks[index - self.first_chunk].latent
 
-    def save(self, path: str | Path) -> None:
-        """Write the take to one file, whole or not at all; `magi_core.load_state` reads it back."""
+    def save(self, path: str | Path, *, all_frontiers: bool = False) -> None:
+        """Write the take to one file, whole or not at all; `magi_core.load_state` reads it back.
+
+        all_frontiers: with the frontiers of earlier points that this state holds (see `Engine.remembered`), about three
+        chunks' latents each; otherwise with its own only.
+        """
         from magi_core.state.save import save_state
 
-        save_state(self, path)
+        save_state(self if all_frontiers else replace(self, frontiers=()), path)
 
     def with_chunk(self, record: ChunkRecord) -> SamplerState:
         return replace(self, chunks=(*self.chunks, record))
@@ -144,8 +152,8 @@ class SamplerState:
     def at(self, count: int) -> SamplerState:
         """The state as it was after `count` chunks of the video (given ones included): rewind, to fork from there.
 
-        Its frontier is kept only where that is this state's own; an engine that remembers the run still continues it
-        exactly. Raises `MagiError` for a count this video does not have.
+        Its frontier is this state's own or one saved with it; where there is none, an engine that remembers the run
+        still continues it exactly. Raises `MagiError` for a count this video does not have.
         """
         if not self.first_chunk <= count <= self.finished:
             raise MagiError(
@@ -154,4 +162,8 @@ class SamplerState:
             )
         if count == self.finished and not self.pending:
             return self
-        return replace(self, chunks=self.chunks[: count - self.first_chunk], frontier=None)
+        chunks = self.chunks[: count - self.first_chunk]
+        last = chunks[-1].key if chunks else None
+        saved = {frontier.key: frontier for frontier in self.frontiers}
+        earlier = tuple(frontier for frontier in self.frontiers if frontier.next_chunk < count)
+        return replace(self, chunks=chunks, frontier=saved.get(last), frontiers=earlier)

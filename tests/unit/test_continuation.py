@@ -160,7 +160,7 @@ def test_other_settings_or_weights_fall_back_to_a_clean_handoff_and_say_so():
     engine = tiny_engine()
     state = run(engine, PROMPTS[:3])
     more_steps = engine.extend(state, "x", handoff="continuous", settings=state.settings.with_changes(steps=16))
-    assert "other settings" in more_steps.notes[-1]
+    assert "steps was 8, is 16" in more_steps.notes[-1]
     other = engine.copy(fingerprint="another model")
     assert "other weights" in other.extend(state, "x", handoff="continuous").notes[-1]
     undrained = engine.extend(state, "y", 2, drain=False)

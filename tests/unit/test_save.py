@@ -56,6 +56,34 @@ def test_chunks_in_flight_with_one_prompt_can_be_saved(tmp_path):
     assert all(torch.equal(a.text, b.text) for a, b in zip(loaded.pending, state.pending, strict=True))
 
 
+def test_every_frontier_can_be_saved_with_a_take(tmp_path):
+    engine = tiny_engine()
+    state = engine.extend(engine.begin(**SIZE), ["red", "blue", "green", "red", "blue"])
+    engine.remembered(state).save(tmp_path / "all.magi", all_frontiers=True)
+    state.save(tmp_path / "one.magi")
+    expected = engine.extend(state.at(3), "yellow", handoff="continuous")
+    assert not expected.notes
+    elsewhere = tiny_engine()
+    loaded = magi_core.load_state(tmp_path / "all.magi")
+    there = elsewhere.extend(loaded.at(3), "yellow", handoff="continuous")
+    assert torch.equal(there.latents, expected.latents) and not there.notes
+    assert len(loaded.at(3).frontiers) == 2 and loaded.at(0).frontiers == ()
+
+    elsewhere.memory.clear()
+    without = elsewhere.extend(magi_core.load_state(tmp_path / "one.magi").at(3), "yellow", handoff="continuous")
+    assert "continued from its finished chunks" in without.notes[-1]
+
+
+def test_what_differs_is_said():
+    engine = tiny_engine().copy(fingerprint="a")
+    state = engine.extend(engine.begin(**SIZE), "red")
+    assert engine.differences(state) == ()
+    assert engine.copy(fingerprint="b").differences(state) == ("other weights of the same kind (base, 2 layers of 32)",)
+    assert tiny_engine(distill=True).differences(state) == (
+        "made with base, 2 layers of 32, the model here is distilled, 2 layers of 32",
+    )
+
+
 def test_damaged_files_are_refused_in_words(tmp_path):
     state = tiny_engine().begin(**SIZE)
     path = tmp_path / "take.magi"
