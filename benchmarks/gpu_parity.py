@@ -1,6 +1,6 @@
 """The golden rollouts and fp8 linears on a GPU: float32 without TF32, same tolerances as on the CPU.
 
-    python -m benchmarks.gpu_parity
+python -m benchmarks.gpu_parity
 """
 
 from __future__ import annotations

@@ -42,8 +42,8 @@ def ten_prompts() -> list[str]:
     return [f"a big {colour} {shape} on a white background" for colour, shape in zip(colours, shapes, strict=True)]
 
 
-def report(name: str, options: argparse.Namespace, *, ratio: float, bar: float, **figures: Any) -> None:
-    """Print one JSON object; `holds`: the ratio is within the bar, and every figure that is a bool is true."""
-    ok = ratio <= bar and all(value for value in figures.values() if isinstance(value, bool))
+def report(name: str, options: argparse.Namespace, *, ratio: float, bar: float | None, **figures: Any) -> None:
+    """Print one JSON object; `holds`: the ratio is within the bar, if any, and every figure that is a bool is true."""
+    ok = (bar is None or ratio <= bar) and all(value for value in figures.values() if isinstance(value, bool))
     setting = {"model": options.model, "steps": options.steps, "pixels": options.size, "threads": options.threads}
     print(json.dumps({"benchmark": name, **setting, "ratio": round(ratio, 4), "bar": bar, "holds": ok, **figures}))

@@ -93,12 +93,12 @@ def begun_again(state: SamplerState) -> list[Entering]:
             chunk.seed,
             kv_ranges=chunk_ranges(chunk.transition, chunk.kv_ranges, state.settings),
             transition=chunk.transition,
+            special_tokens=chunk.special_tokens,
         )
         for chunk in state.pending
     ]
 
 
 def record_of(chunk: Entering, latent: Tensor, run_start: int) -> ChunkRecord:
-    return ChunkRecord(
-        chunk.chunk, latent, chunk.prompt, chunk.seed, chunk.key, run_start, chunk.transition, chunk.kv_ranges
-    )
+    names = ("prompt", "seed", "key", "transition", "kv_ranges", "special_tokens")
+    return ChunkRecord(chunk.chunk, latent, run_start=run_start, **{name: getattr(chunk, name) for name in names})

@@ -99,6 +99,7 @@ def entering_chunks(state: SamplerState, prompts: Sequence[DirectedPrompt], text
                 state.seed + story.seed_offset,
                 kv_ranges=chunk_ranges(story.transition, story.kv_ranges, settings),
                 transition=story.transition,
+                special_tokens=story.special_tokens,
             )
         )
     return entering

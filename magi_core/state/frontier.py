@@ -15,6 +15,7 @@ class Entering:
     chunk: index in the whole video. text: [L, caption channels], visible tokens only, special tokens included.
     prompt, seed: what it is made from. kv_ranges: its own attention ranges, or None for the settings'.
     transition: what they come from; "continue" where they were given as they are.
+    special_tokens: names of those in front of its prompt, or None for the settings'.
     key: digest of everything its finished latent depends on.
     """
 
@@ -25,6 +26,7 @@ class Entering:
     key: str = ""
     kv_ranges: tuple[int, ...] | None = None
     transition: str = "continue"
+    special_tokens: tuple[str, ...] | None = None
 
     def begun(self, noise: Tensor) -> InFlight:
         """The chunk in flight, from `noise` [C, T, h, w]."""

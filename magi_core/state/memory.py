@@ -20,12 +20,12 @@ FRONTIERS = 40  # remembered whatever their size: the last takes of a scene at a
 
 
 def device_page_budget(device: torch.device) -> int:
-    """Bytes of K/V pages worth keeping on `device` between runs: a tenth of a GPU's memory, 64 MiB elsewhere.
+    """Bytes of K/V pages worth keeping on `device` between runs: a tenth of a GPU's memory, 48 MiB elsewhere.
 
     Pages that a run reads are held by the run itself, whatever the budget.
     """
     if device.type != "cuda":
-        return 64 * MIB
+        return 48 * MIB
     return torch.cuda.get_device_properties(device).total_memory // 10
 
 
@@ -57,7 +57,7 @@ class Memory:
         device_bytes: int | None = None,
         host_bytes: int | None = None,
         chunk_bytes: int = GIB // 2,
-        frontier_bytes: int = 16 * MIB,
+        frontier_bytes: int = 4 * MIB,
     ) -> None:
         device = torch.device(device)
         self.pages = PagePool(

@@ -25,13 +25,13 @@ def chunk_parts(record: ChunkRecord) -> tuple[Words, Tensors]:
 def head_parts(state: SamplerState) -> tuple[Words, Tensors]:
     """Everything but the finished chunks and the prefix: settings, the pipeline at its frontiers."""
     tensors: Tensors = {}
-    texts: dict[int, str] = {}
+    texts: dict[tuple[int, ...], str] = {}  # by place in memory: equal prompts are often views of one tensor
     words = {name: getattr(state, name) for name in PLAIN} | {"settings": asdict(state.settings)}
 
     def frontier_words(frontier: Frontier) -> Words:
         chunks = []
         for chunk in frontier.chunks:
-            name = texts.setdefault(id(chunk.text), f"text.{len(texts)}")
+            name = texts.setdefault((chunk.text.data_ptr(), *chunk.text.shape), f"text.{len(texts)}")
             latent = f"in_flight.{frontier.next_chunk}.{chunk.chunk}"
             tensors.update({name: chunk.text, latent: chunk.latent})
             chunks.append(_without(chunk, "latent", "text") | {"text": name, "latent": latent})
@@ -69,5 +69,4 @@ def _without(value: ChunkRecord | InFlight, *tensors: str) -> Words:
 
 def _tupled(words: Words) -> Words:
     """JSON has no tuples."""
-    ranges = words["kv_ranges"]
-    return words | {"kv_ranges": None if ranges is None else tuple(ranges)}
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in words.items()}

@@ -12,7 +12,9 @@ from magi_core.config import SamplingSettings
 from magi_core.direction import DirectedPrompt
 from magi_core.errors import MagiError
 from magi_core.sampling.plan import TRANSITIONS, chunk_ranges, transition_ranges
+from magi_core.state import load_state
 from magi_core.storyboard import Storyboard, StoryChunk, parse_storyboard
+from magi_core.take_story import story_of
 from magi_core.text import SpecialTokens
 from magi_core.text.special_tokens import SPECIAL_TOKEN_NAMES
 from tests.tiny import CHANNELS, WordEncoder, tiny_engine
@@ -206,7 +208,7 @@ def test_chunks_begun_again_under_other_settings_get_the_ranges_of_those():
     state = engine.extend(engine.begin(**SIZE), ["red", StoryChunk("blue", transition="new_shot")], drain=False)
     other = state.settings.with_changes(steps=12, window=3, kv_ranges=(4, 3, 2))
     done = engine.extend(state, "green", settings=other)
-    assert [c.kv_ranges for c in done.chunks] == [None, (1, 3, 2), None] and "other settings" in done.notes[-1]
+    assert [c.kv_ranges for c in done.chunks] == [None, (1, 3, 2), None] and "steps was 8, is 12" in done.notes[-1]
 
 
 # --- what is refused ----------------------------------------------------------------------------------------
@@ -252,3 +254,16 @@ def test_without_a_table_any_reach_is_possible():
 def test_chunks_that_make_no_sense_are_refused(fields, message):
     with pytest.raises(MagiError, match=message):
         StoryChunk("red", **fields)
+
+
+def test_a_take_says_what_was_asked_of_it(tmp_path):
+    board = parse_storyboard(
+        "0-1 [tokens hq, anime]: red\n2 [cut] [reroll 3]: blue\n3 [ranges 1,1,3,2]: green\n4: red\n"
+    )
+    rows = {name: torch.randn(CHANNELS) for name in SPECIAL_TOKEN_NAMES}
+    engine = tiny_engine().copy(special_tokens=SpecialTokens(rows))
+    state = engine.extend(engine.begin(**SIZE, seed=11), board, drain=False)
+    state.save(tmp_path / "take.magi")
+    assert story_of(state) == board and story_of(load_state(tmp_path / "take.magi")) == board
+    other = engine.copy(fingerprint="another model").drain(state)
+    assert story_of(other) == board, "also where chunks in flight were begun again"
