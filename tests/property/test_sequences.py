@@ -7,15 +7,18 @@ run, every other extend makes the last one longer, and rewinding cuts.
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import torch
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from magi_core.errors import Cancelled
-from magi_core.state import SamplerState
+from magi_core.state import SamplerState, load_state
+from magi_core.state.memory import Memory
 from tests.property.bounded import bounded
 from tests.tiny import tiny_engine
 
@@ -63,7 +66,7 @@ class Take:
 class Takes(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
-        self.engine = tiny_engine(**SCHEDULE)
+        self.engine = tiny_engine(**SCHEDULE).copy(memory=Memory(host_bytes=1 << 16))
         self.takes: list[Take] = []
         begun = self.engine.begin(**SIZE)
         self._keep(begun, ())
@@ -133,6 +136,20 @@ class Takes(RuleBasedStateMachine):
         entries = self.engine.memory.pages.stats
         self.engine.memory.pages.resize(pages * entries.bytes // max(entries.entries, 1))
 
+    @rule(pages=st.integers(0, 4))
+    def leave_the_device(self, pages):
+        entries = self.engine.memory.pages.stats
+        self.engine.memory.pages.resize(host_bytes=pages * entries.bytes // max(entries.entries, 1))
+        self.engine.memory.release_device()
+        assert self.engine.memory.pages.stats.entries == 0
+
+    @rule(which=WHICH, everything=st.booleans())
+    def save_and_load(self, which, everything):
+        take = self._pick(which)
+        with tempfile.TemporaryDirectory() as folder:
+            self.engine.remembered(take.state).save(Path(folder) / "take.magi", all_frontiers=everything)
+            self._keep(load_state(Path(folder) / "take.magi"), take.runs)
+
     @rule(name=st.sampled_from(["pages", "chunks", "frontiers"]))
     def forget_some(self, name):
         getattr(self.engine.memory, name).clear()
@@ -147,4 +164,4 @@ class Takes(RuleBasedStateMachine):
 
 
 def test_no_sequence_of_calls_changes_a_result():
-    run_state_machine_as_test(Takes, settings=bounded(40, stateful_step_count=10))
+    run_state_machine_as_test(Takes, settings=bounded(60, stateful_step_count=12))
