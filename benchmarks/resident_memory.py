@@ -1,7 +1,8 @@
-"""The most memory this process had resident, between two moments."""
+"""What memory this process takes: resident, at most between two moments, and in use."""
 
 from __future__ import annotations
 
+import ctypes
 import resource
 import sys
 from pathlib import Path
@@ -31,6 +32,29 @@ class ResidentPeak:
         if self.resets:
             return _status("VmHWM")
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def allocated() -> int | None:
+    """Bytes that malloc has handed out and not been given back: `resident` without what it keeps for later.
+
+    None where the C library is not glibc 2.33 or newer (mallinfo2(3): hblkhd and uordblks).
+    """
+    try:
+        mallinfo2 = ctypes.CDLL("libc.so.6").mallinfo2
+    except (OSError, AttributeError):
+        return None
+    mallinfo2.restype = _MallInfo2
+    found = mallinfo2()
+    return found.hblkhd + found.uordblks
+
+
+class _MallInfo2(ctypes.Structure):
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in (
+            "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost",
+        )
+    ]  # fmt: skip
 
 
 def resident() -> int | None:

@@ -139,7 +139,7 @@ def _memory() -> Finding:
 def _codecs() -> Iterator[Finding]:
     import av
 
-    from magi_core.video import h264_encoder
+    from magi_core.mp4 import h264_encoder
 
     encoder = h264_encoder()
     yield Finding(

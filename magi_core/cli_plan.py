@@ -18,9 +18,11 @@ from magi_core.config import CHUNK_FRAMES, FRAMES_PER_LATENT, VIDEO_FRAMES_PER_C
 from magi_core.engine import check_size
 from magi_core.errors import MagiError
 from magi_core.loading import BUNDLED
+from magi_core.mp4 import checked_encoder
 from magi_core.output_path import check_output
+from magi_core.state.save import parts_folders
 from magi_core.storyboard import Storyboard, parse_storyboard
-from magi_core.video import exact_fps, fit, h264_encoder, read_image, read_video
+from magi_core.video import exact_fps, fit, read_image, read_video
 from magi_core.weights import pick_device, pick_dtype
 
 BUNDLED_SIZE, USUAL_SIZE = 128, 720
@@ -62,6 +64,7 @@ class RenderPlan:
     scales: dict[str, float]
     out: Path
     sheet: Path | None
+    save: Path | None
     notes: tuple[str, ...]
 
 
@@ -71,16 +74,16 @@ def plan_render(options: argparse.Namespace) -> RenderPlan:
     width, height = _size(options)
     if not 0 <= options.seed <= MAX_SEED:
         raise MagiError(f"--seed must lie between 0 and {MAX_SEED}: {options.seed}")
-    device = _device(options)
+    device = checked_device(options)
     changes, scales = setting_changes(options), guidance_scales(options)
-    story = _story(options, fps)
-    if h264_encoder() is None:
-        raise MagiError("this PyAV has no H.264 encoder to write videos with: pip install --force-reinstall av")
+    story = read_story(options, fps)
+    checked_encoder()
     _check_inputs(options)
+    save = _new_take(options)
     out, sheet = _outputs(options)
     image, video, notes = _start(options, width, height, fps)
     length = plan_length(len(story), options.seconds, options.chunks, fps, 0 if video is None else len(video))
-    board, more = _to_length(story, length.chunks, spread=not options.storyboard)
+    board, more = to_length(story, length.chunks, spread=not options.storyboard)
     return RenderPlan(
         model=options.model,
         variant=options.variant,
@@ -99,6 +102,7 @@ def plan_render(options: argparse.Namespace) -> RenderPlan:
         scales=scales,
         out=out,
         sheet=sheet,
+        save=save,
         notes=(*notes, *more),
     )
 
@@ -112,7 +116,7 @@ def plan_length(prompts: int, seconds: str | None, chunks: int | None, fps: Frac
     skip = -given_frames % FRAMES_PER_LATENT
     given = (given_frames + skip) // (FRAMES_PER_LATENT * CHUNK_FRAMES)
     if seconds is not None:
-        new = round(_seconds(seconds) * fps)
+        new = round(seconds_of(seconds) * fps)
         if new < 1:
             raise MagiError(f"--seconds {seconds} is less than a frame at {float(fps):g} fps: use {1 / float(fps):.3f}")
         frames = given_frames + new
@@ -143,7 +147,7 @@ def _size(options: argparse.Namespace) -> tuple[int, int]:
     return width, height
 
 
-def _device(options: argparse.Namespace) -> torch.device:
+def checked_device(options: argparse.Namespace) -> torch.device:
     """Names are checked without the model; the model itself is looked at when it is loaded."""
     device = pick_device(options.device)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
@@ -154,16 +158,23 @@ def _device(options: argparse.Namespace) -> torch.device:
         raise MagiError("there is no device 'mps' on this machine: use auto or cpu")
     pick_dtype(options.dtype, device, 0)
     get_attention(options.attention, device)
-    if options.model not in BUNDLED and not Path(options.model).exists():
-        raise MagiError(
-            f"there is no model {options.model!r}: give a folder with MAGI-1 weights"
-            + "".join(f", or {name}" for name in BUNDLED)
-            + " (python -m magi_core models lists what was found)"
-        )
+    checked_model(options.model)
     return device
 
 
-def _story(options: argparse.Namespace, fps: Fraction) -> Storyboard:
+def checked_model(model: str) -> str:
+    """The name or folder of a model, or `MagiError`."""
+    if model not in BUNDLED and not Path(model).exists():
+        raise MagiError(
+            f"there is no model {model!r}: give a folder with MAGI-1 weights"
+            + "".join(f", or {name}" for name in BUNDLED)
+            + " (python -m magi_core models lists what was found)"
+        )
+    return model
+
+
+def read_story(options: argparse.Namespace, fps: Fraction) -> Storyboard:
+    """What the prompts or the storyboard say, chunk by chunk."""
     if options.storyboard is None:
         if not options.prompts:
             raise MagiError(
@@ -183,7 +194,7 @@ def _story(options: argparse.Namespace, fps: Fraction) -> Storyboard:
         raise MagiError(f"{path}, {error}") from None
 
 
-def _to_length(story: Storyboard, chunks: int, *, spread: bool) -> tuple[Storyboard, tuple[str, ...]]:
+def to_length(story: Storyboard, chunks: int, *, spread: bool) -> tuple[Storyboard, tuple[str, ...]]:
     """Prompts share the length; a storyboard keeps its times, is cut, or holds its last prompt."""
     if spread:
         return spread_prompts(story.prompts, chunks), ()
@@ -231,6 +242,24 @@ def _outputs(options: argparse.Namespace) -> tuple[Path, Path | None]:
     return out, sheet
 
 
+def _new_take(options: argparse.Namespace) -> Path | None:
+    if options.save is None:
+        return None
+    path = Path(options.save)
+    check_new_take(path)
+    return path
+
+
+def check_new_take(path: Path) -> None:
+    """Raise `MagiError` unless a take can be saved under a name that none has, not even one that was broken off."""
+    check_output(path, ".magi", "takes", make_folder=True)
+    if path.exists() or any(folder.exists() for folder in parts_folders(path)):
+        raise MagiError(
+            f"there is a take at {path} already: choose another name, or go on with it "
+            f"(python -m magi_core extend {path} --prompt ...)"
+        )
+
+
 def _next_free(folder: Path) -> Path:
     number = 1
     while (folder / f"magi_{number:04d}.mp4").exists():
@@ -238,7 +267,7 @@ def _next_free(folder: Path) -> Path:
     return folder / f"magi_{number:04d}.mp4"
 
 
-def _seconds(text: str) -> Fraction:
+def seconds_of(text: str) -> Fraction:
     try:
         value = Fraction(text.strip().removesuffix("s"))
     except (ValueError, ZeroDivisionError):

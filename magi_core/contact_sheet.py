@@ -48,15 +48,19 @@ class ContactSheet:
         """Draw the sheet to a PNG. prompts: one per row, rows without one are labelled with their time only."""
         path = Path(path)
         check_output(path, ".png", "contact sheets")
+        try:
+            self.draw(prompts, fps=fps, title=title).save(path, "PNG")
+        except OSError as error:
+            raise MagiError(f"cannot write {path} ({error}): check the folder and the free disk space") from error
+
+    def draw(self, prompts: Sequence[str], *, fps: float = 24, title: str = "") -> Image.Image:
+        """The sheet itself; arguments as for `save`."""
         if not self.rows or not self.rows[0]:
             raise MagiError("there are no frames for a contact sheet")
         times = [i * self.frames_per_chunk / fps for i in range(len(self.rows))] + [self._seen / fps]
         spans = [f"{start:.1f}-{end:.1f} s" for start, end in zip(times, times[1:], strict=False)]
         labels = [(span, prompts[i] if i < len(prompts) else "") for i, span in enumerate(spans)]
-        try:
-            _draw(self.rows[:MAX_ROWS], labels, title, self.columns).save(path, "PNG")
-        except OSError as error:
-            raise MagiError(f"cannot write {path} ({error}): check the folder and the free disk space") from error
+        return _draw(self.rows[:MAX_ROWS], labels, title, self.columns)
 
 
 def contact_sheet(

@@ -28,6 +28,11 @@ class DirectedPrompt:
     def prompt(self) -> str:
         return self.text.prompt
 
+    @property
+    def held(self) -> DirectedPrompt:
+        """A chunk after it that nothing is said about: see `StoryChunk.held`."""
+        return DirectedPrompt(self.chunk.held, self.text)
+
 
 Direction = Prompt | StoryChunk | DirectedPrompt
 """What is said about one chunk."""

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from magi_core import extension
 from magi_core.attention import Attention, sdpa
-from magi_core.config import CHUNK_FRAMES, PIXELS_PER_LATENT, SamplingSettings
+from magi_core.config import PIXELS_PER_LATENT, SamplingSettings
+from magi_core.decoding import TakeDecoder
 from magi_core.direction import Directions, check_ranges, encode_directions, per_chunk
 from magi_core.dit import DiT
 from magi_core.errors import MagiError
@@ -260,13 +261,7 @@ class Engine:
         """
         if self.vae is None:
             raise MagiError("this engine has no VAE: load one to see frames")
-        end = state.finished if state.chunks else -(-state.prefix_latent_frames // CHUNK_FRAMES)
-        stop = end if stop is None else stop
-        if not 0 <= start <= stop <= end:
-            raise MagiError(f"cannot decode chunks {start} to {stop}: this video has chunks 0 to {end}")
-        latents = state.latents_between(start, stop)
-        quirks = state.settings.reference_quirks
-        return self.vae.decode(latents, first_frame=start * CHUNK_FRAMES, reference_quirks=quirks)
+        return TakeDecoder(self.vae).decode(state, start=start, stop=stop)
 
     def encode_prompt(self, prompt: Prompt) -> PromptEmbedding:
         """The prompt through the text encoder; already encoded prompts pass through."""

@@ -20,6 +20,7 @@ from magi_core.continuation import (
 )
 from magi_core.direction import DirectedPrompt, entering_chunks
 from magi_core.errors import Cancelled, MagiError
+from magi_core.freed_memory import return_freed_memory
 from magi_core.sampling.forward import Predictor
 from magi_core.sampling.pages import PageBook
 from magi_core.sampling.sampler import Run, StepEvent
@@ -122,6 +123,7 @@ def walk(
                 memory.chunks.put(chunk.key, latent)
                 state = state.with_chunk(record_of(chunk, latent, way.frontier.run_start))
                 state = replace(state, frontier=latest if chunk.key == last.key else None)
+                return_freed_memory()
                 yield state
         except _Stop:
             if latest.next_chunk < given.next_chunk:  # chunks in flight were to begin again and have not yet

@@ -5,7 +5,6 @@ Still pictures and fitting to a size live in `images`; they can be imported from
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,14 +15,13 @@ from types import TracebackType
 from typing import Any
 
 import av
-import numpy as np
 import torch
-from av.video.reformatter import ColorRange, Colorspace
 from torch import Tensor
 
 from magi_core.errors import MagiError
-from magi_core.frame_source import SCALING, SHOWN_AT, FrameSource, resample
+from magi_core.frame_source import SHOWN_AT, FrameSource, resample
 from magi_core.images import FIT_POLICIES, as_frames, fit, read_image
+from magi_core.mp4 import Mp4Encoder, check_even, check_frames, tags_of
 from magi_core.output_path import check_output
 
 __all__ = [
@@ -34,16 +32,12 @@ __all__ = [
     "as_frames",
     "exact_fps",
     "fit",
-    "h264_encoder",
     "read_image",
     "read_video",
     "write_video",
 ]
 
 NTSC = tuple(Fraction(base * 1000, 1001) for base in (24, 30, 48, 60, 120))
-METADATA_KEYS = ("title", "artist", "album", "comment", "composer", "copyright", "date", "description", "genre")
-ENCODERS = ("libx264", "libopenh264", "h264_videotoolbox", "h264_mf", "h264_nvenc", "h264")
-BT709 = 1  # H.273 code, the same for matrix, primaries and transfer
 MIN_FPS, MAX_FPS = 0.1, 1000
 
 
@@ -113,8 +107,8 @@ class VideoWriter:
     """Writes frames to an H.264 mp4 (yuv420p, bt709, limited range, tagged) as they come; use as a context manager.
 
     The file appears under its name when it is complete. When the body raises, nothing is left behind and a file that
-    had the name before stays. metadata: title, comment and so on (`METADATA_KEYS`); values that are not strings are
-    stored as JSON. Raises `MagiError` before writing for a rate, name or metadata that cannot work.
+    had the name before stays; to keep what is done, see `magi_core.recording`. metadata: tags of any name; values
+    that are not strings are stored as JSON. Raises `MagiError` before writing for a rate or name that cannot work.
     """
 
     def __init__(
@@ -122,17 +116,10 @@ class VideoWriter:
     ) -> None:
         self.path, self.fps, self.frames = Path(path), exact_fps(fps), 0
         check_output(self.path, ".mp4", "videos")
-        unknown = sorted(set(metadata or {}) - set(METADATA_KEYS))
-        if unknown:
-            raise MagiError(f"an mp4 cannot keep {', '.join(unknown)}: use {', '.join(METADATA_KEYS)}")
-        self._metadata = {
-            key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            for key, value in (metadata or {}).items()
-        }
+        self._tags = tags_of(metadata)
         self._partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
-        self._container: Any = None
-        self._stream: Any = None
-        self._shape: tuple[int, int] = (0, 0)
+        self._encoder: Mp4Encoder | None = None
+        self._shape: tuple[int, ...] = ()
 
     def __enter__(self) -> VideoWriter:
         return self
@@ -147,74 +134,42 @@ class VideoWriter:
 
     def write(self, block: Tensor) -> None:
         """Append frames uint8 [n, H, W, 3]. The first block decides the size; both sides must be even."""
-        if block.dtype != torch.uint8 or block.ndim != 4 or block.shape[-1] != 3:
-            raise MagiError(f"frames to write must be uint8 [n, height, width, 3]: {block.dtype} {list(block.shape)}")
+        check_frames(block)
         if not len(block):
             return
-        if self._container is None:
+        if self._encoder is None:
             self._open(*block.shape[1:3])
         elif tuple(block.shape[1:3]) != self._shape:
             raise MagiError(f"all frames of a video must have one size: {block.shape[2]}x{block.shape[1]} after "
                             f"{self._shape[1]}x{self._shape[0]}")  # fmt: skip
-        for pixels in block.cpu().numpy():
-            self._stream_frame(pixels)
+        with self._guarded():
+            for pixels in block.cpu().numpy():
+                self._encoder.write(pixels)
+                self.frames += 1
 
     def close(self) -> None:
         """Finish the file and give it its name. No frames at all is a `MagiError`."""
-        if self._container is None:
+        if self._encoder is None:
             raise MagiError(f"there are no frames to write to {self.path}")
         with self._guarded():
-            self._container.mux(self._stream.encode(None))
-            self._container.close()
+            self._encoder.finish()
             os.replace(self._partial, self.path)
-        self._container = self._stream = None
+        self._encoder = None
 
     def discard(self) -> None:
         """Drop what was written; a file that had the name before stays."""
-        container, self._container, self._stream = self._container, None, None
-        try:
-            if container is not None:
-                container.close()
-        except (av.error.FFmpegError, OSError):
-            pass  # a full disk: closing fails as well, and the file goes anyway
-        finally:
-            self._partial.unlink(missing_ok=True)
+        encoder, self._encoder = self._encoder, None
+        if encoder is not None:
+            encoder.abandon()
+        self._partial.unlink(missing_ok=True)
 
     def _open(self, height: int, width: int) -> None:
-        if width % 2 or height % 2:
-            raise MagiError(f"H.264 video needs even sides: {width}x{height} -> use {width // 2 * 2}x{height // 2 * 2}")
-        encoder = h264_encoder()
-        if encoder is None:
-            raise MagiError("this PyAV has no H.264 encoder: install the PyAV wheel from PyPI (pip install av)")
+        check_even(width, height)
         with self._guarded():
-            self._container = av.open(
-                str(self._partial), "w", format="mp4", options={"movflags": "+faststart+write_colr"}
+            self._encoder = Mp4Encoder(
+                str(self._partial), width=width, height=height, fps=self.fps, tags=self._tags, movflags="faststart"
             )
-            self._container.metadata.update(self._metadata)
-            quality = {"crf": "16", "preset": "medium"} if encoder == "libx264" else {}
-            stream = self._stream = self._container.add_stream(encoder, rate=self.fps, options=quality)
-            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-            context = stream.codec_context
-            stream.time_base = context.time_base = 1 / self.fps
-            context.colorspace = context.color_primaries = context.color_trc = BT709
-            context.color_range = ColorRange.MPEG
-            if encoder != "libx264":  # no constant quality there: about 0.3 bit per pixel
-                context.bit_rate = max(1_000_000, int(width * height * self.fps * Fraction(3, 10)))
         self._shape = (height, width)
-
-    def _stream_frame(self, pixels: np.ndarray) -> None:
-        rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
-        frame = rgb.reformat(
-            format="yuv420p",
-            dst_colorspace=Colorspace.ITU709,
-            src_color_range=ColorRange.JPEG,
-            dst_color_range=ColorRange.MPEG,
-            interpolation=SCALING,
-        )
-        frame.pts, frame.time_base = self.frames, 1 / self.fps
-        with self._guarded():
-            self._container.mux(self._stream.encode(frame))
-        self.frames += 1
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
@@ -241,17 +196,6 @@ def write_video(
         for block in blocks:
             writer.write(block)
     return writer.frames
-
-
-def h264_encoder() -> str | None:
-    """Name of the H.264 encoder this PyAV has, the best first, or None."""
-    for name in ENCODERS:
-        try:
-            av.codec.Codec(name, "w")
-        except (av.error.FFmpegError, ValueError):
-            continue
-        return name
-    return None
 
 
 def _number(rate: Fraction) -> str:

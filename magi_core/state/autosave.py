@@ -54,7 +54,6 @@ class Autosave:
         """Make the one file of what was written last."""
         if self._latest is not None:
             self._latest.save(self.path, all_frontiers=self.all_frontiers)
-            shutil.rmtree(self._folder, ignore_errors=True)
             self._latest = None
             self._written.clear()
 

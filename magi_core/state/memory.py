@@ -6,6 +6,7 @@ Losing any of it costs time, never a result.
 from __future__ import annotations
 
 import os
+from copy import copy
 
 import torch
 from torch import Tensor
@@ -69,6 +70,17 @@ class Memory:
         self.frontiers: BoundedCache[Frontier] = BoundedCache(
             frontier_bytes, lambda frontier: frontier.nbytes + WORDS, least=FRONTIERS, thin=True
         )
+
+    def with_page_budgets(self, device_bytes: int | None = None, host_bytes: int | None = None) -> Memory:
+        """The same chunks and frontiers, shared, with K/V pages of its own; None keeps a budget."""
+        device, host = self.pages.stats.budget, self.pages.host_stats.budget
+        other = copy(self)
+        other.pages = PagePool(
+            self.pages.device,
+            device if device_bytes is None else device_bytes,
+            host if host_bytes is None else host_bytes,
+        )
+        return other
 
     @property
     def stats(self) -> dict[str, CacheStats]:

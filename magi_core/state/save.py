@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -35,6 +36,8 @@ def save_state(state: SamplerState, path: str | Path) -> None:
     if state.prefix is not None:
         tensors["prefix"] = state.prefix
     write_part(Path(path), {"format": FORMAT, **words, "chunks": [words for words, _ in chunks]}, tensors)
+    for folder in parts_folders(Path(path)):  # an older take, broken off
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def load_state(path: str | Path) -> SamplerState:
@@ -79,7 +82,10 @@ def write_part(path: Path, words: Mapping[str, Any], tensors: Mapping[str, Tenso
     own = {name: tensor.contiguous().clone() if _is_view(tensor) else tensor for name, tensor in tensors.items()}
     try:
         part.parent.mkdir(parents=True, exist_ok=True)
+        part.touch()
+        permissions = part.stat().st_mode
         save_file(own, part, {KEY: json.dumps(words)})
+        part.chmod(permissions)  # safetensors makes files that nobody else may read
         with part.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(part, path)

@@ -62,6 +62,17 @@ def test_leaving_makes_one_file(tmp_path):
     assert torch.equal(loaded.latents, state.latents) and loaded.frontier.key == state.frontier.key
 
 
+def test_saving_a_take_replaces_one_that_was_broken_off(tmp_path):
+    path = tmp_path / "take.magi"
+    killed(path, 2)
+    engine = tiny_engine()
+    state = engine.extend(engine.begin(**SIZE), "green")
+    state.save(path)
+    assert [c.prompt for c in magi_core.load_state(path).chunks] == ["green"]
+    (tmp_path / "plain").touch()
+    assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode, "others may read it as they may other files"
+
+
 def test_an_error_keeps_what_was_written(tmp_path):
     engine, path = tiny_engine(), tmp_path / "take.magi"
     with pytest.raises(RuntimeError, match="power"), Autosave(path) as saved:

@@ -167,7 +167,8 @@ def test_streaming_does_not_switch_gradients_off_for_the_reader() -> None:
 def test_tiles_of_a_pointwise_model_give_back_the_picture(h: int, w: int, t: int, overlap: float) -> None:
     """Where coding a tile does not depend on its surroundings, blending must change nothing."""
     vae = codec(TileSettings(16, 16, 8, overlap, 0.5 if overlap else 0.0))
-    vae.model = SimpleNamespace(config=CONFIG, parameters=vae.model.parameters, encode=pool, decode=spread)
+    fake = {"config": CONFIG, "parameters": vae.model.parameters, "device": vae.device}
+    vae.model = SimpleNamespace(**fake, encode=pool, decode=spread)
     z = latents(t, h, w)
     assert torch.allclose(vae.tiled_decode(z), spread(z), atol=1e-6)
     assert torch.allclose(vae.tiled_encode(spread(z)), z, atol=1e-5)

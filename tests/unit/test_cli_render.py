@@ -1,4 +1,4 @@
-"""The command line: what is asked for is rendered, what cannot be is refused before a model is loaded."""
+"""`render`: what is asked for is rendered, what cannot be is refused before a model is loaded."""
 
 from __future__ import annotations
 
@@ -15,10 +15,8 @@ import torch
 from PIL import Image
 
 from magi_core.cli import main
-from magi_core.cli_doctor import find_comfyui
-from magi_core.cli_plan import Length, plan_length, spread_prompts
 from magi_core.config import Guidance, SamplingSettings
-from magi_core.errors import Cancelled, MagiError
+from magi_core.errors import Cancelled
 from magi_core.state import ChunkRecord, SamplerState
 from magi_core.storyboard import parse_storyboard
 from magi_core.text import PromptEmbedding
@@ -35,7 +33,7 @@ class StandIn:
     asked: dict = field(default_factory=dict)
     special_tokens: object = "present"
     interrupt_in_chunk: int | None = None
-    interrupt_decoding: bool = False
+    interrupt_decoding: int | None = None
 
     def load(self, model, **options):
         self.asked["load"] = {"model": model, **options}
@@ -55,7 +53,7 @@ class StandIn:
         prefix = torch.zeros(1, 4, given, height // 8, width // 8) if given else None
         return SamplerState(width, height, fps, seed, self.settings, channels=4, prefix=prefix)
 
-    def extend(self, state, prompts, chunks, *, on_step, on_chunk, cancelled):
+    def stream(self, state, prompts, *, on_step, cancelled):
         self.asked["prompts"] = [prompt.prompt for prompt in prompts]
         self.asked["story"] = [prompt.chunk for prompt in prompts]
         for done, prompt in enumerate(prompts):
@@ -64,18 +62,18 @@ class StandIn:
                     raise Cancelled(state)
                 if self.interrupt_in_chunk == done:
                     os.kill(os.getpid(), signal.SIGINT)
-                on_step(SimpleNamespace(chunk=done, step=done * STEPS + step + 1, steps=chunks * STEPS))
+                on_step(SimpleNamespace(chunk=done, step=done * STEPS + step + 1, steps=len(prompts) * STEPS))
             record = ChunkRecord(state.next_chunk, torch.zeros(state.latent_shape), prompt.prompt, state.seed)
             state = state.with_chunk(record)
-            on_chunk(record)
-        return state
+            yield state
 
-    def decode(self, state):
-        for start in range(0, state.frames, 10):
-            if self.interrupt_decoding and start:
-                raise KeyboardInterrupt
-            chunks = torch.arange(start, min(start + 10, state.frames)) // 24
-            yield (40 * chunks + 20).byte()[:, None, None, None].expand(-1, state.height, state.width, 3)
+    def decode(self, state, *, start, stop):
+        for chunk in range(start, stop):
+            for frames in (10, 10, 4):
+                if self.interrupt_decoding == chunk and frames == 4:
+                    os.kill(os.getpid(), signal.SIGINT)
+                    os.kill(os.getpid(), signal.SIGINT)
+                yield torch.full((frames, state.height, state.width, 3), 40 * chunk + 20, dtype=torch.uint8)
 
 
 @pytest.fixture
@@ -146,7 +144,7 @@ def test_a_storyboards_direction_reaches_the_engine_and_the_file(render, tmp_pat
     assert engine.asked["story"] == list(parse_storyboard(story).chunks)
     assert "  1-2 [cut] [tokens THREE_D_MODEL]: b" in capsys.readouterr().out
     with av.open("a.mp4") as container:
-        assert json.loads(container.metadata["comment"])["storyboard"] == story
+        assert parse_storyboard(container.metadata["storyboard"]) == parse_storyboard(story)
 
 
 @pytest.mark.parametrize(
@@ -370,10 +368,16 @@ def test_ctrl_c_in_the_first_chunk_writes_nothing(render, capsys):
     assert os.listdir() == ["model"]
 
 
-def test_ctrl_c_while_decoding_keeps_the_frames_until_then(render, capsys):
-    assert render("a", "b", engine=StandIn(interrupt_decoding=True)) == 130
-    assert greys() == [0] * 10
-    assert "the part decoded until now, 10 frames" in capsys.readouterr().out
+def test_ctrl_c_twice_while_decoding_keeps_the_whole_chunks_until_then(render, capsys):
+    assert render(*"abc", engine=StandIn(interrupt_decoding=1)) == 130
+    assert greys() == [0] * 24
+    printed = capsys.readouterr()
+    assert "1 of 3 chunks, 24 frames" in printed.out and "Ctrl-C again: stop at once" in printed.err
+
+
+def test_a_stopped_video_says_how_to_go_on(render, capsys):
+    assert render("a", "it's b", "--chunks", 4, engine=StandIn(interrupt_in_chunk=2)) == 130
+    assert """render 'it'"'"'s b' --chunks 2 --video a.mp4 --model model""" in capsys.readouterr().err
 
 
 def test_ctrl_c_before_sampling_is_no_traceback(render, capsys, monkeypatch):
@@ -381,88 +385,3 @@ def test_ctrl_c_before_sampling_is_no_traceback(render, capsys, monkeypatch):
     monkeypatch.setattr(engine, "encode_prompt", lambda prompt: (_ for _ in ()).throw(KeyboardInterrupt))
     assert render("a", engine=engine) == 130
     assert "Traceback" not in capsys.readouterr().err
-
-
-# --- lengths ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("seconds", "chunks", "fps", "given", "expected"),
-    [
-        (None, None, 24, 0, Length(3, 72)),
-        (None, 5, 24, 0, Length(5, 120)),
-        ("2", None, 24, 0, Length(2, 48)),
-        ("2.5", None, 24, 0, Length(3, 60)),
-        ("2", None, 12, 0, Length(1, 24)),
-        ("1", None, Fraction(24000, 1001), 0, Length(1, 24)),
-        (None, 1, 24, 24, Length(1, 48, 0, 1)),
-        (None, 1, 24, 32, Length(1, 48, 0, 1)),
-        ("1", None, 24, 32, Length(2, 56, 0, 1)),
-        ("1", None, 24, 30, Length(2, 54, 2, 1)),
-        ("0.5", None, 24, 1, Length(1, 13, 3, 0)),
-    ],
-)
-def test_lengths(seconds, chunks, fps, given, expected):
-    assert plan_length(3, seconds, chunks, Fraction(fps), given) == expected
-
-
-@pytest.mark.parametrize("chunks", range(3, 12))
-def test_prompts_are_spread_evenly_and_in_order(chunks):
-    shares = [spread_prompts(["a", "b", "c"], chunks).prompts.count(prompt) for prompt in "abc"]
-    assert sum(shares) == chunks and max(shares) - min(shares) <= 1
-    with pytest.raises(MagiError):
-        spread_prompts(["a", "b", "c"], 2)
-
-
-# --- models and doctor --------------------------------------------------------------------------------------
-
-
-def test_models_says_where_to_get_some(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COMFYUI_PATH", str(tmp_path))
-    assert main(["models"]) == 0
-    printed = capsys.readouterr().out
-    assert "nano" in printed and "sand-ai/MAGI-1" in printed
-    assert main(["models", "nowhere"]) == 2
-    assert "there is no folder nowhere" in capsys.readouterr().err
-
-
-def test_models_lists_what_cannot_be_read_with_the_reason(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    folder = tmp_path / "models" / "4.5B_base"
-    folder.mkdir(parents=True)
-    (folder / "model.safetensors").write_bytes(b"\x10\x00\x00\x00\x00\x00\x00\x00{broken")
-    assert main(["models"]) == 0
-    printed = capsys.readouterr().out
-    assert str(folder) in printed and "cannot be read" in printed
-
-
-def test_doctor_names_what_matters(capsys):
-    assert main(["doctor"]) == 0
-    printed = capsys.readouterr().out
-    for word in (
-        "Python",
-        "torch",
-        "device",
-        "sdpa",
-        "flash-attn 3",
-        "H.264 encoder",
-        "zstandard",
-        "ComfyUI",
-        "memory",
-    ):
-        assert word in printed
-    assert "everything needed is here" in printed
-
-
-def test_doctor_finds_comfyui_by_its_variable(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("COMFYUI_PATH", str(tmp_path))
-    assert find_comfyui() is None
-    assert main(["doctor"]) == 0
-    assert "which is not ComfyUI" in capsys.readouterr().out
-    (tmp_path / "comfy_api").mkdir()
-    (tmp_path / "main.py").touch()
-    (tmp_path / "comfyui_version.py").write_text('__version__ = "9.8.7"\n')
-    assert find_comfyui() == tmp_path
-    assert main(["doctor"]) == 0
-    assert f"9.8.7 in {tmp_path}" in capsys.readouterr().out
