@@ -19,37 +19,52 @@ from magi_core.vae import load_vae
 from magi_core.weights import ModelFiles, find_model, fingerprint, load_dit, pick_device
 
 ASSETS = Path(__file__).parent / "assets"
-BUNDLED = tuple(sorted(path.name for path in ASSETS.glob("*") if path.is_dir())) if ASSETS.is_dir() else ()
 RECOMMENDED = "nano.json"  # beside a bundled model: sampling settings that differ from the reference's
 
 
+def _bundled() -> dict[str, tuple[Path, str]]:
+    """Folder and variant of every model in the box, by name: "nano", and "nano-distill" in the same folder."""
+    models = {}
+    for folder in sorted(path for path in ASSETS.glob("*") if path.is_dir()):
+        models[folder.name] = (folder, "base")
+        if (folder / "inference_weight.distill").is_dir():
+            models[f"{folder.name}-distill"] = (folder, "distill")
+    return models
+
+
+BUNDLED = _bundled()
+
+
 def load(
-    model: str | Path,
+    model: str | Path | ModelFiles,
     *,
     variant: str = "auto",
     device: torch.device | str = "auto",
     dtype: torch.dtype | str = "auto",
     attention: str | Attention = "auto",
     operations: Any = nn,
+    encoders: bool = True,
 ) -> Engine:
     """An engine with everything found around `model`.
 
-    model: "nano" (bundled) or a folder with official weights, as downloaded; the VAE, the text encoder and
-    special_tokens.npz are looked for in it and around it. variant: "base" or "distill" where folder names do not tell.
+    model: "nano" or "nano-distill" (bundled) or a folder with official weights, as downloaded; the VAE, the text
+    encoder and special_tokens.npz are looked for in it and around it. Or the files themselves, where they were found.
+    variant: "base" or "distill" where folder names do not tell.
     device, dtype: "auto" picks a GPU and bfloat16, or the CPU and, for small models, float32.
     attention: "auto", "sdpa", "flash_attn" or an `Attention`. operations: classes of the large layers (torch.nn).
+    encoders: False leaves the VAE and the text encoder out, for hosts that load them separately.
     Raises `MagiError` for folders that are not a model, damaged files, undecidable variants and parts that do not fit.
     A part that is absent is missed only when it is used.
     """
-    files = locate(model, variant)
+    files = model if isinstance(model, ModelFiles) else locate(model, variant)
     device = pick_device(device)
     backend = get_attention(attention, device) if isinstance(attention, str) else attention
     dit = load_dit(files.dit, variant=variant, device=device, dtype=dtype, operations=operations)
     channels = dit.config.caption_channels
     engine = Engine(dit, attention=backend, fingerprint=fingerprint(files.dit))
-    if files.vae is not None:
+    if encoders and files.vae is not None:
         engine = engine.copy(vae=load_vae(files.vae, device=device, dtype=dtype, operations=operations))
-    if files.t5 is not None:
+    if encoders and files.t5 is not None:
         limit = dit.config.caption_max_length
         encoder = load_text_encoder(files.t5, device=device, dtype="auto", max_length=limit, channels=channels)
         engine = engine.copy(text_encoder=encoder)
@@ -61,7 +76,12 @@ def load(
 def locate(model: str | Path, variant: str = "auto") -> ModelFiles:
     """Where the parts of `model` are: the name of a bundled model, or any folder at or above a transformer."""
     if str(model) in BUNDLED:
-        return find_model(ASSETS / str(model), variant)
+        folder, own = BUNDLED[str(model)]
+        if (folder.name, variant) == (model, "distill") and f"{model}-distill" in BUNDLED:
+            own = variant
+        if variant not in ("auto", own):
+            raise MagiError(f"{model} is a {own} model: choose variant 'auto', or one of {', '.join(BUNDLED)}")
+        return find_model(folder, own)
     if not Path(model).exists():
         raise MagiError(
             f"there is no model at {model}: give a folder with MAGI-1 weights, or {' or '.join(map(repr, BUNDLED))} "
@@ -71,11 +91,12 @@ def locate(model: str | Path, variant: str = "auto") -> ModelFiles:
 
 
 def recommended_settings(files: ModelFiles, settings: SamplingSettings) -> SamplingSettings:
-    """`settings` with what the model's own JSON recommends (key "sampling"), if it has one."""
+    """`settings` with what the model's own JSON recommends for its variant (key "sampling"), if it has one."""
     for folder in (files.dit, *files.dit.parents[:2]):
         path = folder / RECOMMENDED
         if path.is_file():
-            changes: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8")).get("sampling", {})
+            sampling = json.loads(path.read_text(encoding="utf-8")).get("sampling", {})
+            changes: Mapping[str, Any] = sampling.get(files.variant or "base", {})
             return settings.with_changes(**{name: _value(name, value) for name, value in changes.items()})
     return settings
 

@@ -1,7 +1,8 @@
 """The MAGI nodes for ComfyUI.
 
-Load Model, Load VAE, Load Text Encoder, Text Encode, VAE Encode, Chunk Sampler, Extend (KV cache), VAE Decode. They are
-thin: widgets, tooltips, progress and the choice of device. What they do is in `magi_core`.
+Loaders: Load Model, Load VAE, Load Text Encoder, LoRA, Model Settings. Prompts: Text Encode, Storyboard, Storyboard
+Prompt. Video: VAE Encode, Chunk Sampler, Extend (KV cache), Rewind, VAE Decode, Decode to File. Takes: Save State, Load
+State, State Info. They are thin: widgets, tooltips, progress and the choice of device. What they do is in `magi_core`.
 """
 
 from __future__ import annotations
@@ -9,12 +10,21 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from .chunk_sampler import MagiChunkSampler
+from .decode_to_file import MagiDecodeToFile
 from .example_inputs import offer_example_inputs
 from .extend import MagiExtend
 from .load_model import MagiLoadModel
+from .load_state import MagiLoadState
 from .load_text_encoder import MagiLoadTextEncoder
 from .load_vae import MagiLoadVAE
+from .lora import MagiLoRA
 from .model_folder import register_model_folder
+from .model_settings import MagiModelSettings
+from .rewind import MagiRewind
+from .save_state import MagiSaveState
+from .state_info import MagiStateInfo
+from .storyboard import MagiStoryboard
+from .storyboard_prompt import MagiStoryboardPrompt
 from .text_encode import MagiTextEncode
 from .vae_decode import MagiVAEDecode
 from .vae_encode import MagiVAEEncode
@@ -32,9 +42,18 @@ class MagiExtension(ComfyExtension):
             MagiLoadModel,
             MagiLoadVAE,
             MagiLoadTextEncoder,
+            MagiLoRA,
             MagiTextEncode,
             MagiVAEEncode,
             MagiChunkSampler,
             MagiExtend,
             MagiVAEDecode,
+            MagiDecodeToFile,
+            MagiRewind,
+            MagiStoryboard,
+            MagiStoryboardPrompt,
+            MagiSaveState,
+            MagiLoadState,
+            MagiStateInfo,
+            MagiModelSettings,
         ]

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import comfy.sd
 from comfy_api.latest import io
 from torch import Tensor
 
 from magi_core.config import PIXELS_PER_LATENT
 from magi_core.engine import Engine
 
-from .progress import extend
+from .run_widgets import run_inputs
+from .sampling_run import sample
 from .sampling_widgets import sampling_inputs, settings_from
 from .size_widgets import size_inputs
-from .wires import CATEGORY, Conditioning, Generation, Model, Prompt, State, from_latent
+from .wires import CATEGORY, Conditioning, Model, Prompt, Prompts, State, from_latent
 
 
 class MagiChunkSampler(io.ComfyNode):
@@ -34,7 +36,10 @@ class MagiChunkSampler(io.ComfyNode):
             ],
             inputs=[
                 Model.Input("model", tooltip="From Magi Load Model."),
-                Conditioning.Input("conditioning", tooltip="The prompt of these chunks, from Magi Text Encode."),
+                Conditioning.Input(
+                    "conditioning",
+                    tooltip="The prompt of these chunks, from Magi Text Encode, or those of a whole Magi Storyboard.",
+                ),
                 io.Latent.Input(
                     "prefix",
                     optional=True,
@@ -47,7 +52,8 @@ class MagiChunkSampler(io.ComfyNode):
                     default=1,
                     min=1,
                     max=600,
-                    tooltip="Chunks to make with this prompt. A chunk is 24 frames: one second at 24 fps.",
+                    tooltip="Chunks to make with this prompt. A chunk is 24 frames: one second at 24 fps. A storyboard "
+                    "brings its own number; above that, its last prompt goes on.",
                 ),
                 io.Int.Input(
                     "seed",
@@ -77,6 +83,7 @@ class MagiChunkSampler(io.ComfyNode):
                     tooltip="Frame rate of the finished video. The model was trained at 24; others play faster or "
                     "slower.",
                 ),
+                *run_inputs(),
             ],
             outputs=[
                 State.Output(display_name="state", tooltip="The video so far. For Magi Extend and Magi VAE Decode.")
@@ -88,14 +95,18 @@ class MagiChunkSampler(io.ComfyNode):
     def execute(
         cls,
         model: Engine,
-        conditioning: Prompt,
+        conditioning: Prompt | Prompts,
         width: int,
         height: int,
         chunks: int,
         seed: int,
         total_chunks: int,
         fps: float,
+        leave_in_flight: bool = False,
+        seconds: float = 0.0,
+        autosave: str = "",
         prefix: dict[str, Tensor] | None = None,
+        vae: comfy.sd.VAE | None = None,
         **widgets: Any,
     ) -> io.NodeOutput:
         engine = model.copy(settings=settings_from(model.settings, widgets))
@@ -106,4 +117,15 @@ class MagiChunkSampler(io.ComfyNode):
         state = engine.begin(
             width=width, height=height, seed=seed, fps=fps, total_chunks=total_chunks or None, prefix=latents
         )
-        return io.NodeOutput(Generation.of(extend(engine, state, conditioning, chunks, cls.hidden.unique_id)))
+        made = sample(
+            engine,
+            state,
+            conditioning,
+            node_id=cls.hidden.unique_id,
+            chunks=chunks,
+            seconds=seconds,
+            leave_in_flight=leave_in_flight,
+            autosave=autosave,
+            vae=vae,
+        )
+        return io.NodeOutput(made)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import comfy.sd
 from comfy_api.latest import io
 
+from magi_core.continuation import HANDOFFS
 from magi_core.engine import Engine
 
-from .progress import extend
-from .wires import CATEGORY, Conditioning, Generation, Model, Prompt, State
+from .run_widgets import run_inputs
+from .sampling_run import sample
+from .wires import CATEGORY, Conditioning, Generation, Model, Prompt, Prompts, State
 
 
 class MagiExtend(io.ComfyNode):
@@ -31,14 +34,28 @@ class MagiExtend(io.ComfyNode):
             inputs=[
                 Model.Input("model", tooltip="From Magi Load Model, the model that made the state."),
                 State.Input("state", tooltip="The video to continue, from Magi Chunk Sampler or another Magi Extend."),
-                Conditioning.Input("conditioning", tooltip="The prompt of the new chunks, from Magi Text Encode."),
+                Conditioning.Input(
+                    "conditioning",
+                    tooltip="The prompt of the new chunks, from Magi Text Encode, or those of a whole Magi Storyboard, "
+                    "whose chunk 0 is the first new one.",
+                ),
                 io.Int.Input(
                     "chunks",
                     default=1,
                     min=1,
                     max=600,
-                    tooltip="Chunks to add with this prompt. A chunk is 24 frames: one second at 24 fps.",
+                    tooltip="Chunks to add with this prompt. A chunk is 24 frames: one second at 24 fps. A storyboard "
+                    "brings its own number; above that, its last prompt goes on.",
                 ),
+                io.Combo.Input(
+                    "handoff",
+                    options=list(HANDOFFS),
+                    default=HANDOFFS[0],
+                    tooltip="From where new chunks go on. clean: from the finished chunks, which costs about what the "
+                    "new ones cost. continuous: as one long run would have, with the last stages made again. At 8 "
+                    "steps one chunk costs 20 or 57, four cost 91 or 129; the node shows both for what you ask.",
+                ),
+                *run_inputs(),
             ],
             outputs=[
                 State.Output(display_name="state", tooltip="The longer video. The one that came in is unchanged.")
@@ -47,5 +64,28 @@ class MagiExtend(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model: Engine, state: Generation, conditioning: Prompt, chunks: int) -> io.NodeOutput:
-        return io.NodeOutput(Generation.of(extend(model, state.state, conditioning, chunks, cls.hidden.unique_id)))
+    def execute(
+        cls,
+        model: Engine,
+        state: Generation,
+        conditioning: Prompt | Prompts,
+        chunks: int,
+        handoff: str = HANDOFFS[0],
+        leave_in_flight: bool = False,
+        seconds: float = 0.0,
+        autosave: str = "",
+        vae: comfy.sd.VAE | None = None,
+    ) -> io.NodeOutput:
+        made = sample(
+            model,
+            state.state,
+            conditioning,
+            node_id=cls.hidden.unique_id,
+            chunks=chunks,
+            seconds=seconds,
+            leave_in_flight=leave_in_flight,
+            autosave=autosave,
+            vae=vae,
+            handoff=handoff,
+        )
+        return io.NodeOutput(made)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from magi_core.attention import get_attention
-from magi_core.engine import Engine
-from magi_core.loading import recommended_settings
-from magi_core.text import load_special_tokens
-from magi_core.weights import fingerprint, load_dit
+from magi_core.loading import load
+from magi_core.weights import fingerprint, pick_dtype
 
-from .device import model_device
+from .attention import CHOICES, attention_for
+from .device import model_devices
+from .engine import PlacedEngine
+from .layers import operations
 from .model_folder import files_of, model_input
+from .patcher import in_patcher
 from .wires import CATEGORY, Model
 
 
@@ -22,13 +23,14 @@ class MagiLoadModel(io.ComfyNode):
             node_id="MagiLoadModel",
             display_name="Magi Load Model",
             category=CATEGORY,
-            description="Loads a MAGI-1 video model from models/magi, or the small 'nano' model that comes with this "
-            "pack.",
+            description="Loads a MAGI-1 video model from models/magi or models/diffusion_models, or the small 'nano' "
+            "model that comes with this pack.",
             search_aliases=["magi", "magi-1", "load magi", "video model loader", "autoregressive video", "nano"],
             inputs=[
                 model_input(
                     "The model to load. 'nano' (128x128, coloured moving shapes) comes with this pack and needs no "
-                    "download. Official MAGI-1 weights go into models/magi, in the folders they are published in."
+                    "download. Official MAGI-1 weights go into models/magi, in the folders they are published in; "
+                    "single files into models/diffusion_models."
                 ),
                 io.Combo.Input(
                     "variant",
@@ -48,11 +50,11 @@ class MagiLoadModel(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "attention",
-                    options=["auto", "sdpa", "flash_attn"],
+                    options=list(CHOICES),
                     default="auto",
                     advanced=True,
-                    tooltip="How attention is computed. 'auto' uses flash-attn on a GPU where it is installed, and "
-                    "PyTorch's own otherwise. The result differs only by rounding.",
+                    tooltip="How attention is computed. 'auto' is what ComfyUI was started with (sage, flash, "
+                    "PyTorch). The others are PyTorch's own and flash-attn where it is installed.",
                 ),
             ],
             outputs=[Model.Output(display_name="model", tooltip="For Magi Chunk Sampler and Magi Extend.")],
@@ -64,10 +66,14 @@ class MagiLoadModel(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: str, variant: str, dtype: str, attention: str) -> io.NodeOutput:
-        files, device = files_of(model, variant), model_device()
-        dit = load_dit(files.dit, variant=variant, device=device, dtype=dtype)
-        engine = Engine(dit, attention=get_attention(attention, device), fingerprint=fingerprint(files.dit))
-        if files.special_tokens is not None:
-            tokens = load_special_tokens(files.special_tokens, channels=dit.config.caption_channels)
-            engine = engine.copy(special_tokens=tokens)
-        return io.NodeOutput(engine.copy(settings=recommended_settings(files, engine.settings)))
+        files, devices = files_of(model, variant), model_devices()
+        engine = load(
+            files,
+            variant=variant,
+            device=devices.offload,
+            dtype=pick_dtype(dtype, devices.load, files.parameters),
+            operations=operations,
+            encoders=False,
+        )
+        patcher = in_patcher(engine.dit, devices)
+        return io.NodeOutput(PlacedEngine.of(engine, patcher, attention=attention_for(attention, patcher)))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from magi_core.text import load_text_encoder
+from magi_core.text import read_t5
 from magi_core.weights import fingerprint
 
-from .device import text_device
-from .model_folder import files_of, model_input, part_of
+from .device import text_devices
+from .model_folder import model_input, part_of, reader_of
+from .text_encoder import PlacedTextEncoder
 from .wires import CATEGORY, TextEncoder
+
+MAX_LENGTH = 800  # tokens of a prompt that official models were trained with
 
 
 class MagiLoadTextEncoder(io.ComfyNode):
@@ -22,7 +25,11 @@ class MagiLoadTextEncoder(io.ComfyNode):
             description="Loads the T5 text encoder that belongs to a MAGI model.",
             search_aliases=["magi t5", "magi clip", "load magi text encoder", "t5 loader"],
             inputs=[
-                model_input("The model whose text encoder to load. Choose the same one as in Magi Load Model."),
+                model_input(
+                    "The model whose text encoder to load, the same one as in Magi Load Model; or a T5 folder in "
+                    "models/text_encoders.",
+                    "text encoder",
+                ),
                 io.Combo.Input(
                     "dtype",
                     options=["auto", "bf16", "fp32"],
@@ -41,12 +48,8 @@ class MagiLoadTextEncoder(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: str, dtype: str) -> io.NodeOutput:
-        config = files_of(model).config
-        encoder = load_text_encoder(
-            part_of(model, "text encoder"),
-            device=text_device(),
-            dtype=dtype,
-            max_length=config.caption_max_length,
-            channels=config.caption_channels,
-        )
-        return io.NodeOutput(encoder)
+        devices, reader = text_devices(), reader_of(model)
+        folder, channels = part_of(model, "text encoder"), reader and reader.caption_channels
+        parts = read_t5(folder, device=devices.offload, compute=devices.load, dtype=dtype, channels=channels)
+        limit = MAX_LENGTH if reader is None else reader.caption_max_length
+        return io.NodeOutput(PlacedTextEncoder(parts, devices, limit))

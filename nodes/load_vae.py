@@ -7,9 +7,11 @@ from comfy_api.latest import io
 from magi_core.vae import load_vae
 from magi_core.weights import fingerprint
 
-from .device import vae_device
+from .device import vae_devices
+from .layers import operations
 from .model_folder import model_input, part_of
-from .wires import CATEGORY, VAE
+from .vae import PlacedVAE
+from .wires import CATEGORY
 
 
 class MagiLoadVAE(io.ComfyNode):
@@ -22,7 +24,10 @@ class MagiLoadVAE(io.ComfyNode):
             description="Loads the VAE that belongs to a MAGI model. All official MAGI-1 models share one VAE.",
             search_aliases=["magi vae", "load magi vae", "video vae loader", "autoencoder"],
             inputs=[
-                model_input("The model whose VAE to load. Choose the same one as in Magi Load Model."),
+                model_input(
+                    "The model whose VAE to load, the same one as in Magi Load Model; or a MAGI VAE in models/vae.",
+                    "VAE",
+                ),
                 io.Combo.Input(
                     "dtype",
                     options=["auto", "bf16", "fp32"],
@@ -31,7 +36,11 @@ class MagiLoadVAE(io.ComfyNode):
                     tooltip="Number format. 'auto' is bf16 on a GPU and fp32 on the CPU.",
                 ),
             ],
-            outputs=[VAE.Output(display_name="vae", tooltip="For Magi VAE Encode and Magi VAE Decode.")],
+            outputs=[
+                io.Vae.Output(
+                    display_name="vae", tooltip="For Magi VAE Encode, Magi VAE Decode and ComfyUI's own VAE nodes."
+                )
+            ],
         )
 
     @classmethod
@@ -40,4 +49,8 @@ class MagiLoadVAE(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: str, dtype: str) -> io.NodeOutput:
-        return io.NodeOutput(load_vae(part_of(model, "VAE"), device=vae_device(), dtype=dtype))
+        devices = vae_devices()
+        codec = load_vae(
+            part_of(model, "VAE"), device=devices.offload, compute=devices.load, dtype=dtype, operations=operations
+        )
+        return io.NodeOutput(PlacedVAE(codec, devices))

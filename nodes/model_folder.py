@@ -1,18 +1,36 @@
-"""The folder `models/magi` and what is in it. The bundled `nano` is always in the list."""
+"""Where models are: `models/magi`, and MAGI's own among the files in ComfyUI's usual folders.
+
+The bundled models are always in the lists.
+"""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import folder_paths
 from comfy_api.latest import io
 
+from magi_core.config import DiTConfig
 from magi_core.errors import MagiError
 from magi_core.loading import BUNDLED, locate
-from magi_core.weights import ModelFiles, find_model, find_models
+from magi_core.weights import (
+    ModelFiles,
+    find_model,
+    find_models,
+    has_standard_name,
+    holds_transformer,
+    holds_vae,
+    is_numbered,
+    is_t5_folder,
+    is_vae_folder,
+)
 
 FOLDER = "magi"
 EXTENSIONS = {".safetensors", ".zst", ".bin", ".npz"}
+PART_FOLDERS = {"VAE": "vae", "text encoder": "text_encoders"}
 
 
 def register_model_folder() -> None:
@@ -22,39 +40,105 @@ def register_model_folder() -> None:
     folder_paths.folder_names_and_paths[FOLDER] = (paths, EXTENSIONS)
 
 
-def model_input(tooltip: str) -> io.Combo.Input:
-    """The list of models, the same in all three loaders: each takes its own part of the model chosen."""
-    return io.Combo.Input("model", options=[*BUNDLED, *_found()], tooltip=tooltip)
+def model_input(tooltip: str, part: str | None = None) -> io.Combo.Input:
+    """The list of models; a loader of one `part` takes it from the model chosen, or from one of its own."""
+    own = _parts(part) if part else {}
+    return io.Combo.Input("model", options=[*BUNDLED, *_models(), *own], tooltip=tooltip)
 
 
 def files_of(name: str, variant: str = "auto") -> ModelFiles:
     """Where the parts of the listed model `name` are. Names that are not in the list raise `MagiError`."""
     if name in BUNDLED:
         return locate(name, variant)
-    found = _found()
+    found = _models()
     if name not in found:
         raise MagiError(
-            f"there is no model called {name!r} in {' or '.join(folder_paths.get_folder_paths(FOLDER))}. "
+            f"there is no model called {name!r} in models/{FOLDER} or models/diffusion_models. "
             f"Found: {', '.join([*BUNDLED, *found])}. After adding files, press R to refresh the list."
         )
-    return find_model(found[name], variant)
+    files = find_model(found[name], variant)
+    return files if files.special_tokens else replace(files, special_tokens=_special_tokens())
 
 
 def part_of(name: str, part: str) -> Path:
-    """Path of the "VAE" or "text encoder" that belongs to model `name`; says where to get it if it is not there."""
+    """Path of the "VAE" or "text encoder" called `name`, or that belongs to the model of this name.
+
+    Where none lies beside the model, it is the one in ComfyUI's own folder for such parts, if there is only one.
+    """
+    own = _parts(part)
+    if name in own:
+        return own[name]
     files = files_of(name)
     path = {"VAE": files.vae, "text encoder": files.t5}[part]
+    if path is None and len(own) == 1:
+        (path,) = own.values()
     if path is None:
         where = next(missing.where for missing in files.missing if missing.part == part)
-        raise MagiError(f"no {part} was found beside {name}. It belongs in models/magi. Get it from {where}")
+        raise MagiError(
+            f"no {part} was found beside {name}. It belongs in models/magi or models/{PART_FOLDERS[part]}. "
+            f"Get it from {where}"
+        )
     return path
 
 
-def _found() -> dict[str, Path]:
-    """Models in the folders, by their path inside the folder."""
+def reader_of(name: str) -> DiTConfig | None:
+    """What the text encoder called `name` is read by; None for one in a folder of its own."""
+    return None if name in _parts("text encoder") else files_of(name).config
+
+
+def _models() -> dict[str, Path]:
+    """Transformers by their name in the list: those in models/magi, then those among diffusion models."""
     names: dict[str, Path] = {}
     for folder in folder_paths.get_folder_paths(FOLDER):
         root = Path(folder).absolute()
         for files in find_models([root]):
             names.setdefault(files.dit.relative_to(root).as_posix(), files.dit)
+    for name, file in _listed("diffusion_models"):
+        if file.suffix == ".safetensors" and _known(holds_transformer, file):
+            inner = Path(name).parent.as_posix()
+            whole = inner != "." and (
+                is_numbered(file) or has_standard_name(file)
+            )  # shards, or a folder with one model
+            names.setdefault(
+                f"diffusion_models/{inner if whole else Path(name).as_posix()}", file.parent if whole else file
+            )
     return names
+
+
+def _parts(part: str) -> dict[str, Path]:
+    """VAEs or T5 folders in ComfyUI's own folder for them, by their name in the list."""
+    kind = PART_FOLDERS[part]
+    names: dict[str, Path] = {}
+    for name, file in _listed(kind):
+        inner, folder = Path(name).parent.as_posix(), file.parent
+        if part == "VAE" and file.suffix == ".safetensors" and _known(holds_vae, file):
+            whole = inner != "." and is_vae_folder(folder)
+            names.setdefault(f"{kind}/{inner if whole else Path(name).as_posix()}", folder if whole else file)
+        elif part == "text encoder" and inner != "." and is_t5_folder(folder):
+            names.setdefault(f"{kind}/{inner}", folder)
+    return names
+
+
+def _special_tokens() -> Path | None:
+    """The file right in models/magi, for models that lie elsewhere."""
+    files = (Path(folder).absolute() / "special_tokens.npz" for folder in folder_paths.get_folder_paths(FOLDER))
+    return next((file for file in files if file.is_file()), None)
+
+
+def _listed(kind: str) -> Iterator[tuple[str, Path]]:
+    """Files in one of ComfyUI's folders, with their names in its lists."""
+    for name in folder_paths.get_filename_list(kind):
+        path = folder_paths.get_full_path(kind, name)
+        if path is not None:
+            yield name, Path(path).absolute()
+
+
+def _known(holds: Callable[[Path], bool], file: Path) -> bool:
+    """`holds(file)`, asked once for every file and again only when it changed: lists are made at every page load."""
+    seen = file.stat()
+    return _asked(holds, file, seen.st_mtime_ns, seen.st_size)
+
+
+@functools.lru_cache(maxsize=4096)
+def _asked(holds: Callable[[Path], bool], file: Path, changed: int, size: int) -> bool:
+    return holds(file)

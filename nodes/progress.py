@@ -1,56 +1,56 @@
-"""Progress on the node, text under it, and stopping when the user presses interrupt."""
+"""Progress on the node, text under it."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-import comfy.model_management as management
 import comfy.utils
 from server import PromptServer
 
-from magi_core.errors import Cancelled
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from PIL.Image import Image
 
-    from magi_core.engine import Engine
     from magi_core.sampling import StepEvent
-    from magi_core.state import SamplerState
 
-    from .wires import Prompt
+PICTURE_SIDE = 512  # pixels on the node
 
 
-def extend(engine: Engine, state: SamplerState, prompt: Prompt, chunks: int, node_id: str | None) -> SamplerState:
-    """`engine.extend` with ComfyUI's progress bar; an interrupt takes effect before the next model forward."""
-    bar: comfy.utils.ProgressBar | None = None
+class StepProgress:
+    """Reports the steps of a run: a bar, chunk and step in words, now and then a picture of what is coming.
 
-    def report(event: StepEvent) -> None:
-        nonlocal bar
-        bar = bar or comfy.utils.ProgressBar(event.steps, node_id=node_id)
-        bar.update_absolute(event.step, event.steps)
+    below: a line that stays under the words. still: makes the picture, or None where it is not time for one.
+    """
+
+    def __init__(
+        self, node_id: str | None, *, below: str = "", still: Callable[[StepEvent], Image | None] = lambda event: None
+    ) -> None:
+        self.node_id, self.below, self.still = node_id, below, still
+        self._bar: comfy.utils.ProgressBar | None = None
+
+    def __call__(self, event: StepEvent) -> None:
+        self._bar = self._bar or comfy.utils.ProgressBar(event.steps, node_id=self.node_id)
+        picture = self.still(event)
+        preview = None if picture is None else ("JPEG", picture, PICTURE_SIDE)
+        self._bar.update_absolute(event.step, event.steps, preview)
         chunk = min(event.done + 1, event.chunks)
-        show(node_id, f"chunk {chunk} of {event.chunks}, step {event.step} of {event.steps}")
-
-    try:
-        return engine.extend(
-            state, prompt.embedding, chunks, on_step=report, cancelled=management.processing_interrupted
-        )
-    except Cancelled:
-        management.throw_exception_if_processing_interrupted()
-        raise
+        show(self.node_id, f"chunk {chunk} of {event.chunks}, step {event.step} of {event.steps}", self.below)
 
 
-def show(node_id: str | None, text: str) -> None:
-    """A line of text on the node."""
+def show(node_id: str | None, *lines: str) -> None:
+    """Text on the node; empty lines are left out."""
     if node_id is not None:
-        PromptServer.instance.send_progress_text(text, node_id)
+        PromptServer.instance.send_progress_text("\n".join(filter(None, lines)), node_id)
 
 
-def show_notes(node_id: str | None, notes: Iterable[str]) -> None:
-    """What was done to the user's input ("prompt cut to 800 tokens"): on the node, and in the log."""
+def show_notes(node_id: str | None, notes: Iterable[str], below: str = "") -> None:
+    """What was done to the user's input ("prompt cut to 800 tokens"): on the node, and in the log.
+
+    below: a line that is on the node already and stays.
+    """
     lines = list(notes)
     for line in lines:
         logging.info("MAGI: %s", line)
     if lines:
-        show(node_id, "\n".join(lines))
+        show(node_id, *lines, below)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from comfy_api.latest import io
 
 from magi_core.text import PromptEmbedding
-from magi_core.text import TextEncoder as Encoder
 
 from .progress import show_notes
+from .text_encoder import text_encoder_of
 from .wires import CATEGORY, Conditioning, Prompt, TextEncoder
 
 SWITCHES = {
@@ -33,7 +34,12 @@ class MagiTextEncode(io.ComfyNode):
             "connect another Magi Text Encode to every Magi Extend to direct the video second by second.",
             search_aliases=["magi prompt", "chunk prompt", "magi conditioning", "magi clip text encode"],
             inputs=[
-                TextEncoder.Input("text_encoder", tooltip="From Magi Load Text Encoder."),
+                io.MultiType.Input(
+                    "text_encoder",
+                    [TextEncoder, io.Clip],
+                    tooltip="From Magi Load Text Encoder; or for official models a t5xxl file you already have, from "
+                    "ComfyUI's Load CLIP with type mochi or ltxv.",
+                ),
                 io.String.Input(
                     "prompt",
                     multiline=True,
@@ -55,8 +61,8 @@ class MagiTextEncode(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, text_encoder: Encoder, prompt: str, **switches: bool) -> io.NodeOutput:
-        embedding: PromptEmbedding = text_encoder.encode(prompt)
+    def execute(cls, text_encoder: Any, prompt: str, **switches: bool) -> io.NodeOutput:
+        embedding: PromptEmbedding = text_encoder_of(text_encoder).encode(prompt)
         show_notes(cls.hidden.unique_id, embedding.notes)
         names = tuple(token for name, (token, _, _) in SWITCHES.items() if switches[name])
         return io.NodeOutput(Prompt.of(replace(embedding, special_tokens=names)))

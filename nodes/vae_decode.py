@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import comfy.model_management as management
+import comfy.sd
 import comfy.utils
 import torch
 from comfy_api.latest import InputImpl, Types, io
 
-from magi_core.vae import VAE as Autoencoder
 from magi_core.video import exact_fps
 
-from .wires import CATEGORY, VAE, Generation, State
+from .vae import decode_into, magi_vae, noting
+from .wires import CATEGORY, Generation, State
 
 
 class MagiVAEDecode(io.ComfyNode):
@@ -24,7 +24,7 @@ class MagiVAEDecode(io.ComfyNode):
             "of Magi Extend nodes to look at that point.",
             search_aliases=["magi preview", "latent to video", "state to video", "decode video"],
             inputs=[
-                VAE.Input("vae", tooltip="From Magi Load VAE."),
+                io.Vae.Input("vae", tooltip="From Magi Load VAE."),
                 State.Input("state", tooltip="From Magi Chunk Sampler or Magi Extend."),
             ],
             outputs=[
@@ -35,15 +35,11 @@ class MagiVAEDecode(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, vae: Autoencoder, state: Generation) -> io.NodeOutput:
-        made = state.state
-        frames = torch.empty(made.frames, made.height, made.width, 3)
-        bar = comfy.utils.ProgressBar(made.frames, node_id=cls.hidden.unique_id)
-        done = 0
-        for block in vae.decode(state.latents):
-            management.throw_exception_if_processing_interrupted()
-            torch.div(block, 255, out=frames[done : done + len(block)])
-            done += len(block)
-            bar.update_absolute(done)
+    def execute(cls, vae: comfy.sd.VAE, state: Generation) -> io.NodeOutput:
+        made, vae = state.state, magi_vae(vae)
+        frames = torch.empty(state.frames, made.height, made.width, 3)
+        bar = comfy.utils.ProgressBar(state.frames, node_id=cls.hidden.unique_id)
+        with vae.working(made.frames, made.width, made.height) as codec, noting(codec, cls.hidden.unique_id):
+            decode_into(frames, codec, state.latents, bar.update_absolute)
         parts = Types.VideoComponents(images=frames, frame_rate=exact_fps(made.fps))
         return io.NodeOutput(frames, InputImpl.VideoFromComponents(parts))

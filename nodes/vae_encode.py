@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import comfy.sd
 from comfy_api.latest import Input, io
 from torch import Tensor
 
 from magi_core.engine import check_size
 from magi_core.errors import MagiError
 from magi_core.prefix import encode_prefix, resample
-from magi_core.vae import VAE as Autoencoder
 
 from .progress import show_notes
 from .size_widgets import size_inputs
-from .wires import CATEGORY, VAE, to_latent
+from .vae import magi_vae
+from .wires import CATEGORY, to_latent
 
 
 class MagiVAEEncode(io.ComfyNode):
@@ -26,7 +27,7 @@ class MagiVAEEncode(io.ComfyNode):
             "video may have any length; its end is what matters most.",
             search_aliases=["magi image to video", "magi video continuation", "prefix", "first frame", "start image"],
             inputs=[
-                VAE.Input("vae", tooltip="From Magi Load VAE."),
+                io.Vae.Input("vae", tooltip="From Magi Load VAE."),
                 io.Image.Input(
                     "image",
                     optional=True,
@@ -64,7 +65,7 @@ class MagiVAEEncode(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        vae: Autoencoder,
+        vae: comfy.sd.VAE,
         width: int,
         height: int,
         fit: str,
@@ -72,6 +73,7 @@ class MagiVAEEncode(io.ComfyNode):
         image: Tensor | None = None,
         video: Input.Video | None = None,
     ) -> io.NodeOutput:
+        vae = magi_vae(vae)
         check_size(width, height)
         if (image is None) == (video is None):
             raise MagiError("connect an image or a video to Magi VAE Encode, one of the two")
@@ -80,6 +82,7 @@ class MagiVAEEncode(io.ComfyNode):
             given = {"video": resample(parts.images, parts.frame_rate, fps)}
         else:
             given = {"video": image} if len(image) > 1 else {"image": image[0]}
-        latents, notes = encode_prefix(vae, width=width, height=height, policy=fit, **given)
+        with vae.working(len(next(iter(given.values()))), width, height) as codec:
+            latents, notes = encode_prefix(codec, width=width, height=height, policy=fit, **given)
         show_notes(cls.hidden.unique_id, notes)
-        return io.NodeOutput(to_latent(latents))
+        return io.NodeOutput(to_latent(latents, codec.scale_factor))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from comfy_api.latest import io
 from torch import Tensor
@@ -10,15 +11,17 @@ from torch import Tensor
 from magi_core.config import LATENT_SCALE
 
 if TYPE_CHECKING:
+    from magi_core.direction import DirectedPrompt, Direction
     from magi_core.state import SamplerState
     from magi_core.text import PromptEmbedding
 
 CATEGORY = "MAGI"
+SCALE = "magi_scale_factor"
 
 Model = io.Custom("MAGI_MODEL")  # magi_core.Engine
-VAE = io.Custom("MAGI_VAE")  # magi_core.vae.VAE
 TextEncoder = io.Custom("MAGI_TEXT_ENCODER")  # magi_core.text.TextEncoder
-Conditioning = io.Custom("MAGI_CONDITIONING")  # Prompt
+Conditioning = io.Custom("MAGI_CONDITIONING")  # Prompt or Prompts
+Story = io.Custom("MAGI_STORYBOARD")  # magi_core.storyboard.Storyboard
 State = io.Custom("MAGI_STATE")  # Generation
 
 
@@ -32,23 +35,55 @@ class Prompt(NamedTuple):
     def of(cls, embedding: PromptEmbedding) -> Prompt:
         return cls(embedding, embedding.tokens)
 
+    @property
+    def length(self) -> int:
+        return 1
+
+    def for_chunks(self, count: int) -> list[Direction]:
+        """What is said about `count` chunks."""
+        return [self.embedding] * count
+
+
+class Prompts(NamedTuple):
+    """The encoded prompts of several chunks, one each, and their tensors."""
+
+    chunks: tuple[DirectedPrompt, ...]
+    tokens: tuple[Tensor, ...]
+
+    @classmethod
+    def of(cls, chunks: Sequence[DirectedPrompt]) -> Prompts:
+        """Equal prompts share one tensor, which counts once."""
+        return cls(tuple(chunks), tuple({id(chunk.text): chunk.text.tokens for chunk in chunks}.values()))
+
+    @property
+    def length(self) -> int:
+        return len(self.chunks)
+
+    def for_chunks(self, count: int) -> list[Direction]:
+        """What is said about `count` chunks: cut to them, or the last prompt goes on."""
+        return [*self.chunks, *[self.chunks[-1].held] * (count - len(self.chunks))][:count]
+
 
 class Generation(NamedTuple):
-    """A generation in progress: the immutable state, and its latents where ComfyUI's memory accounting sees them."""
+    """A generation in progress: the immutable state, and its latents where ComfyUI's memory accounting sees them.
+
+    frames: that the video has when it is decoded; a length in seconds ends inside the last chunk.
+    """
 
     state: SamplerState
     latents: Tensor
+    frames: int
 
     @classmethod
-    def of(cls, state: SamplerState) -> Generation:
-        return cls(state, state.latents)
+    def of(cls, state: SamplerState, frames: int | None = None) -> Generation:
+        return cls(state, state.latents, state.frames if frames is None else min(frames, state.frames))
 
 
-def to_latent(latents: Tensor) -> dict[str, Tensor]:
+def to_latent(latents: Tensor, scale_factor: float) -> dict[str, Any]:
     """Engine latents [1, C, T, h, w] as a LATENT: the VAE's own range, as ComfyUI's wires carry it."""
-    return {"samples": latents / LATENT_SCALE}
+    return {"samples": latents / scale_factor, SCALE: scale_factor}
 
 
-def from_latent(latent: dict[str, Tensor]) -> Tensor:
-    """A LATENT as engine latents: the VAE's range times its scale factor."""
-    return latent["samples"] * LATENT_SCALE
+def from_latent(latent: dict[str, Any]) -> Tensor:
+    """A LATENT as engine latents: the VAE's range times its scale factor, which core nodes do not write beside it."""
+    return latent["samples"] * latent.get(SCALE, LATENT_SCALE)

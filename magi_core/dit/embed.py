@@ -48,18 +48,16 @@ class CaptionEmbedder(nn.Module):
         self.null_caption_embedding = nn.Parameter(
             torch.empty(config.caption_max_length, config.caption_channels, **factory)
         )
-        self.y_proj_xattn = nn.Sequential(
-            ops.Linear(config.caption_channels, config.hidden_size, **factory), nn.SiLU()
-        )
+        self.y_proj_xattn = nn.Sequential(ops.Linear(config.caption_channels, config.hidden_size, **factory), nn.SiLU())
         self.y_proj_adaln = nn.Sequential(ops.Linear(config.caption_channels, config.cond_size, **factory))
 
     def forward(self, tokens: Tensor) -> Tensor:
         """[..., L, hidden] float32 from text embeddings [..., L, caption channels]."""
         return self.y_proj_xattn(tokens.float())
 
-    def condition(self, dropped: bool | Tensor) -> Tensor:
+    def condition(self, dropped: bool | Tensor, device: torch.device | None = None) -> Tensor:
         """[B, cond] float32 for a flag (B = 1) or flags [B] saying whether the prompt is dropped."""
-        rows = self.null_caption_embedding[-2:].float()
+        rows = self.null_caption_embedding[-2:].to(device=device, dtype=torch.float32)
         dropped = torch.as_tensor(dropped, device=rows.device).reshape(-1, 1)
         return self.y_proj_adaln(torch.where(dropped, rows[1], rows[0]))
 

@@ -23,9 +23,7 @@ class Fp8Linear(nn.Module):
     Hopper and newer GPUs multiply in fp8; elsewhere the same rounded values are multiplied in float32.
     """
 
-    def __init__(
-        self, in_features: int, out_features: int, *, per_channel: bool, device: Any = None
-    ) -> None:
+    def __init__(self, in_features: int, out_features: int, *, per_channel: bool, device: Any = None) -> None:
         super().__init__()
         self.in_features, self.out_features = in_features, out_features
         fp32 = {"dtype": torch.float32, "device": device}
@@ -40,18 +38,23 @@ class Fp8Linear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., out] in the dtype of `x` (values rounded to bfloat16) from `x` [..., in]."""
-        rows = quantise(x, self.smooth_scale if self.per_channel else self.input_scale).flatten(0, -2)
-        scale = self.input_scale[:1] * self.weight_scale
+        return self.multiply(x, self.weight)
+
+    def multiply(self, x: Tensor, weight: Tensor) -> Tensor:
+        """`forward` with `weight` given, on the device of `x`; scales follow it there."""
+        scales = (self.smooth_scale if self.per_channel else self.input_scale).to(x.device)
+        rows = quantise(x, scales).flatten(0, -2)
+        scale = (self.input_scale[:1] * self.weight_scale).to(x.device)
         if rows.is_cuda and self.in_features % 16 == 0 and self.out_features % 16 == 0 and _has_fp8_units(rows.device):
             out = torch._scaled_mm(
                 rows,
-                self.weight[0].t(),
+                weight[0].t(),
                 scale_a=scale[0],
                 scale_b=torch.ones_like(scale[0]),
                 out_dtype=torch.bfloat16,
             )
         else:
-            out = ((rows.float() @ self.weight[0].float().t()) * scale).to(torch.bfloat16)
+            out = ((rows.float() @ weight[0].float().t()) * scale).to(torch.bfloat16)
         return out.view(*x.shape[:-1], self.out_features).to(x.dtype)
 
 

@@ -32,7 +32,8 @@ class LayerNorm1p(nn.Module):
         self.bias = nn.Parameter(torch.empty(size, **factory))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.layer_norm(x, (x.shape[-1],), self.weight + 1, self.bias, self.eps)
+        weight, bias = self.weight.to(x.device), self.bias.to(x.device)
+        return F.layer_norm(x, (x.shape[-1],), weight + 1, bias, self.eps)
 
 
 class Modulation(nn.Module):
@@ -61,9 +62,7 @@ class AttentionInput(nn.Module):
 
 
 class Attention(nn.Module):
-    def __init__(
-        self, config: DiTConfig, index: int, ops: ModuleType | Any, quantised: bool, **factory: Any
-    ) -> None:
+    def __init__(self, config: DiTConfig, index: int, ops: ModuleType | Any, quantised: bool, **factory: Any) -> None:
         super().__init__()
         self.index, self.heads, self.groups = index, config.num_heads, config.num_groups
         width, eps, head = config.hidden_size, config.layernorm_epsilon, config.head_dim
@@ -84,9 +83,7 @@ class Attention(nn.Module):
         k, v = self.linear_kv_xattn(text).unflatten(-1, (self.groups, 2, -1)).unbind(-2)
         return self.k_layernorm_xattn(k), v
 
-    def forward(
-        self, x: Tensor, rope: tuple[Tensor, Tensor], attend: SelfAttention, cross: CrossAttention
-    ) -> Tensor:
+    def forward(self, x: Tensor, rope: tuple[Tensor, Tensor], attend: SelfAttention, cross: CrossAttention) -> Tensor:
         """[B, S, hidden], float32 from the unquantised projection, from the residual stream `x` [B, S, hidden]."""
         read = self.linear_qkv
         normed = read.layer_norm(x)
@@ -123,9 +120,7 @@ class MLP(nn.Module):
 
 
 class Block(nn.Module):
-    def __init__(
-        self, config: DiTConfig, index: int, ops: ModuleType | Any, quantised: bool, **factory: Any
-    ) -> None:
+    def __init__(self, config: DiTConfig, index: int, ops: ModuleType | Any, quantised: bool, **factory: Any) -> None:
         super().__init__()
         fp32 = {**factory, "dtype": torch.float32}
         self.ada_modulate_layer = Modulation(config, ops, **factory)
@@ -159,16 +154,23 @@ def add_gated(x: Tensor, update: Tensor, gate: Tensor, norm: LayerNorm1p) -> Ten
 def project_fp32(linear: nn.Module, x: Tensor) -> Tensor:
     """The attention output projection: float32 result from exact products; quantised layers keep their own arithmetic.
 
-    On CUDA the tensor cores multiply bfloat16 exactly and accumulate in float32, which equals the reference's upcast
-    matmul at a tenth of its time.
+    A host's layer that fetches its weight brings a `project_fp32` of its own around `multiply_fp32`.
     """
     if isinstance(linear, Fp8Linear):
         return linear(x)
-    if type(linear) is nn.Linear and x.is_cuda and x.dtype == torch.bfloat16 and not torch.is_grad_enabled():
-        return torch.mm(x.flatten(0, -2), linear.weight.t(), out_dtype=torch.float32).view(*x.shape[:-1], -1)
-    if type(linear) is nn.Linear:
-        return F.linear(x.float(), linear.weight.float())
-    return linear(x.float())  # a host's layer casts its own weight
+    own = getattr(linear, "project_fp32", None)
+    return multiply_fp32(x, linear.weight) if own is None else own(x)
+
+
+def multiply_fp32(x: Tensor, weight: Tensor) -> Tensor:
+    """`x @ weight.T` [..., out] in float32, as if both were widened first.
+
+    On CUDA the tensor cores multiply bfloat16 exactly and accumulate in float32, which equals the reference's upcast
+    matmul at a tenth of its time.
+    """
+    if x.is_cuda and x.dtype == weight.dtype == torch.bfloat16 and not torch.is_grad_enabled():
+        return torch.mm(x.flatten(0, -2), weight.t(), out_dtype=torch.float32).view(*x.shape[:-1], -1)
+    return F.linear(x.float(), weight.float())
 
 
 def make_linear(
@@ -181,5 +183,6 @@ def make_linear(
     **factory: Any,
 ) -> nn.Module:
     if quantised:
-        return Fp8Linear(in_features, out_features, per_channel=per_channel, device=factory.get("device"))
+        layer = getattr(ops, "Fp8Linear", Fp8Linear)
+        return layer(in_features, out_features, per_channel=per_channel, device=factory.get("device"))
     return ops.Linear(in_features, out_features, bias=False, **factory)

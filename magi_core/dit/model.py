@@ -14,6 +14,7 @@ from magi_core.dit.context import TextContext
 from magi_core.dit.embed import CaptionEmbedder, FinalLinear, TimestepEmbedder
 from magi_core.dit.layers import Block, CrossAttention, LayerNorm1p, SelfAttention
 from magi_core.dit.rope import RotaryEmbedding
+from magi_core.placement import Placed
 
 
 class Blocks(nn.Module):
@@ -28,10 +29,11 @@ class Blocks(nn.Module):
         )
 
 
-class DiT(nn.Module):
+class DiT(Placed, nn.Module):
     """Velocity prediction for a window of chunks.
 
-    operations: namespace with `Linear`, `LayerNorm` and `Conv3d` classes (torch.nn, or a host's own).
+    operations: namespace with `Linear`, `LayerNorm` and `Conv3d` classes (torch.nn, or a host's own), and optionally an
+    `Fp8Linear`; see also `project_fp32`.
     dtype: of the blocks and of the residual stream; embedders, rotary bands, q/k norms, post-norms, the final norm and
     the final linear are float32 whatever it is. What a forward attends to comes in as two callables, so that sampling,
     training and hosts share this one model.
@@ -57,10 +59,6 @@ class DiT(nn.Module):
         self.rope = RotaryEmbedding(config.head_dim, device=device)
         self.videodit_blocks = Blocks(config, operations, device=device, dtype=dtype)
         self.final_linear = FinalLinear(config, operations, **fp32)
-
-    @property
-    def device(self) -> torch.device:
-        return self.final_linear.linear.weight.device
 
     def forward(
         self,
@@ -102,7 +100,7 @@ class DiT(nn.Module):
         if step_factor is not None:
             factor = torch.as_tensor(step_factor, dtype=torch.float32, device=t.device).reshape(-1, 1)
             t = t + self.t_embedder(factor, self.dtype)
-        return t + self.y_embedder.condition(dropped)[:, None]
+        return t + self.y_embedder.condition(dropped, t.device)[:, None]
 
     def text_tokens(self, embedding: Tensor) -> Tensor:
         """Projected text [..., L, hidden] in the model's dtype from text embeddings [..., L, caption channels]."""

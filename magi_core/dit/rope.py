@@ -23,7 +23,7 @@ class RotaryEmbedding(nn.Module):
 
         Angles are formed in float64: at frame 6,000 a float32 product would already be off by 4e-4.
         """
-        bands = self.bands.double()
+        bands = self.bands.to(frames.device, torch.float64)
         axes = (
             frames.to(bands)[:, None, None],
             centred_positions(height, height, width).to(bands)[None, :, None],

@@ -14,11 +14,20 @@ SUFFIX = ".magi"
 BLOCK = 1 << 20
 
 
-def find_takes(folder: Path) -> list[Path]:
-    """Takes in `folder` and below it, those included that a broken-off run left in parts; sorted by name."""
-    whole = {path for path in folder.rglob(f"*{SUFFIX}") if path.is_file()}
-    parted = {_take_of(head.parent) for head in folder.rglob(f"*{SUFFIX}.parts*/{HEAD}")}
+def find_takes(folder: Path, *, below: bool = True) -> list[Path]:
+    """Takes in `folder`, those included that a broken-off run left in parts; sorted by name.
+
+    below: also those in folders below it.
+    """
+    anywhere = "**/" if below else ""
+    whole = {path for path in folder.glob(f"{anywhere}*{SUFFIX}") if path.is_file()}
+    parted = {_take_of(head.parent) for head in folder.glob(f"{anywhere}*{SUFFIX}.parts*/{HEAD}")}
     return sorted(whole | {path for path in parted if path.suffix == SUFFIX})
+
+
+def is_take(path: Path) -> bool:
+    """Whether there is a take at `path`, whole or in parts."""
+    return path.suffix == SUFFIX and any(True for _ in _files(path))
 
 
 def take_fingerprint(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,10 @@ class TextEncoder:
     def channels(self) -> int:
         return self.model.config.d_model
 
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.model.dtype
+
     @torch.no_grad()
     def encode(self, prompt: str) -> PromptEmbedding:
         """The prompt, cleaned as in training, as embeddings [L, channels], fp32 on the CPU, 0 <= L <= max_length.
@@ -53,14 +58,27 @@ class TextEncoder:
         if len(ids) > self.max_length:
             notes = (f"prompt cut to {self.max_length} tokens (it has {len(ids)})",)
             ids = [*ids[: self.max_length - 1], ids[-1]]
-        batch = torch.tensor([ids], device=self.model.shared.weight.device)
-        tokens = self.model(input_ids=batch).last_hidden_state[0].float().cpu()
+        tokens = self.hidden_states(ids).float().cpu()
         if not tokens.isfinite().all():
             raise MagiError(
-                f"the text encoder gave numbers that are not finite in {self.model.dtype}: its weights are damaged, or "
+                f"the text encoder gave numbers that are not finite in {self.dtype}: its weights are damaged, or "
                 "this number format is too small for them (bfloat16 and float32 are not)"
             )
         return PromptEmbedding(prompt, tokens, notes)
+
+    def hidden_states(self, ids: list[int]) -> Tensor:
+        """[L, channels] from L token ids: the model's last layer."""
+        batch = torch.tensor([ids], device=self.model.shared.weight.device)
+        return self.model(input_ids=batch).last_hidden_state[0]
+
+
+@dataclass(frozen=True, eq=False)
+class T5Parts:
+    """A T5 folder, read and checked. config: its `T5Config`. state: tensors by transformers' names, without aliases."""
+
+    config: Any
+    tokenizer: Tokenizer
+    state: dict[str, Tensor]
 
 
 def load_text_encoder(
@@ -80,6 +98,22 @@ def load_text_encoder(
     Raises `MagiError` before reading weights for a folder that is not a T5 or lacks a file, and for weights that are
     damaged or do not fit.
     """
+    parts = read_t5(folder, device=device, dtype=dtype, channels=channels)
+    model = _empty_model(parts.config)
+    model.load_state_dict(parts.state | {EMBEDDING_ALIAS: parts.state[EMBEDDING]}, assign=True)
+    return TextEncoder(model.requires_grad_(False).eval(), parts.tokenizer, max_length)
+
+
+def read_t5(
+    folder: str | Path,
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | str = torch.float32,
+    compute: torch.device | str | None = None,
+    channels: int | None = None,
+) -> T5Parts:
+    """What `load_text_encoder` builds on, for hosts that bring the model's code themselves; arguments and errors as
+    there. compute: the device that "auto" chooses a number format for, where it is not the one the weights go to."""
     folder = Path(folder)
     config = _read_config(folder)
     if channels is not None and config.d_model != channels:
@@ -93,7 +127,12 @@ def load_text_encoder(
             f"the tokenizer in {folder} has {tokenizer.size} tokens, the model only {config.vocab_size}: they are of "
             "different models, download the folder again"
         )
-    return TextEncoder(_load_model(folder, config, torch.device(device), dtype), tokenizer, max_length)
+    model, device = _empty_model(config), torch.device(device)
+    if isinstance(dtype, str):
+        from magi_core.weights import pick_dtype
+
+        dtype = pick_dtype(dtype, torch.device(compute or device), model.num_parameters())
+    return T5Parts(config, tokenizer, _read_tensors(folder, model, device, dtype))
 
 
 def _read_config(folder: Path) -> Any:
@@ -118,16 +157,18 @@ def _read_config(folder: Path) -> Any:
         raise MagiError(f"{path} does not describe a usable T5 ({error}). Download it again.") from error
 
 
-def _load_model(folder: Path, config: Any, device: torch.device, dtype: torch.dtype | str) -> T5EncoderModel:
-    """The encoder, built without memory and given the tensors of the files one by one."""
+def _empty_model(config: Any) -> T5EncoderModel:
+    """The encoder, built without memory."""
     from transformers import T5EncoderModel
 
-    from magi_core.weights import check_state_dict, pick_dtype, read_tensors
-
     with torch.device("meta"):
-        model = T5EncoderModel(config)
-    if isinstance(dtype, str):
-        dtype = pick_dtype(dtype, device, model.num_parameters())
+        return T5EncoderModel(config)
+
+
+def _read_tensors(folder: Path, model: T5EncoderModel, device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
+    """The tensors of `model` from the files, one by one."""
+    from magi_core.weights import check_state_dict, read_tensors
+
     expected = {name: tuple(t.shape) for name, t in model.state_dict().items() if name != EMBEDDING_ALIAS}
     stored = read_tensors(folder)
     source = {name: name for name in stored if name in expected or name.startswith("encoder.")}
@@ -135,11 +176,7 @@ def _load_model(folder: Path, config: Any, device: torch.device, dtype: torch.dt
         del source[EMBEDDING_ALIAS]
         source.setdefault(EMBEDDING, EMBEDDING_ALIAS)
     check_state_dict(expected, {name: stored.headers[key].shape for name, key in source.items()}, folder)
-
-    state = {name: _convert(name, stored[key], device, dtype) for name, key in source.items()}
-    state[EMBEDDING_ALIAS] = state[EMBEDDING]
-    model.load_state_dict(state, assign=True)
-    return model.requires_grad_(False).eval()
+    return {name: _convert(name, stored[key], device, dtype) for name, key in source.items()}
 
 
 def _convert(name: str, tensor: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:

@@ -42,7 +42,7 @@ class VAE:
 
     @property
     def device(self) -> torch.device:
-        return next(self.model.parameters()).device
+        return self.model.device
 
     def check_channels(self, latent_channels: int) -> None:
         """`MagiError` unless this VAE fits a transformer that denoises `latent_channels` channels."""

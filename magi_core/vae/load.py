@@ -23,12 +23,14 @@ def load_vae(
     *,
     device: torch.device | str = "auto",
     dtype: torch.dtype | str = "auto",
+    compute: torch.device | None = None,
     operations: Any = nn,
 ) -> VAE:
     """The VAE in a folder with `config.json` and weights, or of a weight file with `config.json` beside it.
 
     dtype: "auto" takes bfloat16, as the reference runs it, but float32 for a small model on the CPU. An optional
     `scale_factor` in the config overrides 0.18215. Names and shapes are checked before any tensor is read.
+    compute: the device that "auto" chooses for, where it is not the one the weights go to.
     """
     from magi_core.weights import check_state_dict, pick_device, pick_dtype, read_tensors  # not needed for training
 
@@ -39,9 +41,9 @@ def load_vae(
     config = VAEConfig.from_json(values)
     tensors = read_tensors(path)
     device = pick_device(device)
-    dtype = pick_dtype(dtype, device, sum(header.numel for header in tensors.headers.values()))
-    model = ViTVAE(config, operations=operations, device="meta")
-    expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    dtype = pick_dtype(dtype, compute or device, sum(header.numel for header in tensors.headers.values()))
+    model = ViTVAE(config, operations=operations, device="meta", dtype=dtype)
+    expected = {name: tensor.shape for name, tensor in ViTVAE(config, device="meta").state_dict().items()}
     check_state_dict(expected, {name: header.shape for name, header in tensors.headers.items()}, path)
     model.load_state_dict({name: tensors[name].to(device, dtype) for name in expected}, assign=True)
     return VAE(model.eval().requires_grad_(False), float(values.get("scale_factor", LATENT_SCALE)), dtype=dtype)

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from magi_core.errors import MagiError
+from magi_core.placement import Placed
 from magi_core.vae.config import VAEConfig
 
 VAEAttention = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -84,12 +85,12 @@ class Trunk(nn.Module):
         self.blocks = nn.ModuleList(Block(config, attention, ops, **place) for _ in range(config.depth))
         self.norm = ops.LayerNorm(config.embed_dim, **place)
 
-    def positions(self, shape: tuple[int, int, int]) -> tuple[Tensor | None, Tensor]:
-        """Float32 positions of the class token (None without one) and of a grid, `[1, t*h*w, width]`.
+    def positions(self, shape: tuple[int, int, int], device: torch.device) -> tuple[Tensor | None, Tensor]:
+        """Float32 positions of the class token (None without one) and of a grid, `[1, t*h*w, width]`, on `device`.
 
         Grids other than the learned one are interpolated trilinearly; the class token's position never is.
         """
-        table = self.pos_embed.float()
+        table = self.pos_embed.to(device, torch.float32)
         first = int(self.config.with_cls_token)
         token, grid = (table[:, :1] if first else None), table[:, first:]
         if shape != self.config.grid:
@@ -100,10 +101,10 @@ class Trunk(nn.Module):
 
     def run(self, tokens: Tensor, shape: tuple[int, int, int], dtype: torch.dtype) -> Tensor:
         """Tokens `[B, t*h*w, width]` through blocks and final norm, residual stream in `dtype`."""
-        token_position, grid = self.positions(shape)
-        x = (tokens.float() + grid.to(tokens.device)).to(dtype)
+        token_position, grid = self.positions(shape, tokens.device)
+        x = (tokens.float() + grid).to(dtype)
         if token_position is not None:
-            first = (self.cls_token.float() + token_position).to(tokens.device, dtype)
+            first = (self.cls_token.to(tokens.device, torch.float32) + token_position).to(dtype)
             x = torch.cat((first.expand(x.shape[0], -1, -1), x), dim=1)
         for block in self.blocks:
             x = block(x)
@@ -163,7 +164,7 @@ def unpack(x: Tensor, shape: tuple[int, int, int], config: VAEConfig) -> Tensor:
     return x.flatten(6, 7).flatten(4, 5).flatten(2, 3)
 
 
-class ViTVAE(nn.Module):
+class ViTVAE(Placed, nn.Module):
     """Encoder and decoder under the official parameter names (`encoder.*`, `decoder.*`).
 
     operations: where `Linear`, `LayerNorm`, `Conv3d` come from (a host may pass layers that cast weights).

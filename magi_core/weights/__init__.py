@@ -1,11 +1,22 @@
 """Checkpoints: where they are, what they are, and how they are read without copying them into memory."""
 
 from magi_core.weights.check import check_state_dict
-from magi_core.weights.find import Missing, ModelFiles, find_model, find_models
+from magi_core.weights.find import (
+    Missing,
+    ModelFiles,
+    find_model,
+    find_models,
+    holds_transformer,
+    holds_vae,
+    is_t5_folder,
+    is_vae_folder,
+)
 from magi_core.weights.fingerprint import fingerprint
 from magi_core.weights.load import load_dit, pick_device, pick_dtype
+from magi_core.weights.lora_names import lora_targets
 from magi_core.weights.reader import Checkpoint, read_tensors
 from magi_core.weights.recognise import recognise, variant_from_name
+from magi_core.weights.shards import has_standard_name, is_numbered
 
 __all__ = [
     "Checkpoint",
@@ -15,7 +26,14 @@ __all__ = [
     "find_model",
     "find_models",
     "fingerprint",
+    "has_standard_name",
+    "holds_transformer",
+    "holds_vae",
+    "is_numbered",
+    "is_t5_folder",
+    "is_vae_folder",
     "load_dit",
+    "lora_targets",
     "pick_device",
     "pick_dtype",
     "read_tensors",

@@ -35,6 +35,7 @@ OTHER_PARTS = ("vae", "t5", "text_encoder")  # folder names that never hold the 
 VAE_PLACES = ("", "vae", "ckpt/vae")
 T5_PARENTS = ("", "t5", "t5_pretrained", "text_encoder", "ckpt/t5")
 T5_PLACES = tuple(place for parent in T5_PARENTS for place in (parent, f"{parent}/t5-v1_1-xxl".lstrip("/")))
+VAE_MARKER = "encoder.cls_token"
 TOKEN_PLACES = tuple(
     f"{place}special_tokens.npz" for place in ("", "assets/", "example/assets/", "t5/", "t5_pretrained/")
 )
@@ -150,7 +151,7 @@ def _transformers_in(folder: Path) -> list[Path]:
             if (folder / name).is_file():
                 return [folder] if looks_like_dit(read_index(folder / name)) else []
         files = [file for file in weight_files(folder) if file.suffix != ".bin"]
-        holding = [file for file in files if _holds_transformer(file)]
+        holding = [file for file in files if holds_transformer(file)]
         named = [file for file in holding if not is_numbered(file) and not has_standard_name(file)]
         return [*named, *([folder] if len(named) < len(holding) else [])]
     except MagiError:  # a damaged index
@@ -159,8 +160,11 @@ def _transformers_in(folder: Path) -> list[Path]:
         return []
 
 
-def _holds_transformer(file: Path) -> bool:
-    """Unreadable files count: better listed with the reason than passed over in silence."""
+def holds_transformer(file: Path) -> bool:
+    """Whether a weight file is (at least in part) a MAGI-1 transformer.
+
+    Unreadable files count: better listed with the reason than passed over in silence.
+    """
     try:
         if file.suffix == ".zst":
             return looks_like_dit(peek_header(file).tensors)
@@ -177,8 +181,8 @@ def _describe(dit: Path, given: Path) -> ModelFiles:
         config=None,
         variant=variant_from_name(dit),
         parameters=0,
-        vae=_first(places, VAE_PLACES, _is_vae),
-        t5=_first(places, T5_PLACES, _is_t5),
+        vae=_first(places, VAE_PLACES, is_vae_folder),
+        t5=_first(places, T5_PLACES, is_t5_folder),
         special_tokens=_first(places, TOKEN_PLACES, Path.is_file),
     )
     try:
@@ -202,16 +206,23 @@ def _first(places: Iterable[Path], names: Iterable[str], fits: Callable[[Path], 
     return next((place / name for place in places for name in names if fits(place / name)), None)
 
 
-def _is_vae(folder: Path) -> bool:
+def is_vae_folder(folder: Path) -> bool:
+    """A VAE with the config.json that tells how it is built."""
     try:
-        return (folder / "config.json").is_file() and any(
-            "encoder.cls_token" in read_tensors(file).headers for file in weight_files(folder) if file.suffix != ".bin"
-        )
+        return (folder / "config.json").is_file() and any(map(holds_vae, weight_files(folder)))
+    except OSError:
+        return False
+
+
+def holds_vae(file: Path) -> bool:
+    """Whether a weight file is (at least in part) a MAGI-1 VAE."""
+    try:
+        return file.suffix != ".bin" and VAE_MARKER in read_tensors(file).headers
     except (MagiError, OSError):
         return False
 
 
-def _is_t5(folder: Path) -> bool:
+def is_t5_folder(folder: Path) -> bool:
     """A T5 folder with its tokenizer: the weights themselves are looked at when they are loaded."""
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))

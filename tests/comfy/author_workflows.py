@@ -11,9 +11,22 @@ from playwright.sync_api import sync_playwright
 
 from tests.comfy.comfyui import REPOSITORY, Server, base_directory, find_chromium, find_comfyui
 from tests.comfy.frontend import BROWSER_FLAGS, FIRST_VISIT_DONE, Frontend
-from tests.comfy.workflow_graphs import GRAPHS
+from tests.comfy.take_workflow_graphs import fork_two_takes, long_stream_to_file, save_and_extend, shot_transitions
+from tests.comfy.workflow_graphs import image_to_video, storyboard, text_to_video, video_continuation
 
-BUILD = """(nodes) => {
+GRAPHS = (
+    text_to_video,
+    storyboard,
+    image_to_video,
+    video_continuation,
+    fork_two_takes,
+    shot_transitions,
+    save_and_extend,
+    long_stream_to_file,
+)
+BYPASS = 4  # a node's mode
+MARGIN = 10  # pixels between nodes and the frame of their group
+BUILD = """([nodes, groups, bypass, margin]) => {
     app.graph.clear()
     const made = {}
     for (const [name, spec] of Object.entries(nodes)) {
@@ -22,6 +35,8 @@ BUILD = """(nodes) => {
         app.graph.add(node)
         node.pos = spec.pos
         if (spec.title) node.title = spec.title
+        if (spec.bypassed) node.mode = bypass
+        if (spec.colour) node.setColorOption(LGraphCanvas.node_colors[spec.colour])
         for (const [id, value] of Object.entries(spec.widgets)) {
             const widget = id ? node.widgets.find(w => w.name === id) : node.widgets[0]
             if (!widget) throw new Error(`${spec.type} has no widget ${id}`)
@@ -38,6 +53,17 @@ BUILD = """(nodes) => {
         }
         if (spec.size) made[name].setSize(spec.size)
     }
+    for (const [title, names] of Object.entries(groups)) {
+        const group = new LiteGraph.LGraphGroup(title)
+        const nodes = names.map(name => made[name])
+        const left = Math.min(...nodes.map(node => node.pos[0])), top = Math.min(...nodes.map(node => node.pos[1]))
+        const right = Math.max(...nodes.map(node => node.pos[0] + node.size[0]))
+        const bottom = Math.max(...nodes.map(node => node.pos[1] + node.size[1]))
+        const above = LiteGraph.NODE_TITLE_HEIGHT + group.titleHeight
+        group.pos = [left - margin, top - above - margin]
+        group.size = [right - left + 2 * margin, bottom - top + above + 2 * margin]
+        app.graph.add(group)
+    }
 }"""
 
 
@@ -50,12 +76,14 @@ def main() -> None:
         server.post("/settings", FIRST_VISIT_DONE)
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=BROWSER_FLAGS)
         frontend = Frontend(browser.new_page(viewport={"width": 1600, "height": 1000}), server.url)
-        for name, graph in GRAPHS.items():
-            frontend.page.evaluate(BUILD, {key: dataclasses.asdict(node) for key, node in graph().items()})
+        for graph in GRAPHS:
+            made = graph()
+            nodes = {name: dataclasses.asdict(node) for name, node in made.nodes.items()}
+            frontend.page.evaluate(BUILD, [nodes, made.groups, BYPASS, MARGIN])
             frontend.page.wait_for_timeout(500)
             workflow = frontend.serialised()
             workflow["extra"].pop("ds", None)  # where the author was looking
-            file = REPOSITORY / "workflows" / f"{name}.json"
+            file = REPOSITORY / "workflows" / f"{graph.__name__}.json"
             file.write_text(json.dumps(workflow, indent=2) + "\n")
             print(f"wrote {file.relative_to(REPOSITORY)}: {len(workflow['nodes'])} nodes")
         browser.close()

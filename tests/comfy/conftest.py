@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +17,7 @@ from tests.comfy.comfyui import HOW_TO, Server, base_directory, find_chromium, f
 def _missing(item: pytest.Item) -> str:
     """What `item` needs and this machine lacks, in words, or nothing."""
     names = getattr(item, "fixturenames", ())
-    if find_comfyui() is None and "server" in names:
+    if find_comfyui() is None and {"server", "comfyui"} & set(names):
         return f"no ComfyUI: set COMFYUI_PATH, or put one at ~/comfy/ComfyUI; {HOW_TO}"
     if "browser" in names and find_chromium() is None:
         return f"no Chromium: install your system's, or set CHROMIUM_PATH; {HOW_TO}"
@@ -36,6 +37,11 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
     if report.skipped and not _missing(item):
         report.outcome = "failed"
         report.longrepr = f"skipped although everything it needs is here: {report.longrepr}"
+
+
+@pytest.fixture(scope="session")
+def comfyui() -> Path:
+    return find_comfyui()
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,15 @@ NODES = [
     "MagiChunkSampler",
     "MagiExtend",
     "MagiVAEDecode",
+    "MagiLoRA",
+    "MagiModelSettings",
+    "MagiStoryboard",
+    "MagiStoryboardPrompt",
+    "MagiRewind",
+    "MagiDecodeToFile",
+    "MagiSaveState",
+    "MagiLoadState",
+    "MagiStateInfo",
 ]
 LIMIT = 600.0  # seconds for one prompt; far more than two free cores need
 SWITCHES = ("still_start", "moving_start", "look_3d", "look_2d_anime", "borders")
@@ -29,8 +38,8 @@ def test_every_node_is_offered_with_tooltips(server: Server) -> None:
     for name in NODES:
         info = server.get(f"/object_info/{name}")[name]
         assert info["category"] == "MAGI"
-        inputs = [entry for group in info["input"].values() for entry in group.values()]
-        assert all(len(entry) > 1 and entry[1]["tooltip"] for entry in inputs if entry != ["UNIQUE_ID"]), name
+        inputs = [entry for kind in ("required", "optional") for entry in info["input"].get(kind, {}).values()]
+        assert all(len(entry) > 1 and entry[1]["tooltip"] for entry in inputs), name
 
 
 def test_nano_is_in_the_list(server: Server) -> None:
@@ -114,13 +123,24 @@ def _graph(seed: int = 3) -> dict[str, Any]:
         "vae": _node("MagiLoadVAE", **nano),
         "encoder": _node("MagiLoadTextEncoder", **nano),
         **prompts,
-        "sampler": _node("MagiChunkSampler", **_SAMPLER, model=["model", 0], conditioning=["prompt_1", 0], seed=seed),
-        "extend": _node("MagiExtend", model=["model", 0], state=["sampler", 0], conditioning=["prompt_2", 0], chunks=1),
+        "sampler": _node(
+            "MagiChunkSampler", **_SAMPLER, **_RUN, model=["model", 0], conditioning=["prompt_1", 0], seed=seed
+        ),
+        "extend": _node(
+            "MagiExtend",
+            **_RUN,
+            model=["model", 0],
+            state=["sampler", 0],
+            conditioning=["prompt_2", 0],
+            chunks=1,
+            handoff="clean",
+        ),
         "decode": _node("MagiVAEDecode", vae=["vae", 0], state=["extend", 0]),
         "save": _node("SaveVideo", video=["decode", 1], filename_prefix="video/pack", format="auto", codec="auto"),
     }
 
 
+_RUN = {"leave_in_flight": False, "seconds": 0.0, "autosave": ""}
 _SAMPLER = {
     "width": 128,
     "height": 128,

@@ -1,47 +1,113 @@
-"""Every shipped workflow, dragged onto the real frontend and queued from there, makes the video it promises."""
+"""Every shipped workflow, dragged onto the real frontend and queued from there, makes what it promises."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
 
 from tests.comfy.comfyui import REPOSITORY, Server
+from tests.comfy.test_pack import NODES
 
 WORKFLOWS = sorted((REPOSITORY / "workflows").glob("*.json"))
-FRAMES = {  # chunks of 24 frames; a prefix of p latent frames adds its own, rounded up to whole chunks
-    "text_to_video": 6 * 24,
-    "image_to_video": 2 * 24,
-    "video_continuation": (32 // 24 + 2) * 24,
+LIMIT = 900.0  # seconds for one workflow; at most about one minute on two free cores
+BYPASSED = 4  # a node's mode
+STORY = {"prompt", "text", "chunks", "seed", "control_after_generate", "fps", "take", "model", "image", "file"}
+PLACE = {"width", "height", "filename_prefix", "autosave", "leave_in_flight", "chunk"}
+"""Widgets that a workflow sets because of what it tells or where it saves; all others stay at their defaults."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a workflow saves: a video of so many frames, its size, how many pictures, and takes by name."""
+
+    frames: int
+    size: tuple[int, int] = (128, 128)
+    pictures: int = 0
+    takes: tuple[str, ...] = ()
+
+
+RESULTS = {  # a chunk is 24 frames; a prefix of p latent frames adds its own, rounded up to whole chunks
+    "text_to_video": Result(6 * 24),
+    "storyboard": Result(4 * 24),
+    "image_to_video": Result(2 * 24),
+    "video_continuation": Result((32 // 24 + 2) * 24),
+    "fork_two_takes": Result(2 * 24, size=(256, 128)),
+    "shot_transitions": Result(4 * 24, pictures=1),
+    "save_and_extend": Result(3 * 24, takes=("ball_00001_.magi",)),
+    "long_stream_to_file": Result(7 * 24, takes=("long_stream.magi",)),
 }
-LIMIT = 900.0  # seconds for one workflow; about one minute on two free cores
 
 
 @pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.stem)
-def test_shipped_workflow_runs_from_the_frontend(file: Path, frontend, server: Server) -> None:
+def test_a_shipped_workflow_opens_as_saved_and_runs(file: Path, frontend, server: Server) -> None:
+    shipped, expected = _read(file), RESULTS[file.stem]
     frontend.drop(file)
-    assert {node["type"] for node in frontend.serialised()["nodes"]} == _types(file)
+    _check_opened(frontend, shipped)
 
-    prompt = frontend.queue()
-    entry = server.wait_for(prompt, LIMIT)
+    entry = server.wait_for(frontend.queue(), LIMIT)
 
     assert entry["status"]["status_str"] == "success", _failure(entry, server)
-    frames, size = _video(server, entry)
-    assert (frames, size) == (FRAMES[file.stem], (128, 128))
+    videos, pictures = _saved(server, entry)
+    (video,) = videos
+    assert _frames_and_size(video) == (expected.frames, expected.size)
+    assert len(pictures) == expected.pictures and all(picture.stat().st_size for picture in pictures)
+    for take in expected.takes:
+        assert (server.base / "output" / "magi" / take).is_file()
     assert not frontend.errors
-    _check_progress(frontend, file)
+    _check_progress(frontend, shipped)
     assert "chunk 1 of" in " ".join(frontend.texts), "no progress text on the nodes"
 
 
-def _check_progress(frontend, file: Path) -> None:
-    """Every sampler and extend counted up over the websocket, to its end."""
-    samplers = {
-        str(node["id"])
-        for node in json.loads(file.read_text())["nodes"]
-        if node["type"] in ("MagiChunkSampler", "MagiExtend")
+def test_every_node_is_in_a_workflow() -> None:
+    assert {node["type"] for file in WORKFLOWS for node in _read(file)["nodes"]} >= set(NODES)
+
+
+def test_every_workflow_has_a_picture_a_note_and_groups() -> None:
+    for file in WORKFLOWS:
+        workflow = _read(file)
+        assert file.with_suffix(".jpg").stat().st_size > 1000, f"{file.stem} has no picture"
+        assert "MarkdownNote" in {node["type"] for node in workflow["nodes"]}
+        assert len(workflow["groups"]) >= 3
+
+
+def test_every_widget_has_a_value_that_its_node_takes(server: Server) -> None:
+    for file in WORKFLOWS:
+        for node, name, value in _widgets(_read(file)):
+            specification = _specification(server, node["type"], name)
+            if specification is not None:
+                kind, options = specification
+                assert _is_valid(kind, options, value), f"{file.stem}: {node['type']}.{name} = {value!r}"
+
+
+def test_workflows_leave_sampling_and_memory_at_their_defaults(server: Server) -> None:
+    for file in WORKFLOWS:
+        for node, name, value in _widgets(_read(file)):
+            specification = _specification(server, node["type"], name)
+            if node["type"] in NODES and specification is not None and name not in STORY | PLACE:
+                assert value == _default(*specification), f"{file.stem}: {node['type']}.{name} = {value!r}"
+
+
+def _check_opened(frontend, shipped: dict[str, Any]) -> None:
+    """Every node is known, nothing asks for attention, and what would be saved is what was opened."""
+    page, opened = frontend.page, frontend.serialised()
+    assert page.evaluate("app.graph.nodes.filter(n => !LiteGraph.registered_node_types[n.type]).length") == 0
+    assert page.locator("[role=dialog]").count() == 0
+    assert {n["id"]: n.get("widgets_values") for n in opened["nodes"]} == {
+        n["id"]: n.get("widgets_values") for n in shipped["nodes"]
     }
+    assert sorted(link[1:] for link in opened["links"]) == sorted(link[1:] for link in shipped["links"])
+    assert [group["title"] for group in opened["groups"]] == [group["title"] for group in shipped["groups"]]
+
+
+def _check_progress(frontend, workflow: dict[str, Any]) -> None:
+    """Every sampler and extend counted up over the websocket, to its end."""
+    samplers = {str(node["id"]) for node in workflow["nodes"] if node["type"] in ("MagiChunkSampler", "MagiExtend")}
     seen: dict[str, list[tuple[float, float]]] = {}
     for data in frontend.received("progress_state"):
         for node, state in data["nodes"].items():
@@ -55,18 +121,55 @@ def _check_progress(frontend, file: Path) -> None:
         assert steps[-1][0] == steps[-1][1] > 1
 
 
-def _types(file: Path) -> set[str]:
-    return {node["type"] for node in json.loads(file.read_text())["nodes"]}
+def _widgets(workflow: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, Any]]:
+    """Node, name and value of every widget of nodes that run and that no link gives the value of."""
+    for node in workflow["nodes"]:
+        if node["mode"] != BYPASSED:
+            linked = {entry["name"] for entry in node["inputs"] if entry["link"] is not None}
+            for name, value in node.get("widgets_values_named", {}).items():
+                if name not in linked:
+                    yield node, name, value
 
 
-def _video(server: Server, entry: dict) -> tuple[int, tuple[int, int]]:
-    """Frame count and size of the one video the prompt saved."""
-    (path,) = server.saved(entry)
+def _specification(server: Server, node: str, name: str) -> tuple[Any, dict[str, Any]] | None:
+    """Type and options of an input as the server describes it; None for what only the frontend knows."""
+    groups = server.get(f"/object_info/{node}").get(node, {}).get("input", {})
+    found = next((group[name] for group in groups.values() if name in group), None)
+    return found and (found[0], found[1] if len(found) > 1 else {})
+
+
+def _is_valid(kind: Any, options: dict[str, Any], value: Any) -> bool:
+    if kind == "COMBO" or isinstance(kind, list):
+        return value in (kind if isinstance(kind, list) else options["options"])
+    if kind in ("INT", "FLOAT"):
+        return not isinstance(value, bool) and options["min"] <= value <= options["max"]
+    types = {"STRING": str, "BOOLEAN": bool}
+    return isinstance(value, types.get(kind, object))
+
+
+def _default(kind: Any, options: dict[str, Any]) -> Any:
+    """The value a new node has: of a list without a default, its first entry."""
+    first = kind[0] if isinstance(kind, list) else next(iter(options.get("options", ())), None)
+    return options.get("default", first)
+
+
+def _saved(server: Server, entry: dict[str, Any]) -> tuple[list[Path], list[Path]]:
+    """Videos and pictures that the prompt put into the output folder."""
+    files = [path for path in server.saved(entry) if path.is_relative_to(server.base / "output")]
+    videos = [path for path in files if path.suffix == ".mp4"]
+    return videos, [path for path in files if path not in videos]
+
+
+def _frames_and_size(path: Path) -> tuple[int, tuple[int, int]]:
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         assert stream.average_rate == 24
         return sum(1 for _ in container.decode(stream)), (stream.width, stream.height)
 
 
-def _failure(entry: dict, server: Server) -> str:
+def _read(file: Path) -> dict[str, Any]:
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def _failure(entry: dict[str, Any], server: Server) -> str:
     return json.dumps(entry["status"]["messages"], indent=1, default=str) + "\n" + server.log_tail()

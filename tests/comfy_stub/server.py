@@ -1,12 +1,19 @@
-"""Stand-in for ComfyUI's `server`: text sent to nodes is kept in `PromptServer.instance.texts`."""
+"""Stand-in for ComfyUI's `server`: what is sent to nodes is kept in `PromptServer.instance`, text and events."""
+
+from typing import Any
 
 
 class PromptServer:
     def __init__(self) -> None:
         self.texts: list[tuple[str, str]] = []
+        self.events: list[tuple[str, dict[str, Any]]] = []
+        self.client_id = "client"
 
     def send_progress_text(self, text: str, node_id: str) -> None:
         self.texts.append((node_id, text))
+
+    def send_sync(self, event: str, data: dict[str, Any], sid: str | None = None) -> None:
+        self.events.append((event, data))
 
 
 PromptServer.instance = PromptServer()

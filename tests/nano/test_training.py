@@ -3,6 +3,8 @@ ranges."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -10,6 +12,7 @@ from torch import nn
 from magi_core.attention import sdpa
 from magi_core.config import LATENT_SCALE
 from magi_core.dit import DiT, TextAttention, WindowAttention
+from magi_core.sampling.plan import transition_ranges
 from magi_core.sampling.timesteps import timesteps
 from magi_core.text.conditioning import assemble_null, assemble_text
 from magi_core.text.special_tokens import SPECIAL_TOKEN_NAMES, SpecialTokens, load_special_tokens
@@ -18,6 +21,7 @@ from magi_core.vae.model import ViTVAE
 from tools.nano import convolutions
 from tools.nano.batches import KV_TABLE, Batch, make_corpus, progress_of, sample_batch, timestep_of
 from tools.nano.chunk_attention import flex_mask, sdpa_mask
+from tools.nano.level_balance import LevelBalance
 from tools.nano.master import Master
 from tools.nano.recipe import TINY_VAE, dit_config
 from tools.nano.scenes import sample_scenes
@@ -61,6 +65,17 @@ def test_earlier_chunks_are_cleaner_and_clean_ones_read_null_text(batch):
 def test_every_quarter_of_the_sampler_is_trained(batch):
     quarter = (progress_of(batch.t[noisy_slots(batch)]) * len(KV_TABLE)).long().clamp(max=3)
     assert torch.bincount(quarter, minlength=4).min() > 0.1 * len(quarter)
+
+
+def test_new_shots_see_nothing_while_noisy_and_what_the_sampler_shows_later(corpus):
+    everywhere = replace(corpus, new_shot=torch.ones_like(corpus.new_shot))
+    batch = sample_batch(everywhere, 256, torch.Generator().manual_seed(3))
+    reach = torch.arange(6) - batch.first_key + 1
+    quarter = (progress_of(batch.t) * len(KV_TABLE) + 1e-4).long().clamp(max=3)
+    noisy = noisy_slots(batch)
+    assert (reach[noisy & (quarter < 2)] == 1).all()
+    late = [reach[noisy & (quarter == q)] for q in (2, 3)]
+    assert [int(r.max()) for r in late] == list(transition_ranges("new_shot", KV_TABLE)[2:])
 
 
 def test_block_lists_and_dense_masks_show_the_same_keys(batch):
@@ -113,6 +128,17 @@ def engine_text(batch, i, k, special, null_rows, text_model):
     ids = batch.ids[i, k, : batch.counts[i, k]][None]
     tokens = text_model(input_ids=ids).last_hidden_state[0]
     return assemble_text(tokens, special, names, durations[0] if durations else None, 64)
+
+
+def test_levels_with_small_errors_count_more(batch):
+    balance = LevelBalance(CPU, 0.5)
+    slots = progress_of(batch.t)
+    for _ in range(400):
+        balance.update(torch.where(slots < 0.5, 4.0, 0.25), batch)
+    weight = balance.weigh(batch).unflatten(1, (6, 6)).amax(2)
+    early, late = noisy_slots(batch) & (slots < 0.5), noisy_slots(batch) & (slots >= 0.5)
+    assert weight[early].max() == pytest.approx(0.5, abs=0.01)
+    assert weight[late].max() == pytest.approx(2.0, abs=0.01)
 
 
 def test_special_tokens_survive_the_official_file(tmp_path):

@@ -33,12 +33,16 @@ def test_the_same_seed_draws_the_same_clips():
     assert torch.equal(draw(make_sheet(one), images, clip, frame), draw(make_sheet(two), images, clip, frame))
 
 
-def test_objects_stay_inside_the_picture_and_never_jump():
+def test_objects_stay_inside_the_picture_and_jump_in_new_shots_only():
     scenes = sample_scenes(400, 7)
     x, y = scenes.path[..., 0], scenes.path[..., 1]
     assert x.min() > 5 and y.min() > 5 and x.max() < SIZE - 5 and y.max() < SIZE - 5
     steps = np.linalg.norm(np.diff(scenes.path[:, 0, :, :2], axis=1), axis=-1)
-    assert steps.max() < 6  # a hop's fastest frame moves 4.3 pixels; a wall may add the shrinking room's width
+    across = np.zeros(steps.shape, dtype=bool)
+    across[:, CHUNK_FRAMES - 1 :: CHUNK_FRAMES] = scenes.new_shot[:, 1:]
+    assert steps[~across].max() < 6  # a hop's fastest frame moves 4.3 pixels; a wall may add the shrinking room's width
+    assert np.median(steps[across]) > SIZE / 3 and 0.05 < scenes.new_shot.mean() < 0.12
+    assert not sample_scenes(50, 7, plain=True).new_shot.any()
 
 
 def test_captions_consist_of_known_words_and_survive_the_prompt_cleaning():

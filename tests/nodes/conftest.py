@@ -14,12 +14,12 @@ import torch
 
 from magi_core.engine import Engine
 from magi_core.text import SPECIAL_TOKEN_NAMES, SpecialTokens
-from magi_core.vae import VAE
 from tests.tiny import CHANNELS, WordEncoder, tiny_engine, tiny_vae
 
 REPOSITORY = Path(__file__).parents[2]
 STUB = REPOSITORY / "tests" / "comfy_stub"
-STUBBED = ("comfy_api", "comfy", "folder_paths", "server")
+PACK = "/custom_nodes/magi_x_pack"  # ComfyUI names packs by their path
+STUBBED = ("comfy_api", "comfy", "comfy_execution", "folder_paths", "server")
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +33,9 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
 
         folder_paths.models_dir = str(tmp_path_factory.mktemp("models"))
         folder_paths.input_directory = str(tmp_path_factory.mktemp("input"))
-        spec = importlib.util.spec_from_file_location("/custom_nodes/magi_x_pack", REPOSITORY / "__init__.py")
+        folder_paths.output_directory = str(tmp_path_factory.mktemp("output"))
+        folder_paths.temp_directory = str(tmp_path_factory.mktemp("temp"))
+        spec = importlib.util.spec_from_file_location(PACK, REPOSITORY / "__init__.py")
         pack = importlib.util.module_from_spec(spec)
         sys.modules[spec.name] = pack
         spec.loader.exec_module(pack)
@@ -68,8 +70,14 @@ def engine() -> Engine:
 
 
 @pytest.fixture(scope="session")
-def vae() -> VAE:
-    return tiny_vae()
+def part(nodes: dict[str, Any]) -> Callable[[str], Any]:
+    """`part("vae")`: a module of the pack."""
+    return lambda name: sys.modules[f"{PACK}.nodes.{name}"]
+
+
+@pytest.fixture(scope="session")
+def vae(part: Callable[[str], Any]) -> Any:
+    return part("vae").PlacedVAE(tiny_vae(), part("device").vae_devices())
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from magi_core.errors import MagiError
 from magi_core.loading import BUNDLED
@@ -48,6 +49,75 @@ def test_nano_loads_part_by_part_and_makes_a_video(run: Any) -> None:
     state = run("MagiChunkSampler", model=model, conditioning=prompt, width=128, height=128, steps=4)
     images, _ = run("MagiVAEDecode", vae=vae, state=state)
     assert images.shape == (24, 128, 128, 3)
+
+
+def test_the_model_works_through_comfyuis_hands(run: Any, part: Any) -> None:
+    """Loading a model places nothing; a node that uses it asks for it, with the memory it needs beside its weights."""
+    import comfy.model_management as management
+
+    management.loads.clear()
+    model, vae = (run(node, model="nano") for node in ("MagiLoadModel", "MagiLoadVAE"))
+    assert not management.loads
+    encoder = run("MagiLoadTextEncoder", model="nano")
+    prompt = run("MagiTextEncode", text_encoder=encoder, prompt="a ball")
+    state = run("MagiChunkSampler", model=model, conditioning=prompt, width=32, height=32, steps=4)
+    run("MagiVAEDecode", vae=vae, state=state)
+    assert [patcher for patcher, _ in management.loads] == [encoder.patcher, model.patcher, vae.patcher]
+    assert all(announced > 0 for _, announced in management.loads)
+
+
+def test_pages_leave_the_device_when_a_node_is_done(run: Any, part: Any, engine: Any, prompt: Any) -> None:
+    from comfy.model_patcher import CoreModelPatcher
+
+    cpu, gpu = torch.device("cpu"), torch.device("meta")
+    for device, kept in ((cpu, True), (gpu, False)):
+        patcher = CoreModelPatcher(engine.dit, device, cpu)
+        placed = part("engine").PlacedEngine.of(engine, patcher)
+        run("MagiChunkSampler", model=placed, conditioning=prompt("a ball"), chunks=2, width=32, height=32, steps=4)
+        assert bool(placed.memory.stats["pages"].entries) == kept
+        assert placed.memory.stats["chunks"].entries == 2
+
+
+def test_pages_leave_the_device_after_an_interrupt(run: Any, part: Any, engine: Any, prompt: Any) -> None:
+    import comfy.model_management as management
+    from comfy.model_patcher import CoreModelPatcher
+
+    patcher = CoreModelPatcher(engine.dit, torch.device("meta"), torch.device("cpu"))
+    placed = part("engine").PlacedEngine.of(engine, patcher)
+    put, placed.memory.pages.put = placed.memory.pages.put, lambda *page: (put(*page), interrupt())
+
+    def interrupt() -> None:
+        management.interrupted = True
+
+    with pytest.raises(management.InterruptProcessingException):
+        run("MagiChunkSampler", model=placed, conditioning=prompt("a ball"), chunks=3, width=32, height=32, steps=4)
+    assert placed.memory.stats["pages"].entries == 0
+    assert placed.memory.stats["chunks"].entries > 0
+
+
+def test_attention_is_comfyuis_unless_chosen(run: Any, part: Any) -> None:
+    from magi_core.attention import sdpa
+
+    calls = []
+
+    def override(chosen: Any, *args: Any, **options: Any) -> Any:
+        calls.append(chosen)
+        return chosen(*args, **options)
+
+    own, model = (run("MagiLoadModel", model="nano", attention=choice) for choice in ("sdpa", "auto"))
+    assert own.attention is sdpa
+    model.patcher.model_options["transformer_options"]["optimized_attention_override"] = override
+    q, k = torch.randn(6, 4, 8), torch.randn(9, 2, 8)
+    spans = [((0, 2), (0, 5)), ((2, 6), (3, 9))]
+    torch.testing.assert_close(model.attention(q, k, k, spans), sdpa(q, k, k, spans))
+    assert len(calls) == 2
+
+
+def test_a_vae_of_another_model_is_refused_in_words(run: Any) -> None:
+    from comfy.sd import VAE
+
+    with pytest.raises(MagiError, match="belongs to another model: connect Magi Load VAE"):
+        run("MagiVAEEncode", vae=VAE(), image=torch.rand(1, 32, 32, 3), width=32, height=32)
 
 
 def test_the_same_files_have_the_same_fingerprint(nodes: dict[str, Any]) -> None:

@@ -111,7 +111,7 @@ def test_an_image_becomes_the_first_frame(run, vae, sample) -> None:
     assert prefix["samples"].shape == (1, 16, 1, 6, 4)
     made = sample(prefix=prefix)
     assert (made.state.width, made.state.height) == (32, 48)
-    torch.testing.assert_close(made.latents[:, :, :1] / vae.scale_factor, prefix["samples"])
+    torch.testing.assert_close(made.latents[:, :, :1] / vae.codec.scale_factor, prefix["samples"])
 
 
 def test_a_video_is_brought_to_the_models_rate_and_continued(run, vae, sample) -> None:
@@ -156,7 +156,8 @@ def test_progress_counts_to_the_end_and_names_the_chunk(sample) -> None:
     done = [value for value, _ in comfy.utils.updates]
     assert done == list(range(1, done[-1] + 1)) and comfy.utils.updates[-1] == (done[-1], done[-1])
     texts = [text for _, text in server.PromptServer.instance.texts]
-    assert texts[0].startswith("chunk 1 of 2, step 1 of") and texts[-1].startswith("chunk 2 of 2")
+    assert texts[0] == "2 chunks: 22 chunk-forwards"
+    assert texts[1].startswith("chunk 1 of 2, step 1 of") and texts[-1].startswith("chunk 2 of 2")
 
 
 def test_an_interrupt_stops_before_the_next_forward(sample, engine, monkeypatch) -> None:

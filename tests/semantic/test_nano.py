@@ -3,39 +3,37 @@
 from __future__ import annotations
 
 import pytest
-import torch
 
-import magi_core
-from magi_core.loading import BUNDLED
-from tools.nano.analyser import action_of, measure
-from tools.nano.vocabulary import CHUNK_FRAMES
-
-PROMPTS = ["a big red star moves right by day", "it turns blue"]
+from tests.semantic import checks
 
 
-@pytest.fixture(scope="module")
-def tracks():
-    assert "nano" in BUNDLED, "the bundled model is missing: magi_core/assets/nano"
-    engine = magi_core.load("nano", device="cpu")
-    state = engine.extend(engine.begin(width=128, height=128, seed=5), PROMPTS, len(PROMPTS))
-    frames = torch.cat(list(engine.decode(state)))
-    assert frames.shape == (len(PROMPTS) * CHUNK_FRAMES, 128, 128, 3)
-    return [measure(chunk) for chunk in frames.split(CHUNK_FRAMES)]
+@pytest.fixture(scope="module", params=checks.ENGINES)
+def frames(request):
+    """The story's three chunks."""
+    return checks.film(checks.load(request.param))
 
 
-def test_the_first_chunk_shows_what_its_prompt_names(tracks):
-    first = tracks[0]
-    assert (first.colour, first.shape, first.size, first.background_name) == ("red", "star", "big", "day")
-    assert action_of(first) == "right"
+def test_the_first_chunk_shows_what_its_prompt_names(frames):
+    score = checks.shows_its_prompt(frames)
+    assert score.passed, score
 
 
-def test_the_change_happens_and_what_it_does_not_name_stays(tracks):
-    second = tracks[1]
-    assert second.colour == "blue"
-    assert (second.size, second.background_name) == ("big", "day")
-    assert action_of(second) == "right"
+def test_every_chunk_follows_its_own_prompt(frames):
+    score = checks.reads_its_own_text(frames)
+    assert score.passed, score
 
 
-def test_the_object_does_not_jump_between_chunks(tracks):
-    before, after = tracks[0].centre[-1], tracks[1].centre[0]
-    assert float((after - before).norm()) < 4.0  # it travels about one pixel a frame
+def test_what_a_prompt_does_not_name_stays_within_a_run(frames):
+    score = checks.goes_on(frames)
+    assert score.passed, score
+
+
+def test_what_a_prompt_does_not_name_stays_across_an_extend(frames):
+    score = checks.remembers(frames)
+    assert score.passed, score
+
+
+@pytest.mark.parametrize("name", checks.ENGINES)
+def test_a_special_token_puts_borders_around_the_picture(name):
+    score = checks.has_borders(checks.bordered_film(checks.load(name)))
+    assert score.passed, score

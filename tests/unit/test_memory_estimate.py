@@ -11,6 +11,7 @@ from magi_core.attention import sdpa
 from magi_core.config import DiTConfig, SamplingSettings
 from magi_core.dit import DiT, TextAttention, WindowAttention
 from magi_core.memory_estimate import chunk_tokens, forward_bytes, page_bytes, sampling_memory, t5_bytes, vae_bytes
+from magi_core.state.memory import Memory
 from magi_core.vae import VAE, TileSettings, VAEConfig, ViTVAE
 from tests.peak_memory import PeakMemory
 from tests.tiny import tiny_engine
@@ -34,15 +35,22 @@ def test_a_forward_takes_what_is_announced(gated: bool, inner: int, dtype: torch
     assert memory.peak <= announced <= 1.5 * memory.peak
 
 
-@pytest.mark.parametrize("ranges", [(5, 4, 3, 2), ()])
-def test_pages_and_texts_are_counted_as_the_engine_makes_them(ranges: tuple[int, ...]) -> None:
-    engine = tiny_engine(steps=4).with_settings(kv_ranges=ranges)
-    state = engine.extend(engine.begin(width=32, height=32), "a ball", 3)
-    page = page_bytes(engine.dit.config, chunk_tokens(engine.dit.config, 32, 32), 4)
+def test_pages_are_counted_as_the_engine_makes_them() -> None:
+    engine = tiny_engine(steps=4).copy(memory=Memory())
+    engine.extend(engine.begin(width=32, height=32), "a ball", 3)
     kept = engine.memory.stats["pages"]
+    page = page_bytes(engine.dit.config, chunk_tokens(engine.dit.config, 32, 32), 4)
     assert kept.entries and kept.bytes == page * kept.entries
-    announced = sampling_memory(engine.dit.config, state.settings, width=32, height=32, chunks=20, itemsize=4)
-    assert announced.pages == page * (20 if not ranges else 5)
+
+
+@pytest.mark.parametrize(("ranges", "pages"), [((5, 4, 3, 2), 5), ((), 20)])
+def test_as_many_pages_as_are_looked_at(ranges: tuple[int, ...], pages: int) -> None:
+    """Without ranges a chunk looks at everything before it."""
+    size, settings = {"width": 720, "height": 720, "chunks": 20}, SamplingSettings(kv_ranges=ranges)
+    page = page_bytes(OFFICIAL, chunk_tokens(OFFICIAL, 720, 720), 2)
+    assert sampling_memory(OFFICIAL, settings, **size, itemsize=2).pages == pages * page
+    kept = sampling_memory(OFFICIAL, settings, **size, itemsize=2, page_budget=7 * page)
+    assert kept.pages == max(pages, 7) * page  # those that the engine keeps between runs are there as well
 
 
 def test_the_official_model_is_announced_as_a_few_gigabytes() -> None:

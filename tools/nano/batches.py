@@ -14,11 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from magi_core.sampling.timesteps import timesteps
 from tools.nano.scenes import Scenes
 from tools.nano.text_model import SPECIAL_INDEX, caption_ids
 from tools.nano.vocabulary import CHUNKS
 
 CLEAN_T = 0.9999
+ROUNDING = 1e-4  # a grid's timestep turned back into progress may fall just short of its quarter
 KV_TABLE = (5, 4, 3, 2)
 TEXT_LENGTH = 32  # caption tokens, end token included
 PREFIX_LENGTH = 6  # special tokens in front of them
@@ -26,13 +28,35 @@ PADDED_LENGTH = 56  # of the text a slot reads, a multiple of 8; at most 50 are 
 NULL_LENGTH = 50
 
 SEGMENT_STARTS = 0.22  # chance of every later slot to begin another video
-STAGGERED = 0.6
 CLEAN_PREFIX = 0.5
 PREFIX_NOISE = 0.05
-NULL_SHARE, ALONE_SHARE, RANGE_ONE_SHARE, RANDOM_RANGES = 0.11, 0.07, 0.05, 0.25
 IMAGE_SHARE, PARTIAL_SHARE = 0.15, 0.10
-TAGGED_SHARE = 0.35  # of samples without text: clips with marks that only negative tokens name
-NO_DURATION, NO_HQ, DYNAMIC_SHARE, UNKNOWN_WORDS = 0.1, 0.1, 0.15, 0.01
+NO_DURATION, NO_HQ, DYNAMIC_SHARE = 0.1, 0.1, 0.15
+
+
+@dataclass(frozen=True)
+class Mix:
+    """How often a batch holds what, as shares.
+
+    null, alone: samples without text, and of such that attend to themselves only. range_one: other samples that do
+    so. random_ranges: KV ranges of 1 to 5 in place of the table's. tagged: of samples without text, clips with marks
+    that only negative tokens name. staggered: noise levels one stage apart, as the sampler has them; otherwise sorted
+    random ones. late: segments whose last chunk has some stages behind it. steps: noise levels are those of a run with
+    this many steps; None: any. unknown: caption words replaced by the unknown word, so that none leans on another.
+    """
+
+    null: float = 0.11
+    alone: float = 0.07
+    range_one: float = 0.05
+    random_ranges: float = 0.25
+    tagged: float = 0.35
+    staggered: float = 0.6
+    late: float = 0.0
+    steps: int | None = None
+    unknown: float = 0.03
+
+
+BASE_MIX = Mix()
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +66,8 @@ class Corpus:
     latents [N, 6, C, 6, h, w] and first [N, C, h, w] (frame 0 as a still image), both scaled. ids [N, 6, 32],
     counts
     [N, 6]. text_prefix, null_prefix [N, 6, 6]: special-token indices, -1 where there is none, foremost first.
-    clean, tagged: clip numbers without and with marks that only negative tokens name.
+    clean, tagged: clip numbers without and with marks that only negative tokens name. new_shot [N, 6]: chunks that do
+    not go on from where the one before was.
     """
 
     latents: Tensor
@@ -53,6 +78,7 @@ class Corpus:
     null_prefix: Tensor
     clean: Tensor
     tagged: Tensor
+    new_shot: Tensor
 
 
 def token_prefixes(scenes: Scenes, seed: int) -> tuple[Tensor, Tensor]:
@@ -100,6 +126,7 @@ def make_corpus(scenes: Scenes, latents: Tensor, first: Tensor, tokenizer, seed:
         "null_prefix": null,
         "clean": torch.from_numpy(np.flatnonzero(~tagged)),
         "tagged": torch.from_numpy(np.flatnonzero(tagged if tagged.any() else ~tagged)),
+        "new_shot": torch.from_numpy(scenes.new_shot),
     }
     return Corpus(latents, first, **{name: value.to(device) for name, value in parts.items()})
 
@@ -128,6 +155,11 @@ class Batch:
     def tensors(self) -> dict[str, Tensor]:
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
+    def joined(self, other: Batch) -> Batch:
+        """Both batches' samples in one."""
+        mine, theirs = self.tensors(), other.tensors()
+        return Batch(**{name: torch.cat([mine[name], theirs[name]]) for name in mine})
+
 
 def timestep_of(u: Tensor) -> Tensor:
     """The sampler's timestep at fraction `u` of its steps."""
@@ -141,7 +173,7 @@ def progress_of(t: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def sample_batch(corpus: Corpus, size: int, generator: torch.Generator) -> Batch:
+def sample_batch(corpus: Corpus, size: int, generator: torch.Generator, mix: Mix = BASE_MIX) -> Batch:
     """A random batch of `size` samples; everything happens on the corpus's device."""
     device = corpus.latents.device
 
@@ -150,9 +182,9 @@ def sample_batch(corpus: Corpus, size: int, generator: torch.Generator) -> Batch
 
     slots = torch.arange(CHUNKS, device=device).expand(size, -1)
     kind = uniform(size, 1)
-    null_sample = kind < NULL_SHARE + ALONE_SHARE
-    alone = kind < ALONE_SHARE
-    range_one = alone | (kind > 1 - RANGE_ONE_SHARE)
+    null_sample = kind < mix.null + mix.alone
+    alone = kind < mix.alone
+    range_one = alone | (kind > 1 - mix.range_one)
 
     starts = uniform(size, CHUNKS) < SEGMENT_STARTS
     starts[:, 0] = True
@@ -163,7 +195,7 @@ def sample_batch(corpus: Corpus, size: int, generator: torch.Generator) -> Batch
     end = following.flip(1).cummin(dim=1).values.flip(1)
     length = end - first
 
-    marked = null_sample & (uniform(size, CHUNKS) < TAGGED_SHARE)
+    marked = null_sample & (uniform(size, CHUNKS) < mix.tagged)
     drawn = torch.where(
         marked,
         corpus.tagged[(uniform(size, CHUNKS) * len(corpus.tagged)).long()],
@@ -175,19 +207,31 @@ def sample_batch(corpus: Corpus, size: int, generator: torch.Generator) -> Batch
     prefix = torch.where(uniform(size, CHUNKS) < CLEAN_PREFIX, uniform(size, CHUNKS), 0.0).gather(1, first)
     clean = place < (prefix * length).long()
     offset = uniform(size, CHUNKS).gather(1, first)
+    if mix.steps:
+        per_stage = mix.steps // len(KV_TABLE)
+        offset = (offset * per_stage).floor() / per_stage
+    if mix.late:
+        behind = 1 + (uniform(size, CHUNKS) * (len(KV_TABLE) - 1)).floor()
+        offset = offset + torch.where(uniform(size, CHUNKS) < mix.late, behind, 0.0).gather(1, first)
     staggered = (offset + (length - 1 - place)) / len(KV_TABLE)
     clean_staggered = clean | (staggered >= 1)
     logits = torch.randn(size, CHUNKS, device=device, generator=generator)
     sorted_t = torch.sigmoid(logits).sort(dim=1, descending=True).values
     sorted_t = sorted_t / 3 / (1 - 2 * sorted_t / 3)
-    use_staggered = uniform(size, 1) < STAGGERED
+    use_staggered = uniform(size, 1) < mix.staggered
     t = torch.where(use_staggered, timestep_of(staggered.clamp(max=0.9999)), sorted_t)
     clean = torch.where(use_staggered, clean_staggered, clean)
+    if mix.steps:
+        grid = timesteps(mix.steps).to(device)
+        t = grid[(progress_of(t) * mix.steps).round().long().clamp(max=mix.steps - 1)]
 
-    quarter = (progress_of(t) * len(KV_TABLE)).long().clamp(max=len(KV_TABLE) - 1)
+    quarter = (progress_of(t) * len(KV_TABLE) + ROUNDING).long().clamp(max=len(KV_TABLE) - 1)
     reach = torch.tensor(KV_TABLE, device=device)[quarter]
     random_reach = 1 + (uniform(size, CHUNKS) * 5).long()
-    reach = torch.where(uniform(size, 1) < RANDOM_RANGES, random_reach, reach)
+    reach = torch.where(uniform(size, 1) < mix.random_ranges, random_reach, reach)
+    new_shot = corpus.new_shot[clip, place] & (place > 0)  # alone while noisy, as the sampler's "new_shot" has it
+    shot_reach = torch.where(quarter < len(KV_TABLE) // 2, 1, torch.tensor(KV_TABLE, device=device)[quarter])
+    reach = torch.where(new_shot, shot_reach, reach)
     reach = torch.where(clean | range_one, 1, reach)
     first_key = torch.maximum(first, slots - reach + 1)
 
@@ -213,7 +257,7 @@ def sample_batch(corpus: Corpus, size: int, generator: torch.Generator) -> Batch
     null = null_sample | clean
     prefixes = torch.where(null[..., None], corpus.null_prefix[clip, place], corpus.text_prefix[clip, place])
     ids = corpus.ids[clip, place]
-    ids = torch.where((uniform(*ids.shape) < UNKNOWN_WORDS) & (ids > 2), 2, ids)
+    ids = torch.where((uniform(*ids.shape) < mix.unknown) & (ids > 2), 2, ids)
     # Clean chunks are cached with the dropped flag set; only the forward that re-encodes one meets it
     # cleared.
     return Batch(

@@ -1,10 +1,10 @@
 """Put exported weights where the engine looks, in the layout of official checkpoints.
 
-    python -m tools.nano.install --vae DIR --dit DIR [--to magi_core/assets/nano]
+    python -m tools.nano.install --vae DIR --dit DIR --distill DIR [--to magi_core/assets/nano]
 
-assets/nano/inference_weight/model.safetensors + model.safetensors.index.json · vae/{config.json,
-diffusion_pytorch_model.safetensors} · t5/{config.json, tokenizer.json, model.safetensors} ·
-special_tokens.npz · nano.json
+assets/nano/{inference_weight, inference_weight.distill}/model.safetensors + model.safetensors.index.json ·
+vae/{config.json, diffusion_pytorch_model.safetensors} · t5/{config.json, tokenizer.json, model.safetensors} ·
+special_tokens.npz · nano.json. Both variants share everything but the transformer.
 """
 
 from __future__ import annotations
@@ -22,35 +22,45 @@ from tools.nano.vocabulary import ACTIONS, BACKGROUNDS, COLOUR_NAMES, RADII, SHA
 
 ASSETS = Path(__file__).parents[2] / "magi_core" / "assets" / "nano"
 SAMPLING = {
-    "steps": 16,
-    "guidance": {"knots": [0.0, 0.3], "previous": [1.5, 1.0], "text": [7.5, 1.0]},
+    "base": {
+        "steps": 16,
+        "guidance": {"knots": [0.0, 0.3], "previous": [1.5, 1.0], "text": [5.0, 2.0]},
+    },
+    "distill": {"steps": 8},
 }
 
 
-def install(vae: Path, dit: Path, to: Path) -> None:
-    """Copy the files of a VAE run and of a transformer run to `to`."""
-    weights = to / "inference_weight"
-    for folder in (weights, to / "vae", to / "t5"):
+def install(vae: Path, dit: Path, distill: Path | None, to: Path) -> None:
+    """Copy the files of a VAE run, of a transformer run and of its distillation to `to`."""
+    for folder in (to / "vae", to / "t5"):
         folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(vae / "vae.safetensors", to / "vae" / "diffusion_pytorch_model.safetensors")
     shutil.copyfile(vae / "vae_config.json", to / "vae" / "config.json")
-    shutil.copyfile(dit / "dit.safetensors", weights / "model.safetensors")
-    with safe_open(weights / "model.safetensors", framework="pt") as file:
-        names = sorted(file.keys())
-    index = {
-        "metadata": {"total_size": (weights / "model.safetensors").stat().st_size},
-        "weight_map": dict.fromkeys(names, "model.safetensors"),
-    }
-    (weights / "model.safetensors.index.json").write_text(json.dumps(index, indent=1) + "\n")
+    install_transformer(dit, to / "inference_weight")
+    if distill is not None:
+        install_transformer(distill, to / "inference_weight.distill")
     shutil.copyfile(dit / "t5.safetensors", to / "t5" / "model.safetensors")
     shutil.copyfile(dit / "t5_config.json", to / "t5" / "config.json")
     shutil.copyfile(dit / "tokenizer.json", to / "t5" / "tokenizer.json")
     shutil.copyfile(dit / "special_tokens.npz", to / "special_tokens.npz")
-    (weights / "nano_config.json").write_text(json.dumps({"model_config": DIT_CONFIG}, indent=1) + "\n")
     (to / "nano.json").write_text(json.dumps(card(), indent=1) + "\n")
     for file in to.rglob("*"):
         if file.is_file():
             file.chmod(0o644)
+
+
+def install_transformer(run: Path, to: Path) -> None:
+    """One variant's weights with their index and configuration."""
+    to.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(run / "dit.safetensors", to / "model.safetensors")
+    with safe_open(to / "model.safetensors", framework="pt") as file:
+        names = sorted(file.keys())
+    index = {
+        "metadata": {"total_size": (to / "model.safetensors").stat().st_size},
+        "weight_map": dict.fromkeys(names, "model.safetensors"),
+    }
+    (to / "model.safetensors.index.json").write_text(json.dumps(index, indent=1) + "\n")
+    (to / "nano_config.json").write_text(json.dumps({"model_config": DIT_CONFIG}, indent=1) + "\n")
 
 
 def card() -> dict:
@@ -83,9 +93,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--vae", type=Path, required=True)
     parser.add_argument("--dit", type=Path, required=True)
+    parser.add_argument("--distill", type=Path, help="folder of the distillation of --dit")
     parser.add_argument("--to", type=Path, default=ASSETS)
     args = parser.parse_args()
-    install(args.vae, args.dit, args.to)
+    install(args.vae, args.dit, args.distill, args.to)
     size = sum(file.stat().st_size for file in args.to.rglob("*") if file.is_file())
     print(f"{args.to}: {size / 1e6:.1f} MB")
 

@@ -80,9 +80,12 @@ class Master:
         return norm
 
     @torch.no_grad()
-    def restart_average(self) -> None:
-        """Start the moving average from the weights as they are."""
-        self.average.copy_(self.weights)
+    def average_into(self, module: nn.Module, prefix: str) -> None:
+        """Put the moving averages of the parameters whose names begin with `prefix` into another module of that
+        kind."""
+        there = {prefix + name: parameter for name, parameter in module.named_parameters()}
+        pairs = [(there[n], v) for n, v in zip(self.names, self._views(self.average), strict=True) if n in there]
+        torch._foreach_copy_([parameter for parameter, _ in pairs], [view for _, view in pairs])
 
     def averaged(self) -> dict[str, Tensor]:
         """The moving averages by parameter name, float32."""

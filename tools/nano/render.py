@@ -84,7 +84,7 @@ def make_sheet(scenes: Scenes, device: torch.device | str = "cpu") -> Sheet:
     return Sheet(
         **{
             name: torch.as_tensor(
-                np.ascontiguousarray(value),
+                np.array(value),
                 dtype=torch.long if name in integer else torch.float32,
                 device=device,
             )

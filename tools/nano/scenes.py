@@ -31,6 +31,7 @@ from tools.nano.vocabulary import (
     FRAMES,
     RADII,
     SHAPES,
+    SIZE,
     SIZE_BOUNDARY,
     STYLES,
     held_out_triples,
@@ -40,6 +41,7 @@ from tools.nano.vocabulary import (
 REPEAT, ACT, RECOLOUR, REPAINT = range(4)
 EVENT_WEIGHTS = (0.30, 0.45, 0.18, 0.07)
 SECOND_OBJECT_SHARE = 0.2
+NEW_SHOT_SHARE = 0.1  # of later chunks: the same things, the object at another place
 ACTION_WEIGHTS = np.array([1.0, 1.0, 1.0, 1.0, 1.1, 1.1, 1.0, 0.8, 0.8])
 SECOND_WEIGHTS = np.array([1.0, 1.0, 1.0, 1.0, 3.0, 1.0, 1.0, 0.0, 0.0])
 
@@ -54,6 +56,7 @@ class Scenes:
     action: what each object does. Marks (border, bar, logo, fade_in), style, degraded, hold and settle are
     per clip.
     captions: N lists of 6. event: what is new in a chunk; full: whether its caption describes everything.
+    new_shot [N, 6]: the object starts the chunk at another place than where it was.
     """
 
     shape: np.ndarray
@@ -66,6 +69,7 @@ class Scenes:
     action: np.ndarray
     event: np.ndarray
     full: np.ndarray
+    new_shot: np.ndarray
     style: np.ndarray
     border: np.ndarray
     bar: np.ndarray
@@ -83,7 +87,7 @@ class Scenes:
 def sample_scenes(count: int, seed: int, *, plain: bool = False, held_out: bool = False, alone: bool = False) -> Scenes:
     """`count` clips. plain: no marks, styles, degradations, holds or settling. held_out: chunk 0 uses a
     held-out triple (otherwise no caption ever does). alone: no second objects."""
-    rng = np.random.default_rng([seed, 1])
+    rng, shots = np.random.default_rng([seed, 1]), np.random.default_rng([seed, 3])
     table = held_out_triples()
     n = count
     shape = np.stack([rng.integers(0, len(SHAPES), n), np.zeros(n, dtype=int)], axis=1)
@@ -107,7 +111,8 @@ def sample_scenes(count: int, seed: int, *, plain: bool = False, held_out: bool 
     heading = np.zeros((n, 2, 2))
 
     path = np.zeros((n, 2, FRAMES, 3))
-    per_object, per_clip = ("colour_from", "colour_to", "action"), ("background_from", "background_to", "event")
+    per_object = ("colour_from", "colour_to", "action")
+    per_clip = ("background_from", "background_to", "event", "new_shot")
     per_chunk = {name: np.zeros((n, 2, CHUNKS), dtype=int) for name in per_object}
     per_chunk |= {name: np.zeros((n, CHUNKS), dtype=int) for name in per_clip}
     size_at = np.zeros((n, 2, CHUNKS))
@@ -118,6 +123,10 @@ def sample_scenes(count: int, seed: int, *, plain: bool = False, held_out: bool 
 
     for k in range(CHUNKS):
         event = np.full(n, ACT) if k == 0 else rng.choice(4, n, p=EVENT_WEIGHTS)
+        new_shot = (shots.random(n) < NEW_SHOT_SHARE) & (k > 0) & (not plain)
+        state[:, 0, :2] = np.where(new_shot[:, None], _elsewhere(shots, state, shape), state[:, 0, :2])
+        event = np.where(new_shot, ACT, event)
+        per_chunk["new_shot"][:, k] = new_shot
         allowed = allowed_actions(shape[:, 0], state[:, 0], rng.random(n) < 0.85)
         going_on = np.where(action < 4, True, np.take_along_axis(allowed, action[:, None], axis=1)[:, 0])
         named_now = np.where(action < 4, travel_direction(heading[:, 0]), action)
@@ -164,6 +173,7 @@ def sample_scenes(count: int, seed: int, *, plain: bool = False, held_out: bool 
 
     named = table[shape[:, :, None], per_chunk["colour_to"], per_chunk["action"]]
     named[:, 1] &= second[:, None]
+    new_shot = per_chunk.pop("new_shot").astype(bool)
     words, full = _write_captions(seed, shape, second, size_at, named.any(axis=1), **per_chunk)
     return Scenes(
         shape=shape,
@@ -172,6 +182,7 @@ def sample_scenes(count: int, seed: int, *, plain: bool = False, held_out: bool 
         style=style,
         captions=words,
         full=full,
+        new_shot=new_shot,
         **per_chunk,
         **marks,
     )
@@ -202,6 +213,15 @@ def _separate(rng: np.random.Generator, state: np.ndarray, shape: np.ndarray) ->
             axis=1,
         )
         state[:, 1, :2] = np.where(close[:, None], fresh, state[:, 1, :2])
+
+
+def _elsewhere(rng: np.random.Generator, state: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """Another place [N, 2] for the first object, at least a third of the picture away where there is one."""
+    low_x, high_x, low_y, high_y = bounds(shape[:, 0], state[:, 0, 2])
+    low, room = np.stack([low_x, low_y], axis=1), np.stack([high_x - low_x, high_y - low_y], axis=1)
+    tries = low + room * rng.random((12, len(state), 2))
+    far = np.hypot(*np.moveaxis(tries - state[:, 0, :2], 2, 0)) >= SIZE / 3
+    return tries[far.argmax(axis=0), np.arange(len(state))]
 
 
 def _sayable(allowed: np.ndarray, held_out: np.ndarray) -> np.ndarray:

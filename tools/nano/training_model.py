@@ -21,16 +21,13 @@ POST_NORM_GAIN, GATE_BIAS, NULL_STD = 0.2, 1.0, 0.5
 
 
 class SlotDiT(DiT):
-    """The engine's transformer with a prompt-dropped flag per slot instead of per sample."""
+    """The engine's transformer with a prompt-dropped flag and a step factor per slot [B, n] instead of per sample."""
 
-    def condition(self, timesteps: Tensor, dropped: Tensor, step_factor: float | Tensor | None) -> Tensor:
+    def condition(self, timesteps: Tensor, dropped: Tensor, step_factor: Tensor | None) -> Tensor:
         rows = self.y_embedder.null_caption_embedding[-2:].float()
         flag = self.y_embedder.y_proj_adaln(torch.where(dropped[..., None], rows[1], rows[0]))
         t = self.t_embedder(timesteps, self.dtype)
-        if step_factor is not None:
-            factor = torch.as_tensor(step_factor, dtype=torch.float32, device=t.device).reshape(-1, 1)
-            t = t + self.t_embedder(factor, self.dtype)
-        return t + flag
+        return t + flag if step_factor is None else t + self.t_embedder(step_factor, self.dtype) + flag
 
 
 def make_dit(config: DiTConfig, device: torch.device, dtype: torch.dtype) -> SlotDiT:
@@ -84,16 +81,29 @@ class SlotLoss(nn.Module):
         visible: Tensor,
         frames: Tensor,
         mask: Any,
+        step_factor: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Loss, and squared error per slot [B, 6] (detached).
 
-        text: [B * 6, L, C] in front of the projection; visible: [B * 6, L]; mask: from `chunk_attention`.
+        text: [B * 6, L, C] in front of the projection; visible: [B * 6, L]; mask: from `chunk_attention`; step_factor
+        [B, 6]: of distilled models.
         """
-        velocity = predict(self.dit, self.backend, x, t, dropped, text, visible, frames, mask)
+        velocity = predict(self.dit, self.backend, x, t, dropped, text, visible, frames, mask, step_factor)
         error = (velocity - target).square().mean((1, 3, 4)) * weight  # B frames
         slots = t.shape[1]
         per_slot = error.unflatten(1, (slots, -1)).sum(2) / weight.unflatten(1, (slots, -1)).sum(2).clamp(min=1e-6)
         return error.sum() / weight.sum().clamp(min=1e-6), per_slot.detach()
+
+
+class SlotVelocity(nn.Module):
+    """`predict` as a module, so that it can be compiled."""
+
+    def __init__(self, dit: SlotDiT, backend: str) -> None:
+        super().__init__()
+        self.dit, self.backend = dit, backend
+
+    def forward(self, *inputs: Any) -> Tensor:
+        return predict(self.dit, self.backend, *inputs)
 
 
 def predict(
@@ -106,8 +116,9 @@ def predict(
     visible: Tensor,
     frames: Tensor,
     mask: Any,
+    step_factor: Tensor | None = None,
 ) -> Tensor:
-    """Velocity of all slots: the engine's forward with training's attention put in."""
+    """Velocity of all slots: the engine's forward with training's attention put in. step_factor [B, slots]."""
     slots = t.shape[1]
     groups = dit.config.num_heads // dit.config.num_groups
     tokens = dit.text_tokens(text)
@@ -124,7 +135,7 @@ def predict(
         out = F.scaled_dot_product_attention(rows, k, v, attn_mask=hidden)
         return out.transpose(1, 2).unflatten(0, (-1, slots)).flatten(1, 2)
 
-    return dit(x, t, cross, frames=frames, attend=attend, dropped=dropped)
+    return dit(x, t, cross, frames=frames, attend=attend, dropped=dropped, step_factor=step_factor)
 
 
 def read_text(

@@ -1,8 +1,17 @@
-"""Stand-in for `comfy.model_management`: everything is on the CPU; tests raise the interrupt flag themselves."""
+"""Stand-in for `comfy.model_management`: everything is on the CPU; tests raise the interrupt flag themselves.
+
+`loads` lists the models that were asked for, with the bytes announced.
+"""
+
+from types import SimpleNamespace
+from typing import Any
 
 import torch
 
 interrupted = False
+OOM_EXCEPTION = torch.OutOfMemoryError
+args = SimpleNamespace(use_quad_cross_attention=False)
+loads: list[tuple[Any, int]] = []
 
 
 class InterruptProcessingException(BaseException):  # noqa: N818
@@ -14,6 +23,21 @@ def get_torch_device() -> torch.device:
 
 
 vae_device = text_encoder_device = get_torch_device
+unet_offload_device = vae_offload_device = text_encoder_offload_device = intermediate_device = get_torch_device
+
+
+def archive_model_dtypes(model: torch.nn.Module) -> None: ...
+
+
+def load_models_gpu(models: list[Any], memory_required: int = 0) -> None:
+    loads.extend((model, memory_required) for model in models)
+
+
+def unload_all_models() -> None:
+    loads.clear()
+
+
+def soft_empty_cache() -> None: ...
 
 
 def processing_interrupted() -> bool:

@@ -1,11 +1,18 @@
-"""Stand-in for `comfy.utils`: progress bars leave their updates in `updates`."""
+"""Stand-in for `comfy.utils`: progress bars leave their updates in `updates`, pictures in `previews`."""
 
 updates: list[tuple[int, int]] = []
+previews: list[tuple] = []
 
 
 class ProgressBar:
     def __init__(self, total: int, node_id: str | None = None) -> None:
-        self.total = total
+        self.total, self.current = total, 0
 
-    def update_absolute(self, value: int, total: int | None = None) -> None:
+    def update_absolute(self, value: int, total: int | None = None, preview: tuple | None = None) -> None:
+        self.current = value
         updates.append((value, total or self.total))
+        if preview is not None:
+            previews.append(preview)
+
+    def update(self, value: int) -> None:
+        self.update_absolute(self.current + value)

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 
 from torch import Tensor
 
-from . import io
+from . import io, ui
 
-__all__ = ["ComfyExtension", "Input", "InputImpl", "Types", "io"]
+__all__ = ["ComfyExtension", "Input", "InputImpl", "Types", "io", "ui"]
 
 
 class ComfyExtension:
@@ -35,6 +35,11 @@ class VideoFromComponents:
         return self._components
 
 
+class VideoFromFile:
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+
 Types = SimpleNamespace(VideoComponents=VideoComponents)
-InputImpl = SimpleNamespace(VideoFromComponents=VideoFromComponents)
+InputImpl = SimpleNamespace(VideoFromComponents=VideoFromComponents, VideoFromFile=VideoFromFile)
 Input = SimpleNamespace(Video=VideoFromComponents)

@@ -58,10 +58,25 @@ Combo = _type("COMBO", WIDGET | {"options"})
 Image = _type("IMAGE")
 Video = _type("VIDEO")
 Latent = _type("LATENT")
+Vae = _type("VAE")
+Clip = _type("CLIP")
+
+
+class MultiType:
+    class Input(Input):
+        def __init__(self, id: str, types: list[SimpleNamespace], **options: Any) -> None:
+            super().__init__(id, **options)
+            self.io_type = ",".join(kind.io_type for kind in types)
 
 
 class Hidden(str, Enum):
     unique_id = "UNIQUE_ID"
+    prompt = "PROMPT"
+    extra_pnginfo = "EXTRA_PNGINFO"
+
+
+class FolderType(str, Enum):
+    output = "output"
 
 
 @dataclass
@@ -86,4 +101,4 @@ class NodeOutput:
 
 
 class ComfyNode:
-    hidden = SimpleNamespace(unique_id="1")
+    hidden = SimpleNamespace(unique_id="1", prompt={"1": {}}, extra_pnginfo={"workflow": {"nodes": []}})

@@ -1,0 +1,66 @@
+"""`Magi Model Settings`: how a loaded model runs, without loading it again."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from .attention import CHOICES, attention_for
+from .engine import PlacedEngine
+from .wires import CATEGORY, Model
+
+MIB = 1 << 20
+
+
+class MagiModelSettings(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="MagiModelSettings",
+            display_name="Magi Model Settings",
+            category=CATEGORY,
+            description="Changes how a model runs: how attention is computed, and how much memory its KV cache may "
+            "take between runs. Weights are shared with the model that comes in, which is not changed.",
+            search_aliases=["magi performance", "attention backend", "low vram", "kv cache size", "memory settings"],
+            inputs=[
+                Model.Input("model", tooltip="From Magi Load Model or Magi LoRA."),
+                io.Combo.Input(
+                    "attention",
+                    options=["as loaded", *CHOICES],
+                    default="as loaded",
+                    tooltip="How attention is computed. auto is what ComfyUI was started with (sage, flash, PyTorch); "
+                    "the others are PyTorch's own and flash-attn where it is installed.",
+                ),
+                _budget(
+                    "device_cache",
+                    "MiB of KV cache kept on the device for chunks that may be needed again. -1 is automatic (a tenth "
+                    "of a GPU's memory); 0 keeps only what a run is reading. Less of it costs time, never a result.",
+                ),
+                _budget(
+                    "host_cache",
+                    "MiB of KV cache that may wait in the computer's memory when it has no room on a GPU. -1 is "
+                    "automatic (an eighth of the memory, at most 8 GiB); 0 makes it again from the video when it is "
+                    "needed.",
+                ),
+            ],
+            outputs=[
+                Model.Output(display_name="model", tooltip="The model with these settings, for the sampler nodes.")
+            ],
+        )
+
+    @classmethod
+    def execute(cls, model: PlacedEngine, attention: str, device_cache: int, host_cache: int) -> io.NodeOutput:
+        changes = {}
+        if attention != "as loaded":
+            changes["attention"] = attention_for(attention, model.patcher)
+        budgets = {"device_bytes": _bytes(device_cache), "host_bytes": _bytes(host_cache)}
+        if any(budget is not None for budget in budgets.values()):
+            changes["memory"] = model.memory.with_page_budgets(**budgets)
+        return io.NodeOutput(model.copy(**changes))
+
+
+def _budget(name: str, tooltip: str) -> io.Int.Input:
+    return io.Int.Input(name, default=-1, min=-1, max=1 << 20, step=64, tooltip=tooltip)
+
+
+def _bytes(mib: int) -> int | None:
+    return None if mib < 0 else mib * MIB

@@ -1,0 +1,35 @@
+"""A model in ComfyUI's hands: it places the weights, and makes room before the model works."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import comfy.model_management as management
+import comfy.model_patcher
+from comfy.patcher_extension import CallbacksMP
+from torch import nn
+
+from .device import Devices
+
+Patcher = Any  # comfy.model_patcher.ModelPatcher, or the dynamic one that takes its place on some GPUs
+
+
+def in_patcher(model: nn.Module, devices: Devices) -> Patcher:
+    """`model`, whose weights are on the offload device, as something ComfyUI loads, offloads and patches."""
+    management.archive_model_dtypes(model)
+    patcher = comfy.model_patcher.CoreModelPatcher(model, load_device=devices.load, offload_device=devices.offload)
+    patcher.add_callback(CallbacksMP.ON_DETACH, _leave_nothing)
+    return patcher
+
+
+def make_room(patcher: Patcher, activations: int) -> None:
+    """Have the model ready to work, with room for `activations` bytes beside its weights."""
+    management.load_models_gpu([patcher], memory_required=activations)
+
+
+def _leave_nothing(patcher: Patcher, unpatch_all: bool) -> None:
+    """Weights that a module with layers inside holds itself are moved by dynamic loading, but not back."""
+    if unpatch_all and patcher.load_device != patcher.offload_device:
+        for parameter in patcher.model.parameters():
+            if parameter.device == patcher.load_device:
+                parameter.data = parameter.data.to(patcher.offload_device)

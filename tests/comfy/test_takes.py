@@ -1,0 +1,110 @@
+"""Storyboards, takes and files in a real ComfyUI; what is wrong is said before anything runs."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import av
+import pytest
+
+from magi_core.state import load_state
+from tests.comfy.comfyui import Server
+from tests.comfy.test_pack import _RUN, _SAMPLER, _cached, _node, _run
+
+
+def _graph(text: str = "0: a big red circle moves right\n1: it turns blue", seed: int = 21) -> dict[str, Any]:
+    """A storyboard, sampled, autosaved, saved and written to a file."""
+    nano = {"model": "nano", "dtype": "auto"}
+    sampler = _SAMPLER | _RUN | {"seed": seed, "autosave": "auto/kept", "seconds": 1.5}
+    return {
+        "model": _node("MagiLoadModel", **nano, variant="auto", attention="auto"),
+        "vae": _node("MagiLoadVAE", **nano),
+        "encoder": _node("MagiLoadTextEncoder", **nano),
+        "board": _node("MagiStoryboard", text_encoder=["encoder", 0], text=text, fps=24.0),
+        "sampler": _node("MagiChunkSampler", **sampler, model=["model", 0], conditioning=["board", 0], vae=["vae", 0]),
+        "save": _node("MagiSaveState", state=["sampler", 0], filename_prefix="scene/ball", all_frontiers=False),
+        "file": _node("MagiDecodeToFile", vae=["vae", 0], state=["sampler", 0], filename_prefix="video/file"),
+        "info": _node("MagiStateInfo", state=["sampler", 0], vae=["vae", 0], model=["model", 0]),
+    }
+
+
+@pytest.fixture(scope="module")
+def made(server: Server) -> dict[str, Any]:
+    entry = _run(server, _graph())
+    assert entry["status"]["status_str"] == "success", entry["status"]["messages"]
+    return entry
+
+
+def test_a_storyboard_becomes_a_file_of_its_length(server: Server, made: dict[str, Any]) -> None:
+    (file,) = made["outputs"]["file"]["images"]
+    with av.open(str(server.base / file["type"] / file["subfolder"] / file["filename"])) as video:
+        tags = video.metadata
+        assert sum(1 for _ in video.decode(video=0)) == 36
+    assert [chunk["prompt"] for chunk in json.loads(tags["storyboard"])["chunks"]] == [
+        "a big red circle moves right",
+        "it turns blue",
+    ]
+    assert json.loads(tags["prompt"])["file"]["class_type"] == "MagiDecodeToFile"
+
+
+def test_takes_are_saved_and_kept_while_they_are_made(server: Server, made: dict[str, Any]) -> None:
+    folder = server.base / "output" / "magi"
+    saved, kept = (load_state(path) for path in (folder / "scene/ball_00001_.magi", folder / "auto/kept.magi"))
+    assert [chunk.key for chunk in saved.chunks] == [chunk.key for chunk in kept.chunks] and len(saved.chunks) == 2
+
+
+def test_info_shows_the_sheet_and_the_words(made: dict[str, Any]) -> None:
+    shown = made["outputs"]["info"]
+    assert shown["images"][0]["type"] == "temp"
+    assert "1: it turns blue" in shown["text"][0]
+
+
+def test_a_saved_take_goes_on_and_a_changed_file_is_read_again(server: Server, made: dict[str, Any]) -> None:
+    graph = _graph()
+    for name in ("sampler", "save", "file", "info"):
+        del graph[name]
+    graph["load"] = _node("MagiLoadState", take="magi/auto/kept.magi [output]", model=["model", 0])
+    graph["back"] = _node("MagiRewind", state=["load", 0], chunks=1, model=["model", 0])
+    graph["extend"] = _node(
+        "MagiExtend",
+        **_RUN,
+        model=["model", 0],
+        state=["back", 0],
+        conditioning=["board", 0],
+        chunks=1,
+        handoff="clean",
+    )
+    graph["info"] = _node("MagiStateInfo", state=["extend", 0])
+    entry = _run(server, graph)
+    assert entry["status"]["status_str"] == "success", entry["status"]["messages"]
+    assert "this video: 3 chunks, 72 frames" in entry["outputs"]["info"]["text"][0]
+    assert "load" in _cached(_run(server, graph | {"more": _node("MagiStateInfo", state=["back", 0])}))
+
+    path = server.base / "output" / "magi" / "auto" / "kept.magi"
+    load_state(path).at(1).save(path)
+    again = _run(server, graph)
+    assert "load" not in _cached(again) and "model" in _cached(again)
+
+
+@pytest.mark.parametrize("take", ["../secret.magi [input]", "/etc/passwd", "magi/none.magi [output]"])
+def test_takes_that_are_not_listed_are_refused(server: Server, take: str) -> None:
+    graph = {"load": _node("MagiLoadState", take=take), "info": _node("MagiStateInfo", state=["load", 0])}
+    with pytest.raises(RuntimeError, match="not in"):
+        server.submit(graph)
+
+
+def test_a_wrong_line_is_refused_when_the_workflow_is_queued(server: Server) -> None:
+    with pytest.raises(RuntimeError, match="line 2: chunk 0 already has a prompt"):
+        server.submit(_graph("0: a big red circle\n0: a big blue circle"))
+
+
+def test_a_new_last_line_remakes_only_what_it_says(server: Server, made: dict[str, Any]) -> None:
+    """The first chunk comes from the model's memory: its latents are the same to the bit."""
+    changed = _graph("0: a big red circle moves right\n1: it turns green")
+    entry = _run(server, changed)
+    assert entry["status"]["status_str"] == "success", entry["status"]["messages"]
+    folder = server.base / "output" / "magi" / "scene"
+    before, after = (load_state(folder / f"ball_0000{n}_.magi") for n in (1, 2))
+    assert (before.chunks[0].latent == after.chunks[0].latent).all()
+    assert (before.chunks[1].latent != after.chunks[1].latent).any()

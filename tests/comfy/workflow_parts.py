@@ -1,0 +1,152 @@
+"""What the shipped workflows are built of: nodes, groups, and the arrangements that many of them share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+MODELS = ("model", "text_encoder", "vae")  # names of `loaders`
+SIDE = 128  # pixels; nano's
+SEED = 7
+ROW = 290  # where the second row of nodes begins: below prompts
+BOARD_ROW = 360  # below storyboards
+PROMPT, STATE, RESULT, NOTE = "green", "blue", "purple", "yellow"  # of the colours that nodes can be given in ComfyUI
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node: type, place and size on the canvas, widget values, and inputs as `input: (node, output)`.
+
+    bypassed: it is there to be switched on; what comes in goes out.
+    """
+
+    type: str
+    pos: tuple[int, int]
+    size: tuple[int, int] | None = None
+    title: str | None = None
+    widgets: dict[str, Any] = field(default_factory=dict)
+    inputs: dict[str, tuple[str, str]] = field(default_factory=dict)
+    colour: str | None = None
+    bypassed: bool = False
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """Nodes by name, and groups of them: a title, and which nodes it is drawn around."""
+
+    nodes: dict[str, Node]
+    groups: dict[str, tuple[str, ...]]
+
+
+def loaders(model: str) -> dict[str, Node]:
+    """The three at the left."""
+    return {
+        "model": Node("MagiLoadModel", (0, 0), (300, 90), widgets={"model": model}),
+        "text_encoder": Node("MagiLoadTextEncoder", (0, 150), (300, 90), widgets={"model": model}),
+        "vae": Node("MagiLoadVAE", (0, 300), (300, 90), widgets={"model": model}),
+    }
+
+
+def note(text: str, pos: tuple[int, int], size: tuple[int, int] = (300, 240)) -> Node:
+    return Node("MarkdownNote", pos, size, title="Read me", widgets={"": text}, colour=NOTE)
+
+
+def prompt(text: str, pos: tuple[int, int], title: str, said_by: tuple[str, str] | None = None) -> Node:
+    """A Text Encode. said_by: the node and output that give the text in place of `text`."""
+    return Node(
+        "MagiTextEncode",
+        pos,
+        (340, 180),
+        title=title,
+        widgets={} if said_by else {"prompt": text},
+        inputs={"text_encoder": ("text_encoder", "text_encoder")} | ({"prompt": said_by} if said_by else {}),
+        colour=PROMPT,
+    )
+
+
+def board(lines: str, pos: tuple[int, int], size: tuple[int, int] = (420, 250)) -> Node:
+    return Node(
+        "MagiStoryboard",
+        pos,
+        size,
+        widgets={"text": lines},
+        inputs={"text_encoder": ("text_encoder", "text_encoder")},
+        colour=PROMPT,
+    )
+
+
+def sampler(
+    pos: tuple[int, int],
+    said: str,
+    *,
+    chunks: int = 1,
+    model: str = "model",
+    prefix: str | None = None,
+    title: str | None = None,
+    **widgets: Any,
+) -> Node:
+    """A Chunk Sampler that shows what it makes.
+
+    said, prefix: the nodes of the prompt or storyboard, and of what the video starts with.
+    """
+    size = {"width": SIDE, "height": SIDE}
+    inputs = {"model": (model, "model"), "conditioning": (said, "conditioning"), "vae": ("vae", "vae")}
+    return Node(
+        "MagiChunkSampler",
+        pos,
+        (340, 330),
+        title=title,
+        widgets=size | {"chunks": chunks, "seed": SEED, "control_after_generate": "fixed"} | widgets,
+        inputs=inputs | ({"prefix": (prefix, "prefix")} if prefix else {}),
+        colour=STATE,
+    )
+
+
+def extend(
+    pos: tuple[int, int],
+    said: str,
+    state: str,
+    *,
+    chunks: int = 1,
+    model: str = "model",
+    title: str | None = None,
+    **widgets: Any,
+) -> Node:
+    """An Extend that shows what it makes."""
+    inputs = {"model": (model, "model"), "state": (state, "state"), "conditioning": (said, "conditioning")}
+    return Node(
+        "MagiExtend",
+        pos,
+        (340, 160),
+        title=title,
+        widgets={"chunks": chunks} | widgets,
+        inputs=inputs | {"vae": ("vae", "vae")},
+        colour=STATE,
+    )
+
+
+def encode(pos: tuple[int, int], **given: tuple[str, str]) -> Node:
+    """A VAE Encode of the image or the video given."""
+    return Node(
+        "MagiVAEEncode",
+        pos,
+        (340, 180),
+        widgets={"width": SIDE, "height": SIDE, "fit": "crop"},
+        inputs={"vae": ("vae", "vae")} | given,
+    )
+
+
+def decode(pos: tuple[int, int], state: str, title: str | None = None) -> Node:
+    inputs = {"vae": ("vae", "vae"), "state": (state, "state")}
+    return Node("MagiVAEDecode", pos, (260, 80), title=title, inputs=inputs, colour=RESULT)
+
+
+def info(pos: tuple[int, int], state: str, size: tuple[int, int], title: str | None = None) -> Node:
+    """A State Info with its contact sheet."""
+    inputs = {"state": (state, "state"), "vae": ("vae", "vae"), "model": ("model", "model")}
+    return Node("MagiStateInfo", pos, size, title=title, inputs=inputs, colour=RESULT)
+
+
+def save_video(pos: tuple[int, int], name: str, video: tuple[str, str] = ("decode", "video")) -> Node:
+    widgets = {"filename_prefix": f"video/magi_{name}"}
+    return Node("SaveVideo", pos, (340, 420), widgets=widgets, inputs={"video": video}, colour=RESULT)

@@ -1,0 +1,1 @@
+"""Stand-in for `comfy.lora`: LoRAs are tried in the real ComfyUI."""

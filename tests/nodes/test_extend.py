@@ -1,0 +1,200 @@
+"""Magi Extend and Magi Rewind: ways to go on, lengths, storyboards, interrupts, autosave, previews."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from magi_core.errors import MagiError
+from magi_core.state import load_state
+from tests.tiny import WordEncoder
+
+SMALL = {"width": 32, "height": 32, "steps": 4}
+
+
+@pytest.fixture
+def model(engine: Any) -> Any:
+    """An engine that remembers nothing of other tests."""
+    return engine.copy(memory=type(engine.memory)())
+
+
+@pytest.fixture
+def texts(nodes: Any) -> list[str]:
+    """Text shown on nodes since the test began."""
+    import server
+
+    server.PromptServer.instance.texts.clear()
+
+    class Shown(list):
+        def __iter__(self):
+            return iter([text for _, text in server.PromptServer.instance.texts])
+
+    return Shown()
+
+
+def test_continuous_makes_what_one_run_makes(run, model, prompt) -> None:
+    whole = run("MagiChunkSampler", model=model, conditioning=prompt("red"), chunks=3, **SMALL)
+    part = run("MagiChunkSampler", model=model, conditioning=prompt("red"), chunks=2, **SMALL)
+    how = {"model": model, "state": part, "conditioning": prompt("red")}
+    assert torch.allclose(run("MagiExtend", **how, handoff="continuous").latents, whole.latents, atol=1e-5)
+    assert not torch.allclose(run("MagiExtend", **how).latents, whole.latents, atol=1e-5)
+
+
+def test_a_chain_left_in_flight_ends_as_one_run(run, model, prompt) -> None:
+    whole = run("MagiChunkSampler", model=model, conditioning=prompt("red"), chunks=3, **SMALL)
+    model.memory.clear()
+    part = run("MagiChunkSampler", model=model, conditioning=prompt("red"), leave_in_flight=True, **SMALL)
+    assert part.frames == 0 and len(part.state.pending) == 1
+    part = run("MagiExtend", model=model, state=part, conditioning=prompt("red"), leave_in_flight=True)
+    last = run("MagiExtend", model=model, state=part, conditioning=prompt("red"))
+    assert torch.allclose(last.latents, whole.latents, atol=1e-5)
+
+
+def test_the_price_is_shown_first_and_stays(run, model, prompt, texts) -> None:
+    part = run("MagiChunkSampler", model=model, conditioning=prompt("red"), chunks=2, **SMALL)
+    price = model.cost(part.state, 1)
+    before = len(list(texts))
+    run("MagiExtend", model=model, state=part, conditioning=prompt("blue"))
+    said = list(texts)[before:]
+    assert said[0].startswith(f"1 chunk: {price} chunk-forwards; continuous would take ")
+    assert all(text.endswith(said[0]) for text in said)
+
+
+def test_a_fallback_is_said_on_the_node(run, model, prompt, texts) -> None:
+    part = run("MagiChunkSampler", model=model, conditioning=prompt("red"), chunks=2, **SMALL)
+    back = run("MagiRewind", state=part, chunks=1)
+    model.memory.clear()
+    run("MagiExtend", model=model, state=back, conditioning=prompt("blue"), handoff="continuous")
+    assert list(texts)[-1].startswith("the pipeline of this take is not remembered any more")
+
+
+def test_seconds_end_the_video_to_the_frame(run, model, prompt, vae) -> None:
+    made = run("MagiChunkSampler", model=model, conditioning=prompt("red"), seconds=1.5, chunks=9, **SMALL)
+    assert (made.state.finished, made.frames) == (2, 36)
+    images, _ = run("MagiVAEDecode", vae=vae, state=made)
+    assert len(images) == 36
+    longer = run("MagiExtend", model=model, state=made, conditioning=prompt("red"), seconds=0.25)
+    assert (longer.state.finished, longer.frames) == (3, 54)
+
+
+def test_a_storyboard_brings_its_own_chunks_and_its_last_prompt_goes_on(run, model) -> None:
+    board, *_ = run("MagiStoryboard", text_encoder=WordEncoder(), text="0-1: red\n2 [cut]: blue")
+    made = run("MagiChunkSampler", model=model, conditioning=board, **SMALL)
+    assert [chunk.prompt for chunk in made.state.chunks] == ["red", "red", "blue"]
+    longer = run("MagiExtend", model=model, state=made, conditioning=board, chunks=5)
+    added = longer.state.chunks[3:]
+    assert [chunk.prompt for chunk in added] == ["red", "red", "blue", "blue", "blue"]
+    assert [chunk.transition for chunk in added] == ["continue", "continue", "cut", "continue", "continue"]
+    cut = run("MagiExtend", model=model, state=made, conditioning=board, seconds=2.0)
+    assert [chunk.prompt for chunk in cut.state.chunks[3:]] == ["red", "red"]
+
+
+def test_after_an_interrupt_a_run_goes_on_where_it_was(run, model, prompt, monkeypatch) -> None:
+    import comfy.model_management as management
+
+    forwards = 0
+
+    def count(module, inputs, output) -> None:
+        nonlocal forwards
+        forwards += 1
+
+    def sample() -> Any:
+        return run("MagiChunkSampler", model=model, conditioning=prompt("red"), chunks=4, **SMALL | {"steps": 8})
+
+    hook = model.dit.register_forward_hook(count)
+    try:
+        whole = sample()
+        needed, forwards = forwards, 0
+        model.memory.clear()
+        monkeypatch.setattr(management, "processing_interrupted", lambda: forwards >= needed - 3)
+        management.interrupted = True
+        with pytest.raises(management.InterruptProcessingException):
+            sample()
+        done, forwards = forwards, 0
+        monkeypatch.undo()
+        again = sample()
+    finally:
+        hook.remove()
+    assert done == needed - 3
+    assert forwards < needed / 2  # what follows the last chunk's entry is done again
+    assert torch.allclose(again.latents, whole.latents, atol=1e-5)
+
+
+def test_autosave_keeps_the_chunks_that_an_interrupt_left(run, model, prompt, monkeypatch) -> None:
+    import comfy.model_management as management
+    import folder_paths
+
+    finished = 0
+
+    def count(module, inputs, output) -> None:
+        nonlocal finished
+        finished = len(model.memory.chunks._entries)
+
+    hook = model.dit.register_forward_hook(count)
+    monkeypatch.setattr(management, "processing_interrupted", lambda: finished >= 2)
+    management.interrupted = True
+    try:
+        with pytest.raises(management.InterruptProcessingException):
+            run("MagiChunkSampler", model=model, conditioning=prompt("red"), chunks=4, autosave="kept", **SMALL)
+    finally:
+        hook.remove()
+    saved = load_state(Path(folder_paths.get_output_directory()) / "magi" / "kept.magi")
+    assert len(saved.chunks) == 2
+
+
+@pytest.mark.parametrize("name", ["../kept", "/tmp/kept", "a/../../b"])
+def test_autosave_stays_in_its_folder(run, model, prompt, name: str) -> None:
+    with pytest.raises(MagiError, match="takes are saved in output/magi"):
+        run("MagiChunkSampler", model=model, conditioning=prompt("red"), autosave=name, **SMALL)
+
+
+def test_out_of_memory_names_what_helps(run, model, prompt) -> None:
+    import comfy.model_management as management
+
+    def fail(*_: Any) -> None:
+        raise management.OOM_EXCEPTION("no room")
+
+    hook = model.dit.register_forward_pre_hook(fail)
+    try:
+        with pytest.raises(MagiError, match="width and height smaller, lower the window .* K/V pages less room"):
+            run("MagiChunkSampler", model=model, conditioning=prompt("red"), **SMALL)
+    finally:
+        hook.remove()
+
+
+def test_pictures_and_clips_are_shown_while_it_runs(run, model, prompt, vae) -> None:
+    import av
+    import comfy.utils
+    import folder_paths
+    import server
+
+    comfy.utils.previews.clear()
+    server.PromptServer.instance.events.clear()
+    run("MagiChunkSampler", model=model, conditioning=prompt("red"), chunks=2, vae=vae, **SMALL | {"steps": 8})
+    kind, picture, side = comfy.utils.previews[0]
+    assert (kind, picture.size, side) == ("JPEG", (4, 4), 512)
+    clips = [data for event, data in server.PromptServer.instance.events if event == "magi.clip"]
+    assert [(clip["node"], clip["chunk"], clip["type"]) for clip in clips] == [("1", 0, "temp"), ("1", 1, "temp")]
+    with av.open(str(Path(folder_paths.get_temp_directory()) / clips[0]["filename"])) as file:
+        assert sum(1 for _ in file.decode(video=0)) == 24
+
+    server.PromptServer.instance.events.clear()
+    run("MagiChunkSampler", model=model, conditioning=prompt("red"), chunks=2, vae=vae, **SMALL | {"steps": 8})
+    assert not server.PromptServer.instance.events  # remembered: nothing to wait for
+
+
+def test_a_vae_of_another_model_is_refused_before_any_work(run, model, prompt) -> None:
+    with pytest.raises(MagiError, match="this VAE belongs to another model"):
+        run("MagiChunkSampler", model=model, conditioning=prompt("red"), vae=object(), **SMALL)
+
+
+def test_rewind_goes_back_and_says_whether_it_is_exact(run, model, prompt, texts) -> None:
+    made = run("MagiChunkSampler", model=model, conditioning=prompt("red"), chunks=3, **SMALL)
+    back = run("MagiRewind", state=made, model=model)
+    assert len(back.state.chunks) == 2 and back.frames == 48
+    assert list(texts)[-1] == "back at 2 chunks: continuous goes on exactly as the long run would have"
+    other = run("MagiExtend", model=model, state=back, conditioning=prompt("red"), handoff="continuous")
+    assert torch.allclose(other.latents, made.latents, atol=1e-5)

@@ -1,0 +1,39 @@
+"""Magi Model Settings: other settings on the same weights, without touching the model that came in."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+
+MIB = 1 << 20
+
+
+def test_budgets_are_the_copys_own_and_results_the_same(run: Any, engine: Any, prompt: Any) -> None:
+    model = engine.copy(memory=type(engine.memory)())
+    before = model.memory.pages.stats.budget
+    small = run("MagiModelSettings", model=model, device_cache=1, host_cache=2)
+    assert small.dit is model.dit
+    assert small.memory.pages.stats.budget == MIB and small.memory.pages.host_stats.budget == 2 * MIB
+    assert model.memory.pages.stats.budget == before
+    assert small.memory.chunks is model.memory.chunks  # what was made before is not made again
+
+    how = {"conditioning": prompt("red"), "width": 32, "height": 32, "steps": 4, "chunks": 2}
+    made = run("MagiChunkSampler", model=small, **how)
+    model.memory.clear()
+    assert torch.equal(run("MagiChunkSampler", model=model, **how).latents, made.latents)
+
+
+def test_left_alone_it_changes_nothing(run: Any, engine: Any) -> None:
+    same = run("MagiModelSettings", model=engine)
+    assert same.memory is engine.memory and same.attention is engine.attention
+
+
+def test_attention_is_chosen_by_name(run: Any, engine: Any) -> None:
+    from magi_core.attention import get_attention
+
+    model = engine.copy()
+    model.patcher = SimpleNamespace(load_device=torch.device("cpu"))
+    chosen = run("MagiModelSettings", model=model, attention="sdpa")
+    assert chosen.attention is get_attention("sdpa", "cpu")

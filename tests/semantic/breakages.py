@@ -1,0 +1,55 @@
+"""Mistakes on purpose, one per part of the engine that only a look at the video can vouch for."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from magi_core import extension
+from magi_core.dit import KVPage
+from magi_core.sampling import forward, plan
+from magi_core.sampling.guidance import PassWeights, pass_weights
+from magi_core.sampling.pages import PageBook
+from magi_core.text import conditioning
+
+
+def guidance_ignores_the_text(patch: pytest.MonkeyPatch) -> None:
+    """Only the pass without text counts."""
+    patch.setattr(forward, "pass_weights", lambda guidance, t: PassWeights(text=0.0, previous=1.0, alone=0.0))
+
+
+def guidance_mixes_up_the_passes(patch: pytest.MonkeyPatch) -> None:
+    """The weights of the passes with and without text change places."""
+
+    def swapped(guidance, t):
+        weights = pass_weights(guidance, t)
+        return PassWeights(text=weights.previous, previous=weights.text, alone=weights.alone)
+
+    patch.setattr(forward, "pass_weights", swapped)
+
+
+def cache_holds_nothing(patch: pytest.MonkeyPatch) -> None:
+    """Finished chunks enter the KV cache as zeros."""
+    add = PageBook.add
+
+    def empty(self, pages, latents):
+        add(self, {i: KVPage(tuple(map(torch.zeros_like, page.layers))) for i, page in pages.items()}, latents)
+
+    patch.setattr(PageBook, "add", empty)
+
+
+def every_chunk_reads_the_first_text(patch: pytest.MonkeyPatch) -> None:
+    entering = extension.entering_chunks
+    patch.setattr(
+        extension,
+        "entering_chunks",
+        lambda state, prompts, *rest: entering(state, [prompts[0]] * len(prompts), *rest),
+    )
+
+
+def special_tokens_are_left_out(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(conditioning, "_prepend", lambda tokens, special, names: tokens)
+
+
+def the_plan_shows_chunks_only_themselves(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(plan, "attended", lambda chunk, step, settings, table=None: (chunk, chunk + 1))

@@ -1,0 +1,103 @@
+"""Distil nano: one pass instead of three, 8 steps instead of 16.
+
+    python -m tools.nano.distill --vae DIR --init BASE --minutes 8 --out OUT
+    python -m tools.nano.distill --dry-run --out OUT                               # CPU, every code path
+    torchrun --nproc-per-node 2 -m tools.nano.distill ...                          # several GPUs
+
+The student starts as a copy of the teacher BASE (a `train_dit` run) and learns what `distill_targets` says. Text
+encoder and special tokens stay the teacher's. OUT receives dit.safetensors (moving average) and dit_log.jsonl;
+`tools.nano.install --distill OUT` puts it beside the base model.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from magi_core.config import Guidance
+from tools.nano.batches import Batch, sample_batch
+from tools.nano.distill_targets import (
+    COARSE,
+    COARSE_FACTOR,
+    COARSE_MIX,
+    FINE_FACTOR,
+    FINE_MIX,
+    as_student,
+    guided_target,
+    shortcut_target,
+    step_factors,
+)
+from tools.nano.install import SAMPLING
+from tools.nano.training_model import SlotLoss, SlotVelocity
+from tools.nano.training_run import Run, arguments, start
+
+
+class Distiller(Run):
+    """A student with a step size, its moving average, and the frozen teacher."""
+
+    def add_models(self) -> None:
+        self.guidance = Guidance(**{name: tuple(values) for name, values in self.args.guidance.items()})
+        self.text_model.requires_grad_(False)
+        self.special.requires_grad_(False)
+        self.teacher = copy.deepcopy(self.dit).requires_grad_(False)
+        if self.args.student:
+            self.dit.load_state_dict(dict(load_file(self.args.student / "dit.safetensors")))
+        self.average = copy.deepcopy(self.dit).requires_grad_(False)
+
+    def prepare(self, backend: str, compiled: bool) -> None:
+        modules = (
+            SlotLoss(self.dit, backend),
+            SlotVelocity(self.teacher, backend),
+            SlotVelocity(self.average, backend),
+        )
+        if compiled:
+            modules = tuple(torch.compile(module, dynamic=False) for module in modules)
+        self.loss_of, self.teacher_of, self.average_of = modules
+
+    def loss(self) -> tuple[Tensor, Tensor, Batch]:
+        coarse_size = round(self.args.coarse * self.args.batch)
+        fine = sample_batch(self.corpus, self.args.batch - coarse_size, self.generator, FINE_MIX)
+        coarse = sample_batch(self.corpus, coarse_size, self.generator, COARSE_MIX)
+        fine = replace(fine, target=guided_target(fine, self.guidance, self._ask_teacher))
+        self.master.average_into(self.average, "dit.")
+        coarse = replace(coarse, target=shortcut_target(coarse, self._ask_average))
+        factor = torch.cat(
+            [
+                step_factors(fine, FINE_FACTOR, COARSE_FACTOR, self.generator),
+                step_factors(coarse, COARSE_FACTOR, FINE_FACTOR, self.generator),
+            ]
+        )
+        batch = as_student(fine.joined(coarse))
+        weight, mask = self.levels.weigh(batch), self.mask(batch.first_key)
+        text = self.text(batch, self.dit)
+        parts = (batch.x, batch.target, weight, batch.t, batch.dropped, *text, self.frames, mask, factor)
+        return (*self.loss_of(*parts), batch)
+
+    def _ask_teacher(self, batch: Batch) -> Tensor:
+        text, mask = self.text(batch, self.teacher), self.mask(batch.first_key)
+        return self.teacher_of(batch.x, batch.t, batch.dropped, *text, self.frames, mask)
+
+    def _ask_average(self, batch: Batch, factor: Tensor) -> Tensor:
+        text, mask = self.text(batch, self.average), self.mask(batch.first_key)
+        return self.average_of(batch.x, batch.t, batch.dropped, *text, self.frames, mask, factor)
+
+    def look_at(self) -> dict[str, float]:
+        return self.looker.run(self.dit, self.text_model, self.special.table, self.vae, steps=COARSE)
+
+
+def main() -> None:
+    parser = arguments(__doc__, lr=6e-4, warmup=100, decay_from=0.3, ema=0.998)
+    parser.add_argument("--student", type=Path, help="folder with the weights of an earlier distillation")
+    parser.add_argument("--coarse", type=float, default=0.45, help="share of samples that learn the longer step")
+    parser.add_argument("--guidance", type=json.loads, default=SAMPLING["base"]["guidance"], help="the teacher's, JSON")
+    start(Distiller, parser.parse_args())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""The evaluation's table: every line with what it is made of and, where there is one, its bar."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tools.nano.vocabulary import ACTIONS
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line. row, source, key: which findings. kind: how they become one number (see `report.STATISTICS`).
+
+    low, high: the bar, inclusive; None is open. against: kind "p95" only, the source whose own value it is divided by.
+    """
+
+    row: str
+    key: str
+    says: str
+    kind: str = "share"
+    source: str = "generated"
+    low: float | None = None
+    high: float | None = None
+    against: str | None = None
+
+    @property
+    def bar(self) -> str:
+        """Such as ">= 0.95" or "0.8 to 1.2"; "" without one."""
+        if self.low is not None and self.high is not None:
+            return f"{self.low:g} to {self.high:g}"
+        if self.low is not None:
+            return f">= {self.low:g}"
+        return "" if self.high is None else f"<= {self.high:g}"
+
+    def passes(self, value: float) -> bool | None:
+        """Whether `value` meets the bar; None where there is no bar."""
+        if not self.bar:
+            return None
+        return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
+
+
+def _single() -> list[Line]:
+    bars = {"colour": 0.98, "shape": 0.90, "size": 0.97, "background": None, "motion": 0.95}
+    lines = [Line("single", name, f"{name} named is shown", low=low) for name, low in bars.items()]
+    return lines + [Line("single", f"motion {a}", f"motion: {a}", low=0.90) for a in ACTIONS]
+
+
+def _memory() -> list[Line]:
+    bars = {"colour": 0.95, "size": 0.95, "background": 0.95, "shape": 0.85, "all": 0.80}
+    lines = []
+    for kind, says in (("kept", "in chunk 6 as in chunk 1"), ("as named", "in chunk 6 as named")):
+        lines += [Line("memory", f"{name} {kind}", f"{name} {says}", low=low) for name, low in bars.items()]
+    lines += [Line("memory", f"{name} in every chunk", f"{name} as named in all six chunks") for name in bars]
+    told = [("colour changes when told", '"it turns ...": new colour'), ("stops", '"it stops": stands still')]
+    return lines + [Line("memory", key, says) for key, says in told]
+
+
+def _seams(key: str, name: str) -> list[Line]:
+    """The step across a chunk border against the median step inside the two chunks, 95th percentile."""
+    return [
+        Line("memory", key, f"{name}: jump at a border, p95", "p95"),
+        Line("memory", key, f"{name}: drawn", "p95", source="drawn"),
+        Line("memory", key, f"{name}: drawn, through the VAE", "p95", source="vae"),
+        Line("memory", key, f"{name}: p95 against that through the VAE", "p95", high=1.2, against="vae"),
+    ]
+
+
+def _image() -> list[Line]:
+    bars = {"colour": 0.95, "size": 0.95, "background": 0.95, "shape": 0.88, "motion": None}
+    psnr = Line("image", "first frame", "first frame reproduced, mean PSNR in dB", kind="mean", low=30)
+    through = Line("image", "first frame", "the same, the VAE alone", kind="mean", source="vae")
+    return [psnr, through] + [Line("image", name, f"{name} of the image kept", low=b) for name, b in bars.items()]
+
+
+def _shots() -> list[Line]:
+    lines = [
+        Line("shots", "new shot", "new shot: composition changes, identity kept", low=0.85),
+        Line("shots", "composition", "new shot: composition changes"),
+        Line("shots", "identity", "new shot: colour, shape and size kept"),
+    ]
+    names = ("colour", "shape", "size", "background")
+    lines += [Line("shots", f"new shot {name}", f"new shot: {name} kept") for name in names]
+    says = "agreement with the old shot above chance"
+    return lines + [Line("shots", f"cut {n}", f"cut: {n}, {says}", "above chance", low=-0.1, high=0.1) for n in names]
+
+
+def _long() -> list[Line]:
+    bars = {"colour": 0.85, "size": 0.85, "background": 0.85, "shape": None}
+    lines = [Line("long", f"{name} kept", f"{name} in chunk 60 as in chunk 6", low=low) for name, low in bars.items()]
+    return [
+        *lines,
+        Line("long", "sharpness", "sharpness in chunk 60 against chunk 6", "mean", low=0.8, high=1.25),
+        Line("long", "healthy", "chunk 60 neither static, empty nor saturated", low=0.95),
+    ]
+
+
+TABLE: tuple[Line, ...] = (
+    *_single(),
+    Line("swap", "new action", "new action from the chunk where the prompt changes", low=0.95),
+    Line("swap", "old action just before", "old action in the chunk before", low=0.95),
+    Line("swap", "old action in all chunks before", "old action in both chunks before"),
+    Line("swap", "attributes", "all attributes as named in the last chunk"),
+    Line("swap", "no room", "left out of the swap: no room for an action"),
+    *_memory(),
+    Line("memory", "actions", "actions of chunks 2 to 6", kind="list mean"),
+    *_seams("seams", "seams"),
+    *_seams("seams going on", "seams where the action goes on"),
+    Line("memory", "latent motion", "motion inside a latent frame", "pooled", low=0.8, high=1.2),
+    Line("memory", "latent motion", "motion inside a latent frame, drawn", "pooled", source="drawn"),
+    Line("memory", "latent motion", "motion inside a latent frame, through the VAE", "pooled", "vae", 0.8, 1.2),
+    *_image(),
+    Line("continuation", "carried on", "same direction, speed within 20%", low=0.90),
+    Line("continuation", "same direction", "same direction"),
+    Line("continuation", "same speed", "speed within 20%"),
+    Line("continuation", "colour kept", "colour kept"),
+    Line("continuation", "shape kept", "shape kept"),
+    *_shots(),
+    *_long(),
+    Line("memory", "psnr", "VAE reconstruction of drawn clips, mean PSNR in dB", "mean", source="vae", low=32),
+    Line("files", "size", "all files together, MB", kind="mean", high=40),
+    Line("speed", "distill", "seconds a chunk, 2 CPU cores, distilled", kind="mean", high=2),
+    Line("speed", "base", "seconds a chunk, 2 CPU cores, base", kind="mean", high=8),
+)
