@@ -20,7 +20,7 @@ from magi_core.continuation import (
 )
 from magi_core.direction import DirectedPrompt, entering_chunks
 from magi_core.errors import Cancelled, MagiError
-from magi_core.freed_memory import return_freed_memory
+from magi_core.freed_memory import return_freed_memory, settled
 from magi_core.sampling.forward import Predictor
 from magi_core.sampling.pages import PageBook
 from magi_core.sampling.sampler import Run, StepEvent
@@ -119,7 +119,7 @@ def walk(
             for chunk in run(way.frontier, way.entering, drain=drain):
                 if chunk.chunk < state.finished:  # handed out before, redone with the new chunks in the window
                     continue
-                latent = chunk.latent.cpu()
+                latent = settled(chunk.latent)
                 memory.chunks.put(chunk.key, latent)
                 state = state.with_chunk(record_of(chunk, latent, way.frontier.run_start))
                 state = replace(state, frontier=latest if chunk.key == last.key else None)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from magi_core.errors import MagiError
+
+# What Windows keeps for itself (Microsoft, "Naming Files, Paths, and Namespaces"); a colon would name a hidden stream.
+FORBIDDEN = re.compile(r'[<>:"|?*\x00-\x1f]')
+DEVICE = re.compile(r"(con|prn|aux|nul|com[1-9]|lpt[1-9])(\.|$)", re.IGNORECASE)
 
 
 def check_output(path: Path, suffix: str, what: str, *, make_folder: bool = False) -> None:
@@ -27,3 +32,18 @@ def check_output(path: Path, suffix: str, what: str, *, make_folder: bool = Fals
         raise MagiError(f"there is no folder {path.parent} to write {path.name} to: create it first")
     if not os.access(path.parent, os.W_OK):
         raise MagiError(f"the folder {path.parent} is read-only: choose another place for {path.name}")
+
+
+def check_name(name: str) -> None:
+    """Raise `MagiError` unless every part of the relative path `name` can be a file or folder on Windows too.
+
+    Workflows and takes travel between systems, so that names are the same everywhere.
+    """
+    for part in re.split(r"[/\\]", name):
+        if FORBIDDEN.search(part):
+            usable = FORBIDDEN.sub("-", name)
+            raise MagiError(f"{FORBIDDEN.search(part)[0]!r} cannot be in a file name: {name!r} -> use {usable!r}")
+        if DEVICE.match(part):
+            raise MagiError(f"{part!r} is a device on Windows, not a file name: {name!r} -> use 'my {part}'")
+        if part.strip(".") and part != part.rstrip(". "):
+            raise MagiError(f"a name cannot end in a dot or a space: {part!r} -> use {part.rstrip('. ')!r}")

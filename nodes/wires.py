@@ -65,18 +65,26 @@ class Prompts(NamedTuple):
 
 
 class Generation(NamedTuple):
-    """A generation in progress: the immutable state, and its latents where ComfyUI's memory accounting sees them.
+    """A generation in progress: the immutable state, and its tensors where ComfyUI's memory accounting sees them.
 
+    tensors: the state's own, not copies, so that a chain of nodes holds every chunk once.
     frames: that the video has when it is decoded; a length in seconds ends inside the last chunk.
     """
 
     state: SamplerState
-    latents: Tensor
+    tensors: tuple[Tensor, ...]
     frames: int
 
     @classmethod
     def of(cls, state: SamplerState, frames: int | None = None) -> Generation:
-        return cls(state, state.latents, state.frames if frames is None else min(frames, state.frames))
+        given = () if state.prefix is None else (state.prefix,)
+        tensors = (*given, *(record.latent for record in state.chunks), *(chunk.latent for chunk in state.in_flight))
+        return cls(state, tensors, state.frames if frames is None else min(frames, state.frames))
+
+    @property
+    def latents(self) -> Tensor:
+        """The whole video so far, [1, C, T, h, w]."""
+        return self.state.latents
 
 
 def to_latent(latents: Tensor, scale_factor: float) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from torch import Tensor
 
 from magi_core.dit import KVPage
+from magi_core.freed_memory import settled
 from magi_core.sampling.forward import Predictor
 from magi_core.sampling.plan import plan_history
 from magi_core.state.digest import digest
@@ -52,6 +53,8 @@ class PageBook:
     def add(self, pages: Mapping[int, KVPage], latents: Mapping[int, Tensor]) -> None:
         """Take in pages just made from `latents`, here and in the pool."""
         for index, page in pages.items():
+            if page.layers[0].device.type == "cpu":
+                page = KVPage(tuple(map(settled, page.layers)))
             self.by_chunk[index] = page
             if self._pooled:
                 self.pool.put(self._key(index, latents[index]), page)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from magi_core.dit import TextContext
+from magi_core.freed_memory import settled
 from magi_core.sampling.forward import ForwardInput, Predictor
 from magi_core.sampling.pages import PageBook
 from magi_core.sampling.plan import ForwardPlan, Slot, plan_stage, stages
@@ -92,7 +93,7 @@ class Run:
             self._contexts = {key: context for key, context in self._contexts.items() if key in texts}
             if n < len(entering):
                 last = entering[n]
-                in_flight = tuple(moving[s.chunk].moved(Tensor.cpu) for s in slots if s.chunk in moving)
+                in_flight = tuple(moving[s.chunk].moved(settled) for s in slots if s.chunk in moving)
                 self.on_boundary(Frontier(in_flight, last.chunk + 1, frontier.run_start, last.key))
             if finished is not None:
                 done += 1

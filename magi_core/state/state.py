@@ -88,11 +88,14 @@ class SamplerState:
         return self.first_chunk + len(self.chunks)
 
     @property
+    def in_flight(self) -> tuple[InFlight, ...]:
+        """The pipeline before the next chunk would enter: chunks that a continuous extend redoes, and pending ones."""
+        return () if self.frontier is None else self.frontier.chunks
+
+    @property
     def pending(self) -> tuple[InFlight, ...]:
         """Chunks that were left in flight (`drain=False`): begun, not finished."""
-        if self.frontier is None:
-            return ()
-        return tuple(chunk for chunk in self.frontier.chunks if chunk.chunk >= self.finished)
+        return tuple(chunk for chunk in self.in_flight if chunk.chunk >= self.finished)
 
     @property
     def next_chunk(self) -> int:

@@ -21,3 +21,14 @@ def test_a_generation_is_never_longer_than_its_chunks(part: Any) -> None:
     assert of(state, 30).frames == 30
     assert of(state, 99).frames == 48  # its last chunks are still in flight
     assert of(state).latents.shape[2] == 12
+
+
+def test_a_chain_of_nodes_holds_every_chunk_once(part: Any) -> None:
+    engine = tiny_engine(steps=4)
+    of = part("wires").Generation.of
+    first = engine.extend(engine.begin(width=32, height=32), "red", 2)
+    second = engine.extend(first, "blue", handoff="continuous")
+    seen = [{tensor.data_ptr() for tensor in of(state).tensors} for state in (first, second)]
+    chunks = [{record.latent.data_ptr() for record in state.chunks} for state in (first, second)]
+    assert chunks[0] <= seen[0] & seen[1] and chunks[1] <= seen[1]
+    assert isinstance(of(first), tuple), "ComfyUI counts the memory of tensors in tuples"

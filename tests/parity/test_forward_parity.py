@@ -38,9 +38,7 @@ def test_forward(case, compared):
 
     def run(dropped, attend, cross):
         with torch.no_grad():
-            return dit(
-                x, t, cross, frames=torch.arange(x.shape[2]), attend=attend, dropped=dropped, step_factor=factor
-            )
+            return dit(x, t, cross, frames=torch.arange(x.shape[2]), attend=attend, dropped=dropped, step_factor=factor)
 
     attend, cross = Recorder(WindowAttention(sdpa, ranges)), Recorder(TextAttention(sdpa, texts))
     seen = {}

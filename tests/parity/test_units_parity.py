@@ -40,9 +40,7 @@ class TestSchedules:
     @pytest.mark.parametrize("table", ["get_cfg_scale", "get_cfg_scale_distinct"])
     def test_guidance_scales(self, case, table, compared):
         data = case.meta[table]
-        guidance = Guidance(
-            tuple(data["cfg_t_range"]), tuple(data["prev_chunk_scales"]), tuple(data["text_scales"])
-        )
+        guidance = Guidance(tuple(data["cfg_t_range"]), tuple(data["prev_chunk_scales"]), tuple(data["text_scales"]))
         rows = data["rows"] + [row for rows in data.get("rows_for_schedules", {}).values() for row in rows]
         for t, previous, text in rows:
             assert scales(guidance, t) == (previous, text), t

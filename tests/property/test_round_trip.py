@@ -17,7 +17,9 @@ PROMPT = st.sampled_from(["red", "blue", "", "ein Wald im Föhn", 'say "\\n"\n']
 
 def words(state: SamplerState) -> dict:
     """Everything of a state but its tensors."""
-    plain = {name: value for name, value in vars(state).items() if name not in ("prefix", "chunks", "frontier", "frontiers")}
+    plain = {
+        name: value for name, value in vars(state).items() if name not in ("prefix", "chunks", "frontier", "frontiers")
+    }
     records = [vars(record) | {"latent": None} for record in state.chunks]
     in_flight = [vars(chunk) | {"latent": None, "text": None} for chunk in state.pending]
     frontier = state.frontier and (state.frontier.key, state.frontier.next_chunk, state.frontier.run_start)

@@ -196,9 +196,7 @@ def test_after_an_interrupt_the_finished_stages_are_not_done_again(counter):
     full, _ = counter.taken()
     finished = []
     with pytest.raises(Cancelled) as caught:
-        engine.extend(
-            engine.begin(**SIZE), PROMPTS, 6, on_chunk=finished.append, cancelled=lambda: len(finished) == 3
-        )
+        engine.extend(engine.begin(**SIZE), PROMPTS, 6, on_chunk=finished.append, cancelled=lambda: len(finished) == 3)
     before, _ = counter.taken()
     assert len(caught.value.state.chunks) == 3
     again = run(engine, PROMPTS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 import torch
 
 from magi_core import freed_memory
-from magi_core.freed_memory import return_freed_memory
+from magi_core.freed_memory import return_freed_memory, settled
+from tests.tiny import tiny_engine
 
 MB = 1 << 20
 
@@ -40,3 +42,14 @@ def test_other_c_libraries_are_left_alone(monkeypatch):
         return_freed_memory()
     finally:
         freed_memory._glibc.cache_clear()
+
+
+def test_what_stays_gets_a_place_of_its_own():
+    wide = torch.randn(16, 6, 16, 16).bfloat16()
+    kept = settled(wide.transpose(0, 1))
+    assert torch.equal(kept, wide.transpose(0, 1)) and kept.dtype == wide.dtype and kept.is_contiguous()
+    assert kept.data_ptr() % mmap.PAGESIZE == 0, "not from malloc, which puts its own words in front"
+    assert settled(torch.zeros(0, 4)).shape == (0, 4) and torch.equal(settled(torch.ones(3)), torch.ones(3))
+    engine = tiny_engine()
+    state = engine.extend(engine.begin(width=128, height=128), "red")
+    assert state.chunks[0].latent.data_ptr() % mmap.PAGESIZE == 0
