@@ -17,6 +17,7 @@ from torch import Tensor
 from magi_core.config import VIDEO_FRAMES_PER_CHUNK
 from magi_core.decoding import TakeDecoder
 from magi_core.errors import MagiError
+from magi_core.output_path import check_name
 from magi_core.recording import VideoRecording, record
 from magi_core.take_story import story_of
 
@@ -86,6 +87,7 @@ def _new_file(prefix: str, width: int, height: int) -> tuple[Path, str]:
     output = Path(os.path.abspath(folder_paths.get_output_directory()))
     if not prefix.strip() or not Path(os.path.abspath(output / prefix)).is_relative_to(output):
         raise MagiError(f"videos are saved in ComfyUI's output folder: {prefix!r} -> use a name such as 'video/magi'")
+    check_name(prefix.strip())
     folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(prefix, str(output), width, height)
     return Path(folder) / f"{name}_{counter:05}_.mp4", subfolder
 

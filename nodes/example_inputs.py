@@ -1,4 +1,4 @@
-"""The image and the video that the example workflows start from, put where Load Image and Load Video look."""
+"""The image, the video and the take that example workflows start from, put where the loading nodes look."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ASSETS = Path(__file__).parents[1] / "workflows" / "assets"
 
 
 def offer_example_inputs() -> None:
-    """Copy the two small files into ComfyUI's input folder, unless files of these names are there."""
+    """Copy the small files into ComfyUI's input folder, unless files of these names are there."""
     folder = Path(folder_paths.get_input_directory())
     for source in (path for path in ASSETS.glob("magi_example_*") if not (folder / path.name).exists()):
         try:

@@ -8,6 +8,7 @@ from pathlib import Path
 import folder_paths
 
 from magi_core.errors import MagiError
+from magi_core.output_path import check_name
 from magi_core.state.take_files import SUFFIX, find_takes, is_take
 
 OUTPUT, INPUT = "output", "input"  # as ComfyUI's own file names say it: "ball.magi [input]"
@@ -55,6 +56,7 @@ def inside(name: str) -> Path:
     path = Path(os.path.abspath(root / name.strip()))
     if not name.strip() or path == root or not path.is_relative_to(root):
         raise MagiError(f"takes are saved in output/{SAVED}: {name!r} -> use a name such as 'ball' or 'scene 1/ball'")
+    check_name(name.strip())
     return path
 
 

@@ -32,6 +32,15 @@ def test_widgets_keep_their_values_and_notes_are_left_out() -> None:
     assert not [node for node in nodes if node["class_type"] == "MarkdownNote"]
 
 
+def test_a_bypassed_node_hands_on_what_it_gets() -> None:
+    """Load Model -> LoRA, bypassed -> Model Settings."""
+    nodes = graph("long_stream_to_file.json")
+    assert "MagiLoRA" not in {node["class_type"] for node in nodes.values()}
+    (settings,) = (node for node in nodes.values() if node["class_type"] == "MagiModelSettings")
+    source, output = settings["inputs"]["model"]
+    assert (nodes[source]["class_type"], output) == ("MagiLoadModel", 0)
+
+
 def test_the_demo_chains_three_different_prompts_of_equal_length() -> None:
     story = story_of(graph("text_to_video.json"))
     assert len({prompt for prompt, _ in story.parts}) == 3

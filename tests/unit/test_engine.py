@@ -29,9 +29,7 @@ def test_one_run_makes_the_chunks_asked_for(engine):
 
 
 def test_the_same_seed_gives_the_same_video_and_another_seed_another(engine):
-    first, again, other = (
-        engine.extend(engine.begin(**SIZE, seed=seed), "red", 2).latents for seed in (1, 1, 2)
-    )
+    first, again, other = (engine.extend(engine.begin(**SIZE, seed=seed), "red", 2).latents for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert (first - other).abs().max() > 0.1
 
