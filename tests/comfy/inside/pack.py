@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,20 +18,18 @@ assert server.PromptServer and core.NODE_CLASS_MAPPINGS, "ComfyUI comes before t
 REPOSITORY = Path(__file__).parents[3]
 
 
-def _load() -> tuple[Any, float]:
-    """The extension, and the seconds it took to import."""
-    started = time.perf_counter()
+def _load() -> Any:
+    """The extension."""
     spec = importlib.util.spec_from_file_location(
         "magi_pack", REPOSITORY / "__init__.py", submodule_search_locations=[str(REPOSITORY)]
     )
     package = importlib.util.module_from_spec(spec)
     sys.modules["magi_pack"] = package
     spec.loader.exec_module(package)
-    extension = asyncio.run(package.comfy_entrypoint())
-    return extension, time.perf_counter() - started
+    return asyncio.run(package.comfy_entrypoint())
 
 
-EXTENSION, IMPORT_SECONDS = _load()
+EXTENSION = _load()
 asyncio.run(EXTENSION.on_load())
 NODES = {node.define_schema().node_id: node for node in asyncio.run(EXTENSION.get_node_list())}
 

@@ -187,10 +187,6 @@ def check_vram() -> dict[str, Any]:
     return found | {"after unloading": _mib(), "device": str(Parts.model.patcher.load_device), "patcher": _kind()}
 
 
-def check_import_seconds() -> float:
-    return pack.IMPORT_SECONDS
-
-
 def _sampled(model: Any, keep: bool = False) -> Any:
     """One chunk; from scratch unless `keep`."""
     if not keep:

@@ -7,6 +7,7 @@ that starts from a video file is left out where it cannot be read. (`test_workfl
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
 from types import SimpleNamespace
@@ -20,6 +21,9 @@ import torch
 from placement_checks import _mib
 
 import nodes as core
+
+sys.path.append(str(pack.REPOSITORY))
+from scripts.workflow import to_api  # noqa: E402
 
 INTERVAL = 0.02  # seconds between two looks at the GPU's memory
 
@@ -65,22 +69,17 @@ def _run(executor: Any, graph: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _graph(workflow: dict[str, Any]) -> dict[str, Any]:
-    """A saved workflow as the executor takes it: widgets as saved, else their defaults; previews in place of files."""
-    sources = {link[0]: [str(link[1]), link[2]] for link in workflow["links"]}
-    graph = {}
-    for node in workflow["nodes"]:
-        if "Note" in node["type"]:
-            continue
-        named, kind = node.get("widgets_values_named", {}), node["type"]
-        inputs = {e["name"]: sources[e["link"]] for e in node["inputs"] if e["link"] is not None}
-        inputs |= {e["name"]: named[e["name"]] for e in node["inputs"] if e["link"] is None and e["name"] in named}
-        if kind in pack.NODES:
-            widgets = pack.NODES[kind].define_schema().inputs
-            inputs = {i.id: i.default for i in widgets if getattr(i, "default", None) is not None} | inputs
-        if kind == "SaveVideo":
-            video = inputs["video"]
-            kind, inputs = "PreviewImage", {"images": [video[0], 0]}
-        graph[str(node["id"])] = {"class_type": kind, "inputs": inputs}
+    """A saved workflow as the executor takes it, with previews of frames in place of saved videos."""
+    graph = to_api(workflow)
+    for key, node in list(graph.items()):
+        if node["class_type"] == "SaveVideo":
+            maker = node["inputs"]["video"][0]
+            frames = graph[maker]["inputs"]["images"] if graph[maker]["class_type"] == "CreateVideo" else [maker, 0]
+            graph[key] = {"class_type": "PreviewImage", "inputs": {"images": frames}}
+        elif node["class_type"] == "MagiDecodeToFile":
+            wires = {name: node["inputs"][name] for name in ("vae", "state")}
+            graph[f"{key} decoded"] = {"class_type": "MagiVAEDecode", "inputs": wires}
+            graph[key] = {"class_type": "PreviewImage", "inputs": {"images": [f"{key} decoded", 0]}}
     return graph
 
 
