@@ -64,7 +64,7 @@ def _through_comfyui(graph: Graph, story: Story) -> bool:
         _say(f"{error}\n\nNot through ComfyUI, then: rendering with the engine alone")
         return False
     frames = read_video(VIDEO).frames
-    title = f"nano in ComfyUI · {story.width}x{story.height} · seed {story.seed}"
+    title = f"{story.model} in ComfyUI · {story.width}x{story.height} · seed {story.seed}"
     contact_sheet(frames.split(VIDEO_FRAMES_PER_CHUNK), story.prompts, SHEET, title=title)
     return True
 
@@ -73,7 +73,7 @@ def _with_the_engine(story: Story) -> int:
     """Exit status of the same story on the command line. The prompts share the length equally, as the parts do."""
     command = ["-m", "magi_core", "render", *(prompt for prompt, _ in story.parts)]
     command += ["--chunks", len(story.prompts), "--width", story.width, "--height", story.height]
-    command += ["--seed", story.seed, "--out", VIDEO, "--contact-sheet", SHEET]
+    command += ["--seed", story.seed, "--model", story.model, "--out", VIDEO, "--contact-sheet", SHEET]
     arguments = [str(word) for word in command]
     _say(f"python {shlex.join(arguments)}")
     return subprocess.run([sys.executable, *arguments], check=False).returncode

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ Graph = dict[str, dict[str, Any]]
 """Node id -> {"class_type": ..., "inputs": {name: value or [node id, output]}}."""
 
 NOTES = ("Note", "MarkdownNote")  # nodes of the interface that ComfyUI itself does not know
+BYPASSED = 4  # a node's mode: what comes in goes out
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Story:
     width: int
     height: int
     seed: int
+    model: str
 
     @property
     def prompts(self) -> list[str]:
@@ -29,18 +31,28 @@ class Story:
 
 def to_api(workflow: Mapping[str, Any]) -> Graph:
     """The nodes of a saved workflow with their links and widget values. Muted nodes and subgraphs are not handled."""
-    sources = {link[0]: [str(link[1]), link[2]] for link in workflow["links"]}
+    left_out = {node["id"]: node for node in workflow["nodes"] if node["mode"] == BYPASSED}
+    sources = {link[0]: (link[1], link[2]) for link in workflow["links"]}
+
+    def source(link: int) -> list[Any]:
+        """Node and output that a link comes from; past a bypassed node, what it takes of the same type."""
+        node, output = sources[link]
+        if node not in left_out:
+            return [str(node), output]
+        kind = left_out[node]["outputs"][output]["type"]
+        return source(next(entry["link"] for entry in left_out[node]["inputs"] if entry["type"] == kind))
+
     return {
-        str(node["id"]): {"class_type": node["type"], "inputs": dict(_inputs(node, sources))}
+        str(node["id"]): {"class_type": node["type"], "inputs": dict(_inputs(node, source))}
         for node in workflow["nodes"]
-        if node["type"] not in NOTES
+        if node["type"] not in NOTES and node["id"] not in left_out
     }
 
 
-def _inputs(node: Mapping[str, Any], sources: Mapping[int, list[Any]]) -> Iterator[tuple[str, Any]]:
+def _inputs(node: Mapping[str, Any], source: Callable[[int], list[Any]]) -> Iterator[tuple[str, Any]]:
     for entry in node["inputs"]:
         if entry["link"] is not None:
-            yield entry["name"], sources[entry["link"]]
+            yield entry["name"], source(entry["link"])
         elif entry.get("widget"):
             yield entry["name"], node["widgets_values_named"][entry["name"]]
 
@@ -54,4 +66,4 @@ def story_of(graph: Graph) -> Story:
         prompt = graph[node["inputs"]["conditioning"][0]]["inputs"]["prompt"]
         parts.insert(0, (prompt, node["inputs"]["chunks"]))
     size_and_seed = {name: node["inputs"][name] for name in ("width", "height", "seed")}
-    return Story(tuple(parts), **size_and_seed)
+    return Story(tuple(parts), **size_and_seed, model=graph[node["inputs"]["model"][0]]["inputs"]["model"])

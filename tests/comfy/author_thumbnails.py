@@ -15,18 +15,20 @@ from playwright.sync_api import sync_playwright
 from tests.comfy.comfyui import REPOSITORY, Server, base_directory, find_chromium, find_comfyui
 from tests.comfy.frontend import BROWSER_FLAGS, FIRST_VISIT_DONE, Frontend
 
-SIDE = 384  # pixels; two moments side by side
+SIDE = 384  # pixels; two moments side by side, or wide ones below each other
 LIMIT = 1800.0
 
 
 def moments(video: Path) -> Image.Image:
-    """Four evenly spaced frames, row by row, in one square picture."""
+    """Evenly spaced frames in one square picture: four, row by row, or two of a video that is twice as wide as high."""
     with av.open(str(video)) as container:
         frames = [frame.to_image() for frame in container.decode(video=0)]
     sheet, half = Image.new("RGB", (SIDE, SIDE)), SIDE // 2
-    for i in range(4):
-        frame = frames[round((i + 0.5) * len(frames) / 4)]
-        sheet.paste(frame.resize((half, half), Image.Resampling.LANCZOS), (i % 2 * half, i // 2 * half))
+    columns = 1 if frames[0].width > frames[0].height else 2
+    for i in range(count := 2 * columns):
+        frame = frames[round((i + 0.5) * len(frames) / count)]
+        frame = frame.resize((SIDE // columns, half), Image.Resampling.LANCZOS)
+        sheet.paste(frame, (i % columns * half, i // columns * half))
     return sheet
 
 
@@ -41,7 +43,8 @@ def main() -> None:
         frontend = Frontend(browser.new_page(), server.url)
         for file in sorted((REPOSITORY / "workflows").glob("*.json")):
             frontend.drop(file)
-            (video,) = server.saved(server.wait_for(frontend.queue(), LIMIT))
+            saved = server.saved(server.wait_for(frontend.queue(), LIMIT))
+            (video,) = (path for path in saved if path.suffix == ".mp4")
             moments(video).save(file.with_suffix(".jpg"), quality=88)
             print(f"wrote {file.with_suffix('.jpg').relative_to(REPOSITORY)}")
         browser.close()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
+from scripts.workflow import BYPASSED
 from tests.comfy.comfyui import REPOSITORY, Server, base_directory, find_chromium, find_comfyui
 from tests.comfy.frontend import BROWSER_FLAGS, FIRST_VISIT_DONE, Frontend
 from tests.comfy.take_workflow_graphs import fork_two_takes, long_stream_to_file, save_and_extend, shot_transitions
@@ -24,7 +25,6 @@ GRAPHS = (
     save_and_extend,
     long_stream_to_file,
 )
-BYPASS = 4  # a node's mode
 MARGIN = 10  # pixels between nodes and the frame of their group
 BUILD = """([nodes, groups, bypass, margin]) => {
     app.graph.clear()
@@ -55,10 +55,10 @@ BUILD = """([nodes, groups, bypass, margin]) => {
     }
     for (const [title, names] of Object.entries(groups)) {
         const group = new LiteGraph.LGraphGroup(title)
-        const nodes = names.map(name => made[name])
-        const left = Math.min(...nodes.map(node => node.pos[0])), top = Math.min(...nodes.map(node => node.pos[1]))
-        const right = Math.max(...nodes.map(node => node.pos[0] + node.size[0]))
-        const bottom = Math.max(...nodes.map(node => node.pos[1] + node.size[1]))
+        const members = names.map(name => made[name])
+        const left = Math.min(...members.map(node => node.pos[0])), top = Math.min(...members.map(node => node.pos[1]))
+        const right = Math.max(...members.map(node => node.pos[0] + node.size[0]))
+        const bottom = Math.max(...names.map(name => made[name].pos[1] + made[name].size[1] + nodes[name].grows))
         const above = LiteGraph.NODE_TITLE_HEIGHT + group.titleHeight
         group.pos = [left - margin, top - above - margin]
         group.size = [right - left + 2 * margin, bottom - top + above + 2 * margin]
@@ -79,7 +79,7 @@ def main() -> None:
         for graph in GRAPHS:
             made = graph()
             nodes = {name: dataclasses.asdict(node) for name, node in made.nodes.items()}
-            frontend.page.evaluate(BUILD, [nodes, made.groups, BYPASS, MARGIN])
+            frontend.page.evaluate(BUILD, [nodes, made.groups, BYPASSED, MARGIN])
             frontend.page.wait_for_timeout(500)
             workflow = frontend.serialised()
             workflow["extra"].pop("ds", None)  # where the author was looking

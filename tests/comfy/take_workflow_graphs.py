@@ -26,7 +26,7 @@ EXAMPLE_TAKE = "magi_example_take.magi [input]"
 
 
 def fork_two_takes() -> Workflow:
-    lower = 600
+    lower = 760
     nodes = loaders("nano-distill") | {
         "note": note(
             "Both **Magi Extend** nodes go on from the same state, which neither of them changes: two takes of what is "
@@ -37,30 +37,30 @@ def fork_two_takes() -> Workflow:
         "first": prompt("a big green square moves right on a white background", (370, 0), "The beginning"),
         "sampler": sampler((370, ROW), "first"),
         "prompt_a": prompt("it moves up", (780, 0), "Take A"),
-        "take_a": extend((780, ROW), "prompt_a", "sampler", title="Magi Extend: take A"),
+        "take_a": extend((1190, 0), "prompt_a", "sampler", title="Magi Extend: take A"),
+        "info_a": info((1600, 0), "take_a", (420, 420), "Take A"),
+        "decode_a": decode((780, ROW), "take_a", "Decode take A"),
         "prompt_b": prompt("it turns pink", (780, lower), "Take B"),
-        "take_b": extend((780, lower + ROW), "prompt_b", "sampler", title="Magi Extend: take B"),
-        "decode_a": decode((1190, 0), "take_a", "Decode take A"),
-        "info_a": info((1190, 130), "take_a", (420, 420), "Take A"),
-        "decode_b": decode((1190, lower), "take_b", "Decode take B"),
-        "info_b": info((1190, lower + 130), "take_b", (420, 420), "Take B"),
+        "take_b": extend((1190, lower), "prompt_b", "sampler", title="Magi Extend: take B"),
+        "info_b": info((1600, lower), "take_b", (420, 420), "Take B"),
+        "decode_b": decode((780, lower + ROW), "take_b", "Decode take B"),
         "side_by_side": Node(
             "ImageStitch",
-            (1680, 0),
-            (340, 130),
+            (2090, 0),
+            (340, 140),
             widgets={"direction": "right"},
             inputs={"image1": ("decode_a", "images"), "image2": ("decode_b", "images")},
             colour=RESULT,
         ),
         "video": Node(
             "CreateVideo",
-            (1680, 190),
+            (2090, 220),
             (340, 110),
             widgets={"fps": 24},
             inputs={"images": ("side_by_side", "IMAGE")},
             colour=RESULT,
         ),
-        "save": save_video((1680, 360), "two_takes", ("video", "VIDEO")),
+        "save": save_video((2090, 400), "two_takes", ("video", "VIDEO")),
     }
     groups = {
         "1. Model": MODELS,
@@ -109,7 +109,6 @@ def shot_transitions() -> Workflow:
 
 
 def save_and_extend() -> Workflow:
-    lower = 820
     nodes = loaders("nano-distill") | {
         "note": note(
             "**Today** a video is begun and saved: `output/magi/ball_00001_.magi`.\n\n**Tomorrow** it goes on, "
@@ -131,10 +130,10 @@ def save_and_extend() -> Workflow:
             inputs={"state": ("sampler", "state")},
             colour=STATE,
         ),
-        "info": info((780, 170), "sampler", (420, 520), "Today"),
+        "info": info((780, 180), "sampler", (420, 510), "Today"),
         "load": Node(
             "MagiLoadState",
-            (370, lower),
+            (1270, 0),
             (340, 100),
             widgets={"take": EXAMPLE_TAKE},
             inputs={"model": ("model", "model")},
@@ -142,16 +141,16 @@ def save_and_extend() -> Workflow:
         ),
         "back": Node(
             "MagiRewind",
-            (370, lower + 160),
+            (1270, 170),
             (340, 100),
             widgets={"chunks": -1},
             inputs={"state": ("load", "state"), "model": ("model", "model")},
             colour=STATE,
         ),
-        "next": prompt("it moves left", (780, lower), "What happens now"),
-        "extend_1": extend((780, lower + 240), "next", "back"),
-        "decode": decode((1190, lower), "extend_1"),
-        "save": save_video((1190, lower + 130), "tomorrow"),
+        "next": prompt("it moves left", (1270, 340), "What happens now"),
+        "extend_1": extend((1680, 0), "next", "back"),
+        "decode": decode((2090, 0), "extend_1"),
+        "save": save_video((2090, 130), "tomorrow"),
     }
     groups = {
         "1. Model": MODELS,
@@ -177,8 +176,8 @@ def long_stream_to_file() -> Workflow:
             (670, 240),
         ),
         "board": board(
-            "0-1: a big purple circle moves right on a black background\n2: it turns yellow\n3: it moves up\n"
-            "4: it moves left",
+            "0-1: a big purple circle moves right on a black background\n2: it turns yellow\n3: the circle moves up\n"
+            "4: the circle moves left",
             (740, 0),
             (340, 250),
         ),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
 from tests.comfy.comfyui import REPOSITORY, Server
 
 WORKFLOWS = sorted((REPOSITORY / "workflows").glob("*.json"))
@@ -27,16 +25,7 @@ def test_advanced_widgets_are_tucked_away_until_asked_for(frontend) -> None:
     assert len(page.evaluate(VISIBLE)) > len(PLAIN)
 
 
-@pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.stem)
-def test_a_workflow_survives_opening_and_saving(frontend, file) -> None:
-    frontend.drop(file)
-    shipped, opened = json.loads(file.read_text()), frontend.serialised()
-    assert _widgets(opened) == _widgets(shipped)
-    assert sorted(link[1:] for link in opened["links"]) == sorted(link[1:] for link in shipped["links"])
-    assert not frontend.errors
-
-
-def test_no_nodes_overlap(frontend) -> None:
+def test_no_nodes_overlap() -> None:
     for file in WORKFLOWS:
         boxes = [(*node["pos"], *node["size"]) for node in json.loads(file.read_text())["nodes"]]
         for i, (x, y, width, height) in enumerate(boxes):
@@ -50,14 +39,11 @@ def test_workflows_open_in_nodes_2(server: Server, frontend) -> None:
     try:
         frontend.page.reload()
         frontend.wait_until_ready()
-        frontend.drop(WORKFLOWS[0])
-        frontend.page.wait_for_selector("[data-node-id]", timeout=20_000)
-        shown = frontend.page.locator("[data-node-id]").count()
-        assert shown == len(json.loads(WORKFLOWS[0].read_text())["nodes"])
-        assert not frontend.errors
+        for file in WORKFLOWS:
+            frontend.drop(file)
+            expected = len(json.loads(file.read_text())["nodes"])
+            shown = "n => document.querySelectorAll('[data-node-id]').length === n"
+            frontend.page.wait_for_function(shown, arg=expected, timeout=20_000)
+            assert not frontend.errors, file.stem
     finally:
         server.post("/settings", {"Comfy.VueNodes.Enabled": False})
-
-
-def _widgets(workflow: dict) -> dict[int, list]:
-    return {node["id"]: node.get("widgets_values") for node in workflow["nodes"]}

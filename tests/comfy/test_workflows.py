@@ -11,12 +11,12 @@ from typing import Any
 import av
 import pytest
 
+from scripts.workflow import BYPASSED
 from tests.comfy.comfyui import REPOSITORY, Server
 from tests.comfy.test_pack import NODES
 
 WORKFLOWS = sorted((REPOSITORY / "workflows").glob("*.json"))
 LIMIT = 900.0  # seconds for one workflow; at most about one minute on two free cores
-BYPASSED = 4  # a node's mode
 STORY = {"prompt", "text", "chunks", "seed", "control_after_generate", "fps", "take", "model", "image", "file"}
 PLACE = {"width", "height", "filename_prefix", "autosave", "leave_in_flight", "chunk"}
 """Widgets that a workflow sets because of what it tells or where it saves; all others stay at their defaults."""

@@ -8,7 +8,7 @@ from typing import Any
 MODELS = ("model", "text_encoder", "vae")  # names of `loaders`
 SIDE = 128  # pixels; nano's
 SEED = 7
-ROW = 290  # where the second row of nodes begins: below prompts
+ROW = 310  # where the second row of nodes begins: below prompts
 BOARD_ROW = 360  # below storyboards
 PROMPT, STATE, RESULT, NOTE = "green", "blue", "purple", "yellow"  # of the colours that nodes can be given in ComfyUI
 
@@ -18,6 +18,7 @@ class Node:
     """One node: type, place and size on the canvas, widget values, and inputs as `input: (node, output)`.
 
     bypassed: it is there to be switched on; what comes in goes out.
+    grows: pixels that previews add to it when it runs; the frame of its group leaves room for them.
     """
 
     type: str
@@ -28,6 +29,7 @@ class Node:
     inputs: dict[str, tuple[str, str]] = field(default_factory=dict)
     colour: str | None = None
     bypassed: bool = False
+    grows: int = 0
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,7 @@ def sampler(
         pos,
         (340, 330),
         title=title,
+        grows=470,
         widgets=size | {"chunks": chunks, "seed": SEED, "control_after_generate": "fixed"} | widgets,
         inputs=inputs | ({"prefix": (prefix, "prefix")} if prefix else {}),
         colour=STATE,
@@ -119,6 +122,7 @@ def extend(
         pos,
         (340, 160),
         title=title,
+        grows=480,
         widgets={"chunks": chunks} | widgets,
         inputs=inputs | {"vae": ("vae", "vae")},
         colour=STATE,
