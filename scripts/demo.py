@@ -57,7 +57,7 @@ def _through_comfyui(graph: Graph, story: Story) -> bool:
         )
         _say(f"no ComfyUI found ({where}): rendering with the engine alone")
         return False
-    _say(f"rendering through the ComfyUI in {comfyui}, on the CPU; this takes about a minute")
+    _say(f"rendering through the ComfyUI in {comfyui}, on the CPU; this takes up to a minute")
     try:
         demo_comfyui.render(comfyui, graph, VIDEO)
     except (OSError, RuntimeError) as error:

@@ -35,7 +35,10 @@ class Autosave:
         first = self._latest is None
         if first and (self._folder / HEAD).is_file():  # of a take that was broken off, perhaps the one going on now
             shutil.rmtree(self._before, ignore_errors=True)
-            self._folder.rename(self._before)
+            try:
+                self._folder.rename(self._before)
+            except OSError as error:  # Windows, while another program reads it
+                raise MagiError(f"cannot save to {self.path} ({error}): close what has it open") from None
         if first and state.prefix is not None:
             write_part(self._folder / PREFIX, {"format": FORMAT}, {"prefix": state.prefix})
         for record in state.chunks:
