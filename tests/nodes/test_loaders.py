@@ -33,7 +33,8 @@ def test_the_inputs_of_the_example_workflows_are_offered(nodes: dict[str, Any]) 
     import folder_paths
 
     folder = Path(folder_paths.get_input_directory())
-    assert {path.name for path in folder.iterdir()} == {"magi_example_image.png", "magi_example_video.mp4"}
+    offered = {"magi_example_image.png", "magi_example_video.mp4", "magi_example_take.magi"}
+    assert {path.name for path in folder.iterdir()} == offered
 
 
 @pytest.mark.parametrize("name", ["../../etc", "/etc/passwd", "no such model", ""])
