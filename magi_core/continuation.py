@@ -58,9 +58,11 @@ def find_frontier(state: SamplerState, handoff: str, model_key: str, memory: Mem
 
 def chained(frontier: Frontier, chunks: Sequence[Entering]) -> tuple[Entering, ...]:
     """New chunks behind `frontier`, each keyed by all before it and its own seed, text, ranges and transition."""
+    texts = {id(chunk.text): chunk.text for chunk in chunks}  # many chunks share one: it is read once
+    text_keys = {name: digest(text) for name, text in texts.items()}
     keyed, key = [], frontier.key
     for chunk in chunks:
-        key = digest("chunk", key, chunk.seed, chunk.text, chunk.kv_ranges, chunk.transition)
+        key = digest("chunk", key, chunk.seed, text_keys[id(chunk.text)], chunk.kv_ranges, chunk.transition)
         keyed.append(replace(chunk, key=key))
     return tuple(keyed)
 

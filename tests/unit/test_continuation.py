@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from magi_core import continuation
 from magi_core.errors import Cancelled, MagiError
+from magi_core.state.digest import digest
 from tests.tiny import tiny_engine
 
 SIZE = {"width": 32, "height": 32}
@@ -225,3 +227,12 @@ def test_memory_is_bounded_and_observable():
     assert engine.memory.pages.stats.entries == 1
     engine.memory.clear()
     assert all(s.entries == s.bytes == 0 for s in engine.memory.stats.values())
+
+
+def test_a_text_that_many_chunks_share_is_read_once(monkeypatch):
+    read = []
+    monkeypatch.setattr(continuation, "digest", lambda *parts: read.append(parts) or digest(*parts))
+    engine = tiny_engine(steps=4)
+    engine.extend(engine.begin(width=32, height=32), ["red"] * 6 + ["blue"] * 2)
+    tensors = [part for parts in read for part in parts if isinstance(part, torch.Tensor)]
+    assert len(tensors) == 2, "one text each, for eight chunks"
