@@ -102,6 +102,7 @@ def window(settings: SamplingSettings, forward: int) -> tuple[Batch, object]:
         x=x,
         target=torch.zeros_like(x),
         weight=noisy.float().repeat_interleave(6, dim=1),
+        fixed=~noisy.repeat_interleave(6, dim=1),
         t=t,
         first_key=torch.tensor([[0, 1, *(c.attends[0] for c in planned)]]),
         dropped=~noisy,
@@ -109,6 +110,7 @@ def window(settings: SamplingSettings, forward: int) -> tuple[Batch, object]:
         counts=torch.full((1, 6), 7),
         prefix=prefix,
         null=~noisy,
+        chunk=torch.arange(6)[None],
     )
     return batch, plan
 
@@ -194,7 +196,7 @@ def test_one_long_step_ends_where_two_short_ones_do(nets, corpus):
     def spread(per_slot: torch.Tensor) -> torch.Tensor:
         return per_slot.repeat_interleave(6, dim=1)[:, None, :, None, None]
 
-    free = batch.weight.bool()[:, None, :, None, None].expand_as(batch.x)
+    free = ~batch.fixed[:, None, :, None, None].expand_as(batch.x)
     middle = fine[(2 * step + 1).clamp(max=15)]
     one = nets.velocity(as_student(batch), torch.full_like(batch.t, FINE_FACTOR))
     x = torch.where(free, batch.x + spread(middle - batch.t) * one, batch.x)

@@ -19,7 +19,18 @@ from magi_core.text.special_tokens import SPECIAL_TOKEN_NAMES, SpecialTokens, lo
 from magi_core.vae.config import VAEConfig
 from magi_core.vae.model import ViTVAE
 from tools.nano import convolutions
-from tools.nano.batches import KV_TABLE, Batch, make_corpus, progress_of, sample_batch, timestep_of
+from tools.nano.batches import (
+    GUESSED_FROM,
+    KV_TABLE,
+    Batch,
+    Corpus,
+    Mix,
+    keep_guesses,
+    make_corpus,
+    progress_of,
+    sample_batch,
+    timestep_of,
+)
 from tools.nano.chunk_attention import flex_mask, sdpa_mask
 from tools.nano.level_balance import LevelBalance
 from tools.nano.master import Master
@@ -76,6 +87,55 @@ def test_new_shots_see_nothing_while_noisy_and_what_the_sampler_shows_later(corp
     assert (reach[noisy & (quarter < 2)] == 1).all()
     late = [reach[noisy & (quarter == q)] for q in (2, 3)]
     assert [int(r.max()) for r in late] == list(transition_ranges("new_shot", KV_TABLE)[2:])
+
+
+def frames_of(per_slot: torch.Tensor) -> torch.Tensor:
+    return per_slot.repeat_interleave(6, dim=1)
+
+
+def own(corpus: Corpus) -> Corpus:
+    return replace(corpus, guesses=corpus.latents.clone())
+
+
+def test_guesses_stand_in_for_chunks_that_are_read_and_not_learned(corpus):
+    wrong = replace(corpus, guesses=corpus.latents + 1)
+    mix = Mix(guessed=1.0)
+    drawn, guessed = (sample_batch(c, 96, torch.Generator().manual_seed(4), mix) for c in (corpus, wrong))
+    read = ~noisy_slots(drawn) | (progress_of(drawn.t) >= 0.75 - 1e-4)
+    moved = (guessed.x - drawn.x).abs().amax((1, 3, 4))  # B frames
+    given = drawn.fixed & frames_of(noisy_slots(drawn))
+    assert ((moved > 0) == (frames_of(read) & ~given)).all()
+    assert moved.max() <= 1.5 + 1e-4
+    assert not guessed.weight[frames_of(read)].any()
+    assert guessed.weight[~frames_of(read) & ~given].all()
+    assert torch.equal(guessed.target, drawn.target)
+    without = sample_batch(wrong, 96, torch.Generator().manual_seed(4), Mix(guessed=0.0))
+    assert torch.equal(without.x, sample_batch(corpus, 96, torch.Generator().manual_seed(4), Mix(guessed=0.0)).x)
+
+
+def test_a_right_velocity_guesses_the_drawn_chunk(corpus):
+    corpus = own(corpus)
+    batch = sample_batch(corpus, 96, torch.Generator().manual_seed(5), Mix(guessed=0.0))
+    keep_guesses(corpus, batch, batch.target)
+    given = batch.fixed & frames_of(noisy_slots(batch))
+    slots = ~given.unflatten(1, (6, 6)).any(2)  # an image's frame is not the drawn video's
+    slots &= torch.bincount(batch.chunk.flatten())[batch.chunk] == 1
+    kept = corpus.guesses.flatten(0, 1)[batch.chunk[slots]], corpus.latents.flatten(0, 1)[batch.chunk[slots]]
+    assert torch.allclose(*kept, atol=1e-4)
+
+
+def test_guesses_are_kept_of_chunks_with_text_history_and_little_noise(corpus):
+    corpus = own(corpus)
+    batch = sample_batch(corpus, 96, torch.Generator().manual_seed(5), Mix(guessed=0.5))
+    keep_guesses(corpus, batch, batch.target + 1)
+    changed = (corpus.guesses != corpus.latents).flatten(2).any(2).flatten()[batch.chunk]
+    first = batch.chunk % 6 == 0
+    reads = first | (batch.first_key < torch.arange(6))
+    learned = batch.weight.unflatten(1, (6, 6)).any(2)
+    good = ~batch.null & (batch.t >= GUESSED_FROM) & noisy_slots(batch) & reads & learned
+    once = torch.bincount(batch.chunk.flatten())[batch.chunk] == 1
+    assert torch.equal(changed[once], good[once])
+    assert good.any()
 
 
 def test_block_lists_and_dense_masks_show_the_same_keys(batch):

@@ -32,6 +32,8 @@ CLEAN_PREFIX = 0.5
 PREFIX_NOISE = 0.05
 IMAGE_SHARE, PARTIAL_SHARE = 0.15, 0.10
 NO_DURATION, NO_HQ, DYNAMIC_SHARE = 0.1, 0.1, 0.15
+GUESSED_FROM = 0.1  # timestep from which on the model's guess at a chunk is worth keeping
+GUESS_STRENGTH = 1.5  # of what is wrong with a guess, at most
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Mix:
     that only negative tokens name. staggered: noise levels one stage apart, as the sampler has them; otherwise sorted
     random ones. late: segments whose last chunk has some stages behind it. steps: noise levels are those of a run with
     this many steps; None: any. unknown: caption words replaced by the unknown word, so that none leans on another.
+    guessed: samples whose clean chunks, and those in the last quarter of the steps, are part drawn and part the model's
+    own guess, as they are in a run; they are there to be read, and have no loss.
     """
 
     null: float = 0.11
@@ -54,6 +58,7 @@ class Mix:
     late: float = 0.0
     steps: int | None = None
     unknown: float = 0.03
+    guessed: float = 0.5
 
 
 BASE_MIX = Mix()
@@ -67,7 +72,8 @@ class Corpus:
     counts
     [N, 6]. text_prefix, null_prefix [N, 6, 6]: special-token indices, -1 where there is none, foremost first.
     clean, tagged: clip numbers without and with marks that only negative tokens name. new_shot [N, 6]: chunks that do
-    not go on from where the one before was.
+    not go on from where the one before was. guesses [N, 6, C, 6, h, w]: the model's latest guess at each chunk, the
+    drawn one until there is one (see `keep_guesses`).
     """
 
     latents: Tensor
@@ -79,6 +85,7 @@ class Corpus:
     clean: Tensor
     tagged: Tensor
     new_shot: Tensor
+    guesses: Tensor
 
 
 def token_prefixes(scenes: Scenes, seed: int) -> tuple[Tensor, Tensor]:
@@ -128,22 +135,25 @@ def make_corpus(scenes: Scenes, latents: Tensor, first: Tensor, tokenizer, seed:
         "tagged": torch.from_numpy(np.flatnonzero(tagged if tagged.any() else ~tagged)),
         "new_shot": torch.from_numpy(scenes.new_shot),
     }
-    return Corpus(latents, first, **{name: value.to(device) for name, value in parts.items()})
+    return Corpus(latents, first, guesses=latents.clone(), **{name: value.to(device) for name, value in parts.items()})
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
     """x [B, C, 36, h, w] noisy latents, target velocity, weight [B, 36] of each frame in the loss, t [B, 6].
 
+    fixed [B, 36]: frames that do not move, because they are clean or given.
+
     first_key [B, 6]: first slot that each slot attends to (it always ends with itself). dropped [B, 6]: the
     prompt-dropped flag.
     ids, counts: caption tokens [B, 6, 32] and [B, 6]; prefix [B, 6, 6] special tokens; null [B, 6]: null text
-    in place of the caption.
+    in place of the caption. chunk [B, 6]: which chunk of the corpus a slot holds, clips and chunks counted through.
     """
 
     x: Tensor
     target: Tensor
     weight: Tensor
+    fixed: Tensor
     t: Tensor
     first_key: Tensor
     dropped: Tensor
@@ -151,6 +161,7 @@ class Batch:
     counts: Tensor
     prefix: Tensor
     null: Tensor
+    chunk: Tensor
 
     def tensors(self) -> dict[str, Tensor]:
         return {f.name: getattr(self, f.name) for f in fields(self)}
@@ -236,11 +247,12 @@ def sample_batch(corpus: Corpus, size: int, generator: torch.Generator, mix: Mix
     first_key = torch.maximum(first, slots - reach + 1)
 
     # Latents, and what is given of a partly given chunk.
-    x0 = corpus.latents[clip, place]  # B 6 C 6 h w
-    x0 = x0.float()
+    x0 = corpus.latents[clip, place].float()  # B 6 C 6 h w
     noise = torch.randn(x0.shape, device=device, generator=generator)
     level = torch.where(clean, 1 - PREFIX_NOISE * uniform(size, CHUNKS), t)[..., None, None, None, None]
-    x = level * x0 + (1 - level) * noise
+    guessed = (clean | (quarter == len(KV_TABLE) - 1)) & (uniform(size, 1) < mix.guessed)
+    strength = torch.where(guessed, GUESS_STRENGTH * uniform(size, 1), 0.0)[..., None, None, None, None]
+    x = level * x0.lerp(corpus.guesses[clip, place].float(), strength) + (1 - level) * noise
     frame = torch.arange(6, device=device)
     earlier_clean = torch.cat([torch.ones(size, 1, dtype=torch.bool, device=device), clean[:, :-1]], dim=1)
     entering = ~clean & ((place == 0) | earlier_clean)
@@ -252,7 +264,8 @@ def sample_batch(corpus: Corpus, size: int, generator: torch.Generator, mix: Mix
     still = corpus.first[clip][:, :, :, None].float()
     source = torch.where((image[..., None] & (frame == 0))[:, :, None, :, None, None], still, x0)
     x = torch.where(given[:, :, None, :, None, None], source, x)
-    weight = (~clean)[..., None] & ~given
+    fixed = clean[..., None] | given
+    weight = ~fixed & ~guessed[..., None]
 
     null = null_sample | clean
     prefixes = torch.where(null[..., None], corpus.null_prefix[clip, place], corpus.text_prefix[clip, place])
@@ -264,6 +277,7 @@ def sample_batch(corpus: Corpus, size: int, generator: torch.Generator, mix: Mix
         x=x.transpose(1, 2).flatten(2, 3).contiguous(),
         target=(x0 - noise).transpose(1, 2).flatten(2, 3).contiguous(),
         weight=weight.flatten(1, 2).float(),
+        fixed=fixed.flatten(1, 2),
         t=torch.where(clean, CLEAN_T, t),
         first_key=first_key,
         dropped=null_sample | (clean & (uniform(size, CHUNKS) < 0.75)),
@@ -271,7 +285,27 @@ def sample_batch(corpus: Corpus, size: int, generator: torch.Generator, mix: Mix
         counts=corpus.counts[clip, place],
         prefix=prefixes,
         null=null,
+        chunk=clip * CHUNKS + place,
     )
+
+
+@torch.no_grad()
+def keep_guesses(corpus: Corpus, batch: Batch, velocity: Tensor) -> None:
+    """Remember what the model would make of the batch's chunks, x + (1 - t) v, for histories in later batches.
+
+    Kept are chunks with text, with the history they go on from, from `GUESSED_FROM` on: the object is at its drawn
+    place there, and what is wrong is what the model gets wrong. velocity: as `batch.x`. In place in `corpus.guesses`.
+    """
+    clips, slots = corpus.guesses.flatten(0, 1), torch.arange(CHUNKS, device=velocity.device)
+    frames = batch.x.shape[2] // CHUNKS
+    remaining = (1 - batch.t).repeat_interleave(frames, dim=1) * ~batch.fixed
+    guess = batch.x + remaining[:, None, :, None, None] * velocity
+    guess = guess.unflatten(2, (CHUNKS, frames)).transpose(1, 2)  # B 6 C 6 h w
+    drawn = batch.weight.unflatten(1, (CHUNKS, frames)).amax(2) > 0  # not made from a guess, not clean
+    begins = batch.chunk % CHUNKS == 0
+    kept = drawn & ~batch.null & (batch.t >= GUESSED_FROM) & (begins | (batch.first_key < slots))
+    guess = torch.where(kept[..., None, None, None, None], guess, clips[batch.chunk])
+    clips[batch.chunk] = guess.to(clips.dtype)
 
 
 def assemble(

@@ -60,7 +60,7 @@ class Distiller(Run):
             modules = tuple(torch.compile(module, dynamic=False) for module in modules)
         self.loss_of, self.teacher_of, self.average_of = modules
 
-    def loss(self) -> tuple[Tensor, Tensor, Batch]:
+    def loss(self) -> tuple[Tensor, Tensor, Tensor, Batch]:
         coarse_size = round(self.args.coarse * self.args.batch)
         fine = sample_batch(self.corpus, self.args.batch - coarse_size, self.generator, FINE_MIX)
         coarse = sample_batch(self.corpus, coarse_size, self.generator, COARSE_MIX)

@@ -74,7 +74,7 @@ def shortcut_target(batch: Batch, student: Velocity) -> Tensor:
     noisy = batch.t < CLEAN_T
     at = (progress_of(batch.t) * FINE).round().long().clamp(max=FINE - 2)
     first, second = (torch.where(noisy, grid[at + i + 1] - grid[at + i], 0.0) for i in (0, 1))
-    free = batch.weight.bool()[:, None, :, None, None]
+    free = ~batch.fixed[:, None, :, None, None]
     factor = torch.full_like(batch.t, FINE_FACTOR)
     velocity = student(batch, factor)
     moved = torch.where(free, batch.x + slots_of(first, batch.x) * velocity, batch.x)

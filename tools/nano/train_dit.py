@@ -36,7 +36,7 @@ class Trainer(Run):
         module = SlotLoss(self.dit, backend)
         self.loss_of = torch.compile(module, dynamic=False) if compiled else module
 
-    def loss(self) -> tuple[Tensor, Tensor, Batch]:
+    def loss(self) -> tuple[Tensor, Tensor, Tensor, Batch]:
         batch = sample_batch(self.corpus, self.args.batch, self.generator)
         text, visible = self.text(batch, self.dit)
         weight, mask = self.levels.weigh(batch), self.mask(batch.first_key)

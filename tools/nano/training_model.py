@@ -82,8 +82,8 @@ class SlotLoss(nn.Module):
         frames: Tensor,
         mask: Any,
         step_factor: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """Loss, and squared error per slot [B, 6] (detached).
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Loss, squared error per slot [B, 6], and the velocity as `x` (both detached).
 
         text: [B * 6, L, C] in front of the projection; visible: [B * 6, L]; mask: from `chunk_attention`; step_factor
         [B, 6]: of distilled models.
@@ -92,7 +92,7 @@ class SlotLoss(nn.Module):
         error = (velocity - target).square().mean((1, 3, 4)) * weight  # B frames
         slots = t.shape[1]
         per_slot = error.unflatten(1, (slots, -1)).sum(2) / weight.unflatten(1, (slots, -1)).sum(2).clamp(min=1e-6)
-        return error.sum() / weight.sum().clamp(min=1e-6), per_slot.detach()
+        return error.sum() / weight.sum().clamp(min=1e-6), per_slot.detach(), velocity.detach()
 
 
 class SlotVelocity(nn.Module):

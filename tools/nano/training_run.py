@@ -14,7 +14,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from tools.nano.batches import Batch
+from tools.nano.batches import Batch, keep_guesses
 from tools.nano.chunk_attention import choose_backend, flex_mask, sdpa_mask
 from tools.nano.compilation import first_that_works
 from tools.nano.corpus import build_corpus
@@ -78,8 +78,8 @@ class Run:
         """Set up the forward passes for an attention backend."""
         raise NotImplementedError
 
-    def loss(self) -> tuple[Tensor, Tensor, Batch]:
-        """Loss of a fresh batch, mean squared error per slot [B, 6], and the batch."""
+    def loss(self) -> tuple[Tensor, Tensor, Tensor, Batch]:
+        """Loss of a fresh batch, mean squared error per slot [B, 6], the velocity (as the batch's x), and the batch."""
         raise NotImplementedError
 
     def look_at(self) -> dict[str, float]:
@@ -101,7 +101,7 @@ class Run:
         def trial(choice: tuple[str, bool]) -> None:
             self.backend, compiled = choice
             self.prepare(self.backend, compiled)
-            loss, _, _ = self.loss()
+            loss, *_ = self.loss()
             loss.backward()
             for parameter in self.master.parameters:
                 parameter.grad = None
@@ -123,8 +123,9 @@ class Run:
 
     def step(self) -> tuple[Tensor, Tensor, Tensor, Batch]:
         args = self.args
-        loss, per_slot, batch = self.loss()
+        loss, per_slot, velocity, batch = self.loss()
         loss.backward()
+        keep_guesses(self.corpus, batch, velocity)
         self.levels.update(per_slot, batch)
         schedule = {"warmup": args.warmup, "decay_from": args.decay_from, "floor": 0.02}
         norm = self.master.step(learning_rate(args.lr, self.clock.step, self.clock.progress, **schedule))
