@@ -5,14 +5,20 @@ import { api } from "../../scripts/api.js"
 const EVENT = "magi.clip" // sent by nodes/preview.py: { node, run, chunk, filename, type }
 const NAME = "magi_clips"
 const HEIGHT = 120
+const MARGIN = 10 // that the classic canvas leaves around a DOM widget: it is part of the widget's height
 const MOST = 12 // clips on a node; older ones make room
 
 api.addEventListener(EVENT, ({ detail }) => {
   const node = findNode(detail.node)
-  if (node) show(node, detail)
+  if (node?.comfyClass?.startsWith("Magi")) show(node, detail)
 })
 
-// An extension makes ComfyUI load this file; the listener above is all it does.
+// What a node showed stays, also after an interrupt, until the node begins anew.
+api.addEventListener("executing", ({ detail: id }) => {
+  widgetOf(findNode(id))?.element.replaceChildren()
+})
+
+// An extension makes ComfyUI load this file; the listeners above are all it does.
 app.registerExtension({ name: "magi.clips" })
 
 /** Inside subgraphs an id is a path: "1:2:3". */
@@ -45,16 +51,22 @@ function show(node, { run, chunk, filename, type }) {
   strip.scrollLeft = strip.scrollWidth
 }
 
+function widgetOf(node) {
+  return node?.widgets?.find((widget) => widget.name === NAME)
+}
+
 /** The row of clips on a node. It is part of neither the workflow nor what is sent to the server. */
 function stripOf(node) {
-  const there = node.widgets?.find((widget) => widget.name === NAME)
+  const there = widgetOf(node)
   if (there) return there.element
   const strip = document.createElement("div")
-  Object.assign(strip.style, { display: "flex", gap: "4px", height: `${HEIGHT}px`, overflowX: "auto" })
-  const options = { serialize: false, hideOnZoom: false, getMinHeight: () => HEIGHT, getMaxHeight: () => HEIGHT }
+  // Nodes 2.0 stretches DOM widgets to their content, here to the size of the videos, unless `flex` forbids it.
+  Object.assign(strip.style, { display: "flex", flex: "none", gap: "4px", height: `${HEIGHT}px`, overflowX: "auto" })
+  const height = () => HEIGHT + 2 * MARGIN
+  const options = { serialize: false, hideOnZoom: false, margin: MARGIN, getMinHeight: height, getMaxHeight: height }
   const widget = node.addDOMWidget(NAME, "clips", strip, options)
   widget.serialize = false
-  const [width, height] = node.computeSize()
-  node.setSize([Math.max(width, node.size[0]), Math.max(height, node.size[1])])
+  const least = node.computeSize()
+  node.setSize([Math.max(least[0], node.size[0]), Math.max(least[1], node.size[1])])
   return strip
 }

@@ -52,7 +52,12 @@ def extend(options: argparse.Namespace, *, load: Callable[..., Any] | None = Non
     if load is None:
         from magi_core.loading import load
     engine = load(
-        options.model, variant=options.variant, device=device, dtype=options.dtype, attention=options.attention
+        options.model,
+        variant=options.variant,
+        device=device,
+        dtype=options.dtype,
+        attention=options.attention,
+        compiled=options.compile,
     )
     _warn(engine, state, settings, source)
     outputs = Outputs(video=video, take=take, keep=range(end), metadata=_metadata(options, state, board, settings))

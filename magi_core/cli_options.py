@@ -118,6 +118,11 @@ def model_options(command: argparse.ArgumentParser) -> None:
         default="auto",
         help="attention backend (default: auto, the fastest)",
     )
+    model.add_argument(
+        "--compile",
+        action="store_true",
+        help="compile parts of the model with torch.compile: starts slower; a large model is faster from then on",
+    )
 
 
 def _token_options(command: argparse.ArgumentParser) -> None:

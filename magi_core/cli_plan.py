@@ -14,6 +14,7 @@ from torch import Tensor
 
 from magi_core.attention import get_attention
 from magi_core.cli_settings import guidance_scales, setting_changes
+from magi_core.compilation import check_compilation
 from magi_core.config import CHUNK_FRAMES, FRAMES_PER_LATENT, VIDEO_FRAMES_PER_CHUNK
 from magi_core.engine import check_size
 from magi_core.errors import MagiError
@@ -52,6 +53,7 @@ class RenderPlan:
     device: torch.device
     dtype: str
     attention: str
+    compiled: bool
     board: Storyboard
     length: Length
     width: int
@@ -90,6 +92,7 @@ def plan_render(options: argparse.Namespace) -> RenderPlan:
         device=device,
         dtype=options.dtype,
         attention=options.attention,
+        compiled=options.compile,
         board=board,
         length=length,
         width=width,
@@ -158,6 +161,8 @@ def checked_device(options: argparse.Namespace) -> torch.device:
         raise MagiError("there is no device 'mps' on this machine: use auto or cpu")
     pick_dtype(options.dtype, device, 0)
     get_attention(options.attention, device)
+    if options.compile:
+        check_compilation(device)
     checked_model(options.model)
     return device
 

@@ -23,7 +23,14 @@ def render(options: argparse.Namespace, *, load: Callable[..., Any] | None = Non
         say(f"note: {note}")
     if load is None:
         from magi_core.loading import load
-    engine = load(plan.model, variant=plan.variant, device=plan.device, dtype=plan.dtype, attention=plan.attention)
+    engine = load(
+        plan.model,
+        variant=plan.variant,
+        device=plan.device,
+        dtype=plan.dtype,
+        attention=plan.attention,
+        compiled=plan.compiled,
+    )
     return run(plan, engine)
 
 

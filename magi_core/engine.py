@@ -13,6 +13,7 @@ from torch import Tensor
 
 from magi_core import extension
 from magi_core.attention import Attention, sdpa
+from magi_core.compilation import Compiler
 from magi_core.config import PIXELS_PER_LATENT, SamplingSettings
 from magi_core.decoding import TakeDecoder
 from magi_core.direction import Directions, check_ranges, encode_directions, per_chunk
@@ -41,9 +42,20 @@ class Engine:
     settings: sampling defaults of this engine. special_tokens: the learned tokens prepended to prompts, or None.
     noise: `(seed, chunk index, shape) -> Tensor`; tests inject recorded noise here.
     memory: K/V pages, finished chunks and frontiers by content, shared by copies of the engine.
+    compiler: compiles parts of the transformer, or None.
     """
 
-    PARTS = ("vae", "text_encoder", "special_tokens", "settings", "attention", "fingerprint", "noise", "memory")
+    PARTS = (
+        "vae",
+        "text_encoder",
+        "special_tokens",
+        "settings",
+        "attention",
+        "fingerprint",
+        "noise",
+        "memory",
+        "compiler",
+    )
 
     def __init__(
         self,
@@ -57,6 +69,7 @@ class Engine:
         fingerprint: str = "",
         noise: Callable[[int, int, tuple[int, ...]], Tensor] = chunk_noise,
         memory: Memory | None = None,
+        compiler: Compiler | None = None,
     ) -> None:
         if vae is not None and vae.z_channels != dit.config.latent_channels:
             raise MagiError(
@@ -66,6 +79,7 @@ class Engine:
         self.dit, self.vae, self.text_encoder, self.special_tokens = dit, vae, text_encoder, special_tokens
         self.settings = settings or SamplingSettings.for_model(dit.config)
         self.attention, self.fingerprint, self.noise = attention, fingerprint, noise
+        self.compiler = compiler
         self._identity = fingerprint or uuid.uuid4().hex  # weights without a fingerprint are like no others
         self.memory = memory or Memory(dit.device)
         null = dit.y_embedder.null_caption_embedding.detach().float().cpu()
@@ -237,7 +251,11 @@ class Engine:
 
     @property
     def model_key(self) -> str:
-        """What beside settings and inputs a result depends on: weights, their kind and precision, and the noise."""
+        """What beside settings and inputs a result depends on: weights, their kind and precision, and the noise.
+
+        Not how attention is computed and what is compiled: that moves last bits only, and switching it on in the middle
+        of a take should neither break its continuation nor throw away what is remembered.
+        """
         noise = "" if self.noise is chunk_noise else repr(self.noise)
         return digest(self._identity, self.dit.config, self.dit.dtype, noise)
 

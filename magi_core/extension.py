@@ -145,7 +145,8 @@ def _prepared_run(
     settings, first, shape = state().settings, state().first_chunk, state().latent_shape
     null_text = engine.texts.null(settings)
     null = engine.dit.text_context(null_text)
-    predictor = Predictor(engine.dit, engine.attention, settings, null, before_forward=before_forward)
+    how = {"before_forward": before_forward, "compiler": engine.compiler}
+    predictor = Predictor(engine.dit, engine.attention, settings, null, **how)
     schedule = (settings.clean_t, settings.steps, settings.shortcut)
     pages = digest(engine.model_key, shape, schedule, null_text)
     return Run(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from comfy_api.latest import io
+
+from magi_core.compilation import Compiler, check_compilation
 
 from .attention import CHOICES, attention_for
 from .engine import PlacedEngine
@@ -18,9 +22,17 @@ class MagiModelSettings(io.ComfyNode):
             node_id="MagiModelSettings",
             display_name="Magi Model Settings",
             category=CATEGORY,
-            description="Changes how a model runs: how attention is computed, and how much memory its KV cache may "
-            "take between runs. Weights are shared with the model that comes in, which is not changed.",
-            search_aliases=["magi performance", "attention backend", "low vram", "kv cache size", "memory settings"],
+            description="Changes how a model runs: how attention is computed, whether it is compiled, and how much "
+            "memory its KV cache may take between runs. Weights are shared with the model that comes in, which is "
+            "not changed.",
+            search_aliases=[
+                "magi performance",
+                "attention backend",
+                "torch compile",
+                "low vram",
+                "kv cache size",
+                "memory settings",
+            ],
             inputs=[
                 Model.Input("model", tooltip="From Magi Load Model or Magi LoRA."),
                 io.Combo.Input(
@@ -41,6 +53,14 @@ class MagiModelSettings(io.ComfyNode):
                     "automatic (an eighth of the memory, at most 8 GiB); 0 makes it again from the video when it is "
                     "needed.",
                 ),
+                io.Boolean.Input(
+                    "compile",
+                    default=False,
+                    optional=True,
+                    tooltip="Compiles parts of the model with torch.compile. The first run takes up to a minute "
+                    "longer, from then on a large model on a GPU needs about a fifth less time; a small one gains "
+                    "nothing. Works with LoRA and offloading. Needs Triton on a GPU, a C++ compiler on the CPU.",
+                ),
             ],
             outputs=[
                 Model.Output(display_name="model", tooltip="The model with these settings, for the sampler nodes.")
@@ -48,8 +68,12 @@ class MagiModelSettings(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model: PlacedEngine, attention: str, device_cache: int, host_cache: int) -> io.NodeOutput:
-        changes = {}
+    def execute(
+        cls, model: PlacedEngine, attention: str, device_cache: int, host_cache: int, compile: bool = False
+    ) -> io.NodeOutput:
+        changes: dict[str, Any] = {"compiler": Compiler() if compile else None}
+        if compile:
+            check_compilation(model.patcher.load_device)
         if attention != "as loaded":
             changes["attention"] = attention_for(attention, model.patcher)
         budgets = {"device_bytes": _bytes(device_cache), "host_bytes": _bytes(host_cache)}

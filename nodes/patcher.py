@@ -7,6 +7,7 @@ from typing import Any
 import comfy.model_management as management
 import comfy.model_patcher
 from comfy.patcher_extension import CallbacksMP
+from comfy.utils import set_attr_param
 from torch import nn
 
 from .device import Devices
@@ -30,6 +31,6 @@ def make_room(patcher: Patcher, activations: int) -> None:
 def _leave_nothing(patcher: Patcher, unpatch_all: bool) -> None:
     """Weights that a module with layers inside holds itself are moved by dynamic loading, but not back."""
     if unpatch_all and patcher.load_device != patcher.offload_device:
-        for parameter in patcher.model.parameters():
-            if parameter.device == patcher.load_device:
-                parameter.data = parameter.data.to(patcher.offload_device)
+        for name, parameter in list(patcher.model.named_parameters()):
+            if parameter.device == patcher.load_device:  # replaced: one made in inference mode cannot be changed later
+                set_attr_param(patcher.model, name, parameter.to(patcher.offload_device))

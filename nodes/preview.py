@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 EVENT = "magi.clip"  # js/clips.js listens
 EVERY = 4  # forwards from one picture to the next
+CLIP_FAILURES = (MagiError, OSError, RuntimeError, ValueError)  # codecs, full disks, no memory on the device
 
 
 class Preview:
@@ -66,7 +67,7 @@ class Preview:
             with self.vae.working(state.frames, state.width, state.height) as codec:
                 blocks = codec.decode(latents, first_frame=index * latents.shape[2])
                 write_video(Path(folder_paths.get_temp_directory()) / name, blocks, state.fps)
-        except MagiError as error:  # a run is worth more than its clips
+        except CLIP_FAILURES as error:  # a run is worth more than its clips
             logging.warning("MAGI: no clips of finished chunks: %s", error)
             self.vae = None
             return

@@ -32,7 +32,7 @@ WAYS = {
 LIMIT = 240  # seconds for one way
 LEFT_OUT = (".git", ".venv", "venv", "models", "input", "output", "user", "temp", "tests", "tests-unit", "__pycache__")
 HEAVY = ("qwen25_tokenizer", "qwen35_tokenizer", "llama_tokenizer", "ace_lyrics_tokenizer", "hydit_clip_tokenizer")
-PACKAGES = ("comfy_aimdo", "comfy_kitchen", "torchsde", "trampoline")
+PACKAGES = ("comfy_aimdo", "comfy_kitchen", "torchsde", "trampoline", "bs4", "soupsieve", "ftfy", "wcwidth")
 STAND_INS = '''
 """Empty packages in place of those this machine lacks."""
 import importlib.abc, importlib.machinery, importlib.util, sys, types
@@ -77,7 +77,8 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 sys.meta_path.insert({place}, Finder())
 '''
-LACKING = ("av", "alembic", "sqlalchemy", "simpleeval", "blake3", "kornia", "spandrel", "pydantic_settings", "OpenGL")
+LACKING = ("av", "alembic", "sqlalchemy", "simpleeval", "blake3", "kornia", "spandrel", "OpenGL")
+LACKING += ("pydantic", "pydantic_core", "pydantic_settings", "annotated_types")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from magi_core.compilation import fusible
 from magi_core.config import DiTConfig
 from magi_core.dit.fp8 import Fp8Linear
 from magi_core.dit.rope import rotate
@@ -32,8 +33,11 @@ class LayerNorm1p(nn.Module):
         self.bias = nn.Parameter(torch.empty(size, **factory))
 
     def forward(self, x: Tensor) -> Tensor:
-        weight, bias = self.weight.to(x.device), self.bias.to(x.device)
-        return F.layer_norm(x, (x.shape[-1],), weight + 1, bias, self.eps)
+        return layer_norm_1p(x, *self.parts(x.device))
+
+    def parts(self, device: torch.device) -> tuple[Tensor, Tensor, float]:
+        """Weight and bias on `device`, and eps."""
+        return self.weight.to(device), self.bias.to(device), self.eps
 
 
 class Modulation(nn.Module):
@@ -90,8 +94,8 @@ class Attention(nn.Module):
         q = read.q(normed).unflatten(-1, (self.heads, -1))
         k = read.k(normed).unflatten(-1, (self.groups, -1))
         v = read.v(normed).unflatten(-1, (self.groups, -1))
-        q = rotate(self.q_layernorm(q.float()), *rope).to(x.dtype)
-        k = rotate(self.k_layernorm(k.float()), *rope).to(x.dtype)
+        q = normalise_and_rotate(q, *rope, *self.q_layernorm.parts(x.device))
+        k = normalise_and_rotate(k, *rope, *self.k_layernorm.parts(x.device))
         own = attend(self.index, q, k, v).flatten(-2)
         qx = self.q_layernorm_xattn(read.qx(normed).unflatten(-1, (self.heads, -1)))
         text = cross(self.index, qx).flatten(-2)
@@ -111,12 +115,7 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.linear_fc1(self.layer_norm(x))
-        if self.gated:
-            gate, value = x.chunk(2, dim=-1)
-            x = F.silu(gate) * value
-        else:
-            x = F.gelu(x)
-        return self.linear_fc2(x)
+        return self.linear_fc2(gated_silu(x) if self.gated else F.gelu(x))
 
 
 class Block(nn.Module):
@@ -144,11 +143,38 @@ class Block(nn.Module):
         return add_gated(x, self.mlp(x), mlp_gate, self.mlp_post_norm)
 
 
+def layer_norm_1p(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+    """See `LayerNorm1p`."""
+    return F.layer_norm(x, (x.shape[-1],), weight + 1, bias, eps)
+
+
+@fusible(x=(1,), sine=(0,), cosine=(0,))
+def normalise_and_rotate(x: Tensor, sine: Tensor, cosine: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+    """`LayerNorm1p`, then `rotate`, of `x` [B, S, heads, d] in float32; returned in the dtype of `x`."""
+    return rotate(layer_norm_1p(x.float(), weight, bias, eps), sine, cosine).to(x.dtype)
+
+
+@fusible(x=(1,))
+def gated_silu(x: Tensor) -> Tensor:
+    """The first half of the last axis through SiLU, times the second half."""
+    gate, value = x.chunk(2, dim=-1)
+    return F.silu(gate) * value
+
+
 def add_gated(x: Tensor, update: Tensor, gate: Tensor, norm: LayerNorm1p) -> Tensor:
-    """`x + norm(gate * update)` in float32, returned in the dtype of `x`; the norm comes after the gate."""
+    """`x + norm(gate * update)` in float32, returned in the dtype of `x`; the norm comes after the gate.
+
+    x, update: [B, S, hidden]; gate: [B, n, hidden], one row per chunk of S / n tokens.
+    """
     chunks = gate.shape[1]
-    gated = update.float().unflatten(1, (chunks, -1)) * gate.float()[:, :, None]
-    return (x.float() + norm(gated.flatten(1, 2))).to(x.dtype)
+    per_chunk = x.unflatten(1, (chunks, -1)), update.unflatten(1, (chunks, -1))
+    return _add_gated(*per_chunk, gate, *norm.parts(x.device)).flatten(1, 2)
+
+
+@fusible(x=(1, 2), update=(1, 2), gate=(1,))
+def _add_gated(x: Tensor, update: Tensor, gate: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+    """`add_gated` with a chunk axis, [B, n, S / n, hidden]."""
+    return (x.float() + layer_norm_1p(update.float() * gate.float()[:, :, None], weight, bias, eps)).to(x.dtype)
 
 
 def project_fp32(linear: nn.Module, x: Tensor) -> Tensor:

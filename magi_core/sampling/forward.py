@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from magi_core.attention import Attention
+from magi_core.compilation import Compiler, compiling
 from magi_core.config import SamplingSettings
 from magi_core.dit import DiT, KVPage, TextAttention, TextContext, WindowAttention
 from magi_core.sampling.guidance import PassWeights, pass_weights
@@ -36,7 +37,7 @@ class ForwardOutput:
 class Predictor:
     """Predicts velocities for a planned window with the guidance its model was trained for.
 
-    before_forward: called before every single model call; may raise to stop.
+    before_forward: called before every single model call; may raise to stop. compiler: compiles parts of the model.
     Base models: up to three passes (text; null text; null text and alone). Distilled models: one, and on a nearly clean
     chunk a second look at that chunk alone. Source: reference README 2.4 and 2.5.
     """
@@ -48,9 +49,10 @@ class Predictor:
         settings: SamplingSettings,
         null: TextContext,
         before_forward: Callable[[], None] = lambda: None,
+        compiler: Compiler | None = None,
     ) -> None:
         self.dit, self.attention, self.settings, self.null = dit, attention, settings, null
-        self.before_forward = before_forward
+        self.before_forward, self.compiler = before_forward, compiler
         self.grid = timesteps(settings.steps, settings.shortcut)
         self.intervals = step_intervals(settings.steps, settings.shortcut)
 
@@ -159,15 +161,16 @@ class Predictor:
     ) -> list[Tensor]:
         self.before_forward()
         device = self.dit.device
-        velocity = self.dit(
-            torch.cat([chunk.latent for chunk in inputs], dim=1)[None].to(device),
-            torch.tensor([[chunk.timestep for chunk in inputs]], dtype=torch.float32, device=device),
-            TextAttention(self.attention, [chunk.text for chunk in inputs]),
-            frames=frames.to(device),
-            attend=window,
-            dropped=dropped,
-            step_factor=factor,
-        )
+        with compiling(self.compiler):
+            velocity = self.dit(
+                torch.cat([chunk.latent for chunk in inputs], dim=1)[None].to(device),
+                torch.tensor([[chunk.timestep for chunk in inputs]], dtype=torch.float32, device=device),
+                TextAttention(self.attention, [chunk.text for chunk in inputs]),
+                frames=frames.to(device),
+                attend=window,
+                dropped=dropped,
+                step_factor=factor,
+            )
         return list(velocity[0].chunk(len(inputs), dim=1))
 
 

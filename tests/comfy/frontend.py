@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Page, WebSocket
+from playwright.sync_api import ConsoleMessage, Page, WebSocket
+
+from tests.comfy.comfyui import PACK
 
 BROWSER_FLAGS = [
     "--no-sandbox",
@@ -19,11 +22,16 @@ BROWSER_FLAGS = [
 ]
 TEXT_EVENT = 3  # binary message: event type, length of the node's id, id, text (integers of 4 bytes, big endian)
 BOOT_LIMIT = 90_000  # milliseconds
+OURS = re.compile(rf"/{PACK}/|\bMagi[A-Z]|\bmagi[._]|MAGI_")  # our files, nodes, extensions and events, types
 FIRST_VISIT_DONE = {"Comfy.TutorialCompleted": True, "Comfy.InstalledVersion": "1.0.0"}
 
 
 class Frontend:
-    """One open page. `messages`: what the server sent over the websocket as JSON; `texts`: lines shown on nodes."""
+    """One open page.
+
+    `messages`: what the server sent over the websocket as JSON; `texts`: lines shown on nodes; `errors`: what nobody
+    caught, and those lines of the console that come from our files or name our nodes. ComfyUI writes errors of its own.
+    """
 
     def __init__(self, page: Page, url: str) -> None:
         self.page = page
@@ -31,7 +39,8 @@ class Frontend:
         self.texts: list[str] = []
         self.errors: list[str] = []
         page.on("websocket", self._listen)
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("pageerror", lambda error: self.errors.append(error.stack or str(error)))
+        page.on("console", self._read)
         page.goto(url, timeout=BOOT_LIMIT)
         self.wait_until_ready()
 
@@ -76,6 +85,11 @@ class Frontend:
         """Data of the messages of one type so far. Lets the page's events come in first."""
         self.page.wait_for_timeout(100)
         return [message["data"] for message in self.messages if message.get("type") == kind]
+
+    def _read(self, message: ConsoleMessage) -> None:
+        line = f"{message.text} ({message.location['url']})"
+        if message.type in ("error", "warning") and OURS.search(line):
+            self.errors.append(line)
 
     def _listen(self, socket: WebSocket) -> None:
         def keep(payload: str | bytes) -> None:

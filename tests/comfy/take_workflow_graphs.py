@@ -32,18 +32,18 @@ def fork_two_takes() -> Workflow:
             "Both **Magi Extend** nodes go on from the same state, which neither of them changes: two takes of what is "
             "next, side by side.\n\nChange one of the two prompts and run again: the beginning and the other take are "
             "kept.",
-            (0, 450),
+            (0, 460),
         ),
         "first": prompt("a big green square moves right on a white background", (370, 0), "The beginning"),
         "sampler": sampler((370, ROW), "first"),
         "prompt_a": prompt("it moves up", (780, 0), "Take A"),
         "take_a": extend((1190, 0), "prompt_a", "sampler", title="Magi Extend: take A"),
-        "info_a": info((1600, 0), "take_a", (420, 420), "Take A"),
-        "decode_a": decode((780, ROW), "take_a", "Decode take A"),
+        "info_a": info((1600, 130), "take_a", (420, 420), "Take A"),
+        "decode_a": decode((1760, 0), "take_a", "Decode take A"),
         "prompt_b": prompt("it turns pink", (780, lower), "Take B"),
         "take_b": extend((1190, lower), "prompt_b", "sampler", title="Magi Extend: take B"),
-        "info_b": info((1600, lower), "take_b", (420, 420), "Take B"),
-        "decode_b": decode((780, lower + ROW), "take_b", "Decode take B"),
+        "info_b": info((1600, lower + 130), "take_b", (420, 420), "Take B"),
+        "decode_b": decode((1760, lower), "take_b", "Decode take B"),
         "side_by_side": Node(
             "ImageStitch",
             (2090, 0),
@@ -75,10 +75,10 @@ def fork_two_takes() -> Workflow:
 def shot_transitions() -> Workflow:
     nodes = loaders("nano-distill") | {
         "note": note(
-            "How a second follows the one before:\n\n- no tag: it goes on\n- `[new_shot]`: another view of the same "
-            "things\n- `[restyle]`: the same layout, other details\n- `[cut]`: something else; say everything "
-            "again\n- `[reroll 1]`: the same with other noise\n\nThe sheet is saved beside the video.",
-            (0, 450),
+            "How a second follows the one before:\n\n- no tag: it goes on\n- **[new_shot]**: another view of the same "
+            "things\n- **[restyle]**: the same layout, other details\n- **[cut]**: something else; say everything "
+            "again\n- **[reroll 1]**: the same with other noise\n\nThe sheet is saved beside the video.",
+            (0, 460),
             (300, 300),
         ),
         "board": board(
@@ -87,12 +87,12 @@ def shot_transitions() -> Workflow:
             (370, 0),
         ),
         "sampler": sampler((370, BOARD_ROW), "board"),
-        "info": info((850, 0), "sampler", (460, 600)),
-        "decode": decode((1370, 0), "sampler"),
-        "save": save_video((1370, 130), "shot_transitions"),
+        "info": info((1230, 0), "sampler", (460, 600)),
+        "decode": decode((850, 0), "sampler"),
+        "save": save_video((850, 130), "shot_transitions"),
         "save_sheet": Node(
             "SaveImage",
-            (1780, 0),
+            (1750, 0),
             (340, 600),
             title="Save the sheet",
             widgets={"filename_prefix": "magi_shot_transitions"},
@@ -111,11 +111,11 @@ def shot_transitions() -> Workflow:
 def save_and_extend() -> Workflow:
     nodes = loaders("nano-distill") | {
         "note": note(
-            "**Today** a video is begun and saved: `output/magi/ball_00001_.magi`.\n\n**Tomorrow** it goes on, "
-            "perhaps after a restart. A saved take comes with this workflow. For your own press `R` and choose it in "
-            "**Magi Load State**.\n\n**Magi Rewind** leaves out the last second before another one is made: `-1` "
-            "leaves out one, `2` keeps two.",
-            (0, 450),
+            "**Today** a video is begun and saved: **output/magi/ball_00001_.magi**.\n\n**Tomorrow** it goes on, "
+            "perhaps after a restart. A saved take comes with this workflow. For your own press **R** and choose it in "
+            "**Magi Load State**.\n\n**Magi Rewind** leaves out the last second before another one is made: **-1** "
+            "leaves out one, **2** keeps two.",
+            (0, 460),
             (300, 330),
         ),
         "today": board(
@@ -124,16 +124,16 @@ def save_and_extend() -> Workflow:
         "sampler": sampler((370, BOARD_ROW), "today"),
         "keep": Node(
             "MagiSaveState",
-            (780, 0),
-            (340, 110),
+            (780, 60),
+            (340, 140),
             widgets={"filename_prefix": "ball"},
             inputs={"state": ("sampler", "state")},
             colour=STATE,
         ),
-        "info": info((780, 180), "sampler", (420, 510), "Today"),
+        "info": info((780, 250), "sampler", (420, 450), "Today"),
         "load": Node(
             "MagiLoadState",
-            (1270, 0),
+            (1270, 100),
             (340, 100),
             widgets={"take": EXAMPLE_TAKE},
             inputs={"model": ("model", "model")},
@@ -141,13 +141,13 @@ def save_and_extend() -> Workflow:
         ),
         "back": Node(
             "MagiRewind",
-            (1270, 170),
+            (1270, 280),
             (340, 100),
             widgets={"chunks": -1},
             inputs={"state": ("load", "state"), "model": ("model", "model")},
             colour=STATE,
         ),
-        "next": prompt("it moves left", (1270, 340), "What happens now"),
+        "next": prompt("it moves left", (1270, 440), "What happens now"),
         "extend_1": extend((1680, 0), "next", "back"),
         "decode": decode((2090, 0), "extend_1"),
         "save": save_video((2090, 130), "tomorrow"),
@@ -170,9 +170,9 @@ def long_stream_to_file() -> Workflow:
             "the file can be watched while it grows.\n\nThe first reel leaves its last seconds half done "
             "(*leave_in_flight*, an advanced widget), the second reel finishes them: together they cost what one run "
             "costs.\n\n*autosave* keeps the take on disk while it is made. After a crash, **Magi Load State** goes on "
-            "with it.\n\n**Magi LoRA** is bypassed: put a LoRA for MAGI-1 into `models/loras`, choose it and press "
-            "`Ctrl+B`.",
-            (0, 450),
+            "with it.\n\n**Magi LoRA** is bypassed: put a LoRA for MAGI-1 into **models/loras**, choose it and press "
+            "**Ctrl+B**.",
+            (0, 460),
             (670, 240),
         ),
         "board": board(
@@ -192,12 +192,12 @@ def long_stream_to_file() -> Workflow:
         "last_line": Node(
             "MagiStoryboardPrompt",
             (1130, 0),
-            (340, 80),
+            (340, 110),
             widgets={"chunk": -1},
             inputs={"storyboard": ("board", "storyboard")},
             colour=PROMPT,
         ),
-        "prompt": prompt("", (1130, 130), "The last line goes on", ("last_line", "prompt")),
+        "prompt": prompt("", (1130, 160), "The last line goes on", ("last_line", "prompt")),
         "extend_1": extend(
             (1130, ROW + 90),
             "prompt",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 
 from tests.comfy.comfyui import Server
 
 LIMIT = 300.0
-BUILD = """(seed) => {
+BUILD = """([seed, last]) => {
     app.graph.clear()
     const add = (type, x, values = {}) => {
         const node = LiteGraph.createNode(type)
@@ -20,7 +23,7 @@ BUILD = """(seed) => {
     const nano = { model: 'nano' }
     const model = add('MagiLoadModel', 0, nano), vae = add('MagiLoadVAE', 0, nano)
     const encoder = add('MagiLoadTextEncoder', 0, nano)
-    const board = add('MagiStoryboard', 300, { text: '0: a big red circle moves right\\n1: it turns blue' })
+    const board = add('MagiStoryboard', 300, { text: `0: a big red circle moves right\\n1-${last}: it turns blue` })
     const small = { width: 128, height: 128, steps: 4, seed, control_after_generate: 'fixed' }
     const sampler = add('MagiChunkSampler', 700, small)
     const info = add('MagiStateInfo', 1100)
@@ -29,25 +32,86 @@ BUILD = """(seed) => {
     link(board, sampler, 'conditioning')
     link(vae, sampler, 'vae')
     link(sampler, info, 'state')
+    app.canvas.ds.scale = 0.7
+    app.canvas.ds.offset = [-400, 30]
     window.sampler = sampler
+    window.board = board
     return sampler.serialize().widgets_values
 }"""
 CLIPS = "[...(window.sampler.widgets.find(w => w.name === 'magi_clips')?.element.children ?? [])]"
-PLAYABLE = f"{CLIPS}.length === 2 && {CLIPS}.every(clip => clip.readyState >= 2 && clip.videoWidth === 128)"
+PLAYABLE = f"{CLIPS}.every(clip => clip.readyState >= 2 && clip.videoWidth === 128)"
+FILES = f"{CLIPS}.map(clip => new URL(clip.src).searchParams.get('filename'))"
+CLEARED = f"files => {FILES}.every(file => !files.includes(file))"
+LATER = "board.widgets.find(w => w.name === 'text').value = '0: a big red circle moves right'"
+SHRINK = """() => {
+    sampler.setSize(sampler.computeSize())
+    app.canvas.setDirty(true, true)
+}"""
+RECTANGLES = """() => {
+    const { offset, scale } = app.canvas.ds, origin = app.canvas.canvas.getBoundingClientRect()
+    const [x, y, width, height] = sampler.boundingRect.map(length => length * scale)
+    const left = x + offset[0] * scale + origin.left, top = y + offset[1] * scale + origin.top
+    const drawn = { left, top, right: left + width, bottom: top + height }
+    const node = document.querySelector(`[data-node-id="${sampler.id}"]`)?.getBoundingClientRect().toJSON() ?? drawn
+    const strip = sampler.widgets.find(w => w.name === 'magi_clips').element.getBoundingClientRect().toJSON()
+    return [strip, node, scale]
+}"""
+HEIGHT = 120  # pixels; of the strip, at a zoom of 1
 
 
-@pytest.mark.parametrize("nodes_2", [False, True], ids=["canvas", "nodes 2.0"])
-def test_finished_chunks_play_on_the_node(server: Server, frontend, nodes_2: bool) -> None:
-    server.post("/settings", {"Comfy.VueNodes.Enabled": nodes_2})
+@pytest.fixture(params=[False, True], ids=["canvas", "nodes 2.0"])
+def page(request: pytest.FixtureRequest, server: Server, frontend) -> Iterator[Any]:
+    """The open page, in one of the two renderers."""
+    server.post("/settings", {"Comfy.VueNodes.Enabled": request.param})
     try:
         frontend.page.reload()
         frontend.wait_until_ready()
-        widgets = frontend.page.evaluate(BUILD, 40 + nodes_2)
-        entry = server.wait_for(frontend.queue(), LIMIT)
-        assert entry["status"]["status_str"] == "success", entry["status"]["messages"]
-        frontend.page.wait_for_function(PLAYABLE, timeout=20_000)
-        kept = frontend.page.evaluate("window.sampler.serialize().widgets_values")
-        assert kept[: len(widgets)] == widgets and not any(kept[len(widgets) :])
+        yield frontend.page
         assert not frontend.errors
     finally:
         server.post("/settings", {"Comfy.VueNodes.Enabled": False})
+
+
+def test_finished_chunks_play_on_the_node(server: Server, frontend, page) -> None:
+    seed = 40 + page.evaluate("LiteGraph.vueNodesMode")
+    widgets = page.evaluate(BUILD, [seed, 1])
+    entry = server.wait_for(frontend.queue(), LIMIT)
+    assert entry["status"]["status_str"] == "success", entry["status"]["messages"]
+    page.wait_for_function(f"{CLIPS}.length === 2 && {PLAYABLE}", timeout=20_000)
+
+    _check_strip_is_inside(page)
+    kept = page.evaluate("window.sampler.serialize().widgets_values")
+    assert kept[: len(widgets)] == widgets and not any(kept[len(widgets) :])
+
+
+def test_clips_stay_after_an_interrupt_until_the_node_begins_anew(server: Server, frontend, page) -> None:
+    seed = 50 + page.evaluate("LiteGraph.vueNodesMode")
+    page.evaluate(BUILD, [seed, 60])
+    prompt = frontend.queue()
+    page.wait_for_function(f"{CLIPS}.length >= 2", timeout=LIMIT * 1000)
+    server.post("/interrupt", {})
+    entry = server.wait_for(prompt, 20)
+    assert any(kind == "execution_interrupted" for kind, _ in entry["status"]["messages"])
+    page.wait_for_function(PLAYABLE, timeout=20_000)
+    made = page.evaluate(FILES)
+    assert len(made) >= 2
+    _check_strip_is_inside(page)
+
+    page.evaluate(LATER)
+    page.evaluate("sampler.widgets.find(w => w.name === 'seed').value += 100")
+    again = frontend.queue()
+    page.wait_for_function(CLEARED, arg=made, timeout=20_000)
+    assert page.evaluate(CLIPS) == [], "the strip is cleared when the node begins, not with its first clip"
+    entry = server.wait_for(again, LIMIT)
+    assert entry["status"]["status_str"] == "success", entry["status"]["messages"]
+    page.wait_for_function(f"{CLIPS}.length === 1 && {PLAYABLE}", timeout=20_000)
+
+
+def _check_strip_is_inside(page) -> None:
+    """The strip has its own height, whatever the size of the videos, and stays within the node at its smallest."""
+    page.evaluate(SHRINK)
+    page.wait_for_timeout(500)  # the frontend lays DOM widgets out with the next frames
+    strip, node, scale = page.evaluate(RECTANGLES)
+    assert strip["bottom"] - strip["top"] == pytest.approx(HEIGHT * scale, abs=1)
+    assert strip["left"] >= node["left"] and strip["right"] <= node["right"]
+    assert strip["top"] >= node["top"] and strip["bottom"] <= node["bottom"]

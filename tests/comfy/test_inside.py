@@ -64,6 +64,14 @@ def test_unload(check: dict[str, Any]) -> None:
     assert check["again"] < EXACT
 
 
+def test_compile(check: dict[str, Any]) -> None:
+    """Close to the plain model wherever its weights are, which stay ComfyUI's; nothing is compiled twice."""
+    assert check["works"] and 0 < check["graphs"] <= 4 and check["breaks"] == 0
+    assert check["more"] <= 1, check  # norms that are fetched are tensors where they were parameters
+    assert max(check[name] for name in ("latents", "low_vram", "again")) < 1e-5, check
+    assert check["plain"] < EXACT
+
+
 def test_interrupt(check: dict[str, Any]) -> None:
     """It stops within a forward, the models stay usable, and nothing of theirs is left after unloading."""
     assert check["stopped"] and check["forwards"] == 8
@@ -73,6 +81,10 @@ def test_interrupt(check: dict[str, Any]) -> None:
 
 def test_vram(check: dict[str, Any]) -> None:
     assert check["after unloading"][0] - check["before"][0] <= 64
+
+
+def test_detached(check: dict[str, Any]) -> None:
+    assert check == {"column": 0.0, "kept": "Parameter"}
 
 
 def test_two_models(check: dict[str, float]) -> None:
@@ -90,6 +102,7 @@ def test_lora(check: dict[str, Any]) -> None:
     assert check["shared"] and check["nothing"] and check["fingerprints"] == 4
     same = ("merged", "base", "low_vram", "one_memory", "base_again")
     assert max(check[name] for name in same) < EXACT, check
+    assert check["compiled"] < 1e-5
 
 
 def test_foreign_loras(check: dict[str, str]) -> None:

@@ -34,7 +34,7 @@ def text_to_video() -> Workflow:
             "Three prompts, two seconds each. Press **Run**.\n\nThen change the last prompt and run again: only the "
             "last two seconds are made again.\n\nConnect another **Magi Extend** to the last one, and the video goes "
             "on.",
-            (0, 450),
+            (0, 460),
         ),
         "first": prompt("a big red circle moves right on a gray background", (370, 0), "Seconds 1 and 2"),
         "second": prompt("it turns blue", (760, 0), "Seconds 3 and 4"),
@@ -48,7 +48,7 @@ def text_to_video() -> Workflow:
     groups = {
         "1. Model": MODELS,
         "2. What happens": ("first", "second", "third"),
-        "3. Make it, two seconds at a time": ("sampler", "extend_1", "extend_2"),
+        "3. Two seconds each": ("sampler", "extend_1", "extend_2"),
         "4. The video": ("decode", "save"),
     }
     return Workflow(nodes, groups)
@@ -57,10 +57,10 @@ def text_to_video() -> Workflow:
 def storyboard() -> Workflow:
     nodes = loaders("nano-distill") | {
         "note": note(
-            "A line for every second, counted from 0; `2-4:` is a range. **chunks** in the sampler may be more than "
+            "A line for every second, counted from 0; **2-4:** is a range. **chunks** in the sampler may be more than "
             "the lines: the last one goes on.\n\nChange a line and run again: the seconds before it are not made "
             "again.",
-            (0, 450),
+            (0, 460),
         ),
         "board": board(
             "0: a big yellow star moves right by day\n1: it turns purple\n2: it moves up\n3: it stops", (370, 0)
@@ -83,7 +83,7 @@ def image_to_video() -> Workflow:
         "note": note(
             "The image becomes the first frame. Choose your own in **Load Image**, set the size in **Magi VAE "
             "Encode**, and say in the prompts what happens.",
-            (0, 450),
+            (0, 460),
             (300, 180),
         ),
         "image": Node("LoadImage", (370, 0), (340, 330), widgets={"image": EXAMPLE_IMAGE}),
@@ -109,7 +109,7 @@ def video_continuation() -> Workflow:
         "note": note(
             "The video is continued where it ends; the result holds both. Choose your own in **Load Video** (use "
             "**Trim Video** for a part of it), and say in the prompts what happens next.",
-            (0, 450),
+            (0, 460),
             (300, 200),
         ),
         "video": Node("LoadVideo", (370, 0), (340, 330), widgets={"file": EXAMPLE_VIDEO}),

@@ -43,9 +43,9 @@ class Workflow:
 def loaders(model: str) -> dict[str, Node]:
     """The three at the left."""
     return {
-        "model": Node("MagiLoadModel", (0, 0), (300, 90), widgets={"model": model}),
-        "text_encoder": Node("MagiLoadTextEncoder", (0, 150), (300, 90), widgets={"model": model}),
-        "vae": Node("MagiLoadVAE", (0, 300), (300, 90), widgets={"model": model}),
+        "model": Node("MagiLoadModel", (0, 0), (300, 110), widgets={"model": model}),
+        "text_encoder": Node("MagiLoadTextEncoder", (0, 150), (300, 110), widgets={"model": model}),
+        "vae": Node("MagiLoadVAE", (0, 300), (300, 110), widgets={"model": model}),
     }
 
 
@@ -134,7 +134,7 @@ def encode(pos: tuple[int, int], **given: tuple[str, str]) -> Node:
     return Node(
         "MagiVAEEncode",
         pos,
-        (340, 180),
+        (340, 210),
         widgets={"width": SIDE, "height": SIDE, "fit": "crop"},
         inputs={"vae": ("vae", "vae")} | given,
     )

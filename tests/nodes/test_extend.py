@@ -165,6 +165,20 @@ def test_out_of_memory_names_what_helps(run, model, prompt) -> None:
         hook.remove()
 
 
+@pytest.mark.parametrize("failure", [OSError("no space left on device"), RuntimeError("no such codec")])
+def test_a_run_goes_on_without_clips_that_fail(run, part, model, prompt, vae, monkeypatch, failure) -> None:
+    import server
+
+    def refuse(*args: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(part("preview"), "write_video", refuse)
+    server.PromptServer.instance.events.clear()
+    made = run("MagiChunkSampler", model=model, conditioning=prompt("red"), vae=vae, chunks=2, **SMALL)
+    assert made.state.finished == 2
+    assert not [event for event, _ in server.PromptServer.instance.events if event == "magi.clip"]
+
+
 def test_pictures_and_clips_are_shown_while_it_runs(run, model, prompt, vae) -> None:
     import av
     import comfy.utils

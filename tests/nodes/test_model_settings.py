@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 import torch
 
 MIB = 1 << 20
@@ -27,7 +28,7 @@ def test_budgets_are_the_copys_own_and_results_the_same(run: Any, engine: Any, p
 
 def test_left_alone_it_changes_nothing(run: Any, engine: Any) -> None:
     same = run("MagiModelSettings", model=engine)
-    assert same.memory is engine.memory and same.attention is engine.attention
+    assert same.memory is engine.memory and same.attention is engine.attention and same.compiler is None
 
 
 def test_attention_is_chosen_by_name(run: Any, engine: Any) -> None:
@@ -37,3 +38,37 @@ def test_attention_is_chosen_by_name(run: Any, engine: Any) -> None:
     model.patcher = SimpleNamespace(load_device=torch.device("cpu"))
     chosen = run("MagiModelSettings", model=model, attention="sdpa")
     assert chosen.attention is get_attention("sdpa", "cpu")
+
+
+def test_compiling_is_of_the_copy(run: Any, engine: Any, prompt: Any) -> None:
+    from torch._dynamo.utils import counters
+
+    model = engine.copy()
+    model.patcher = SimpleNamespace(load_device=torch.device("cpu"))
+    fast = run("MagiModelSettings", model=model, compile=True)
+    fast.compiler.backend = "eager"
+    assert fast.dit is model.dit and model.compiler is None
+    assert run("MagiModelSettings", model=fast).compiler is None
+
+    how = {"conditioning": prompt("red"), "width": 32, "height": 32, "steps": 4, "chunks": 2}
+    torch._dynamo.reset()
+    counters.clear()
+    model.memory.clear()
+    expected = run("MagiChunkSampler", model=model, **how).latents
+    assert counters["stats"]["unique_graphs"] == 0
+    model.memory.clear()
+    made = run("MagiChunkSampler", model=fast, **how).latents
+    assert counters["stats"]["unique_graphs"] > 0
+    torch.testing.assert_close(made, expected, rtol=0, atol=1e-5)
+
+
+def test_where_compiling_cannot_work_the_node_says_what_to_do(
+    run: Any, engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from magi_core.errors import MagiError
+
+    model = engine.copy()
+    model.patcher = SimpleNamespace(load_device=torch.device("cpu"))
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(MagiError, match="or leave compile off"):
+        run("MagiModelSettings", model=model, compile=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 from dataclasses import dataclass, field
 from fractions import Fraction
 from types import SimpleNamespace
@@ -266,8 +267,20 @@ def test_the_model_is_loaded_as_asked(render):
         "device": torch.device("cpu"),
         "dtype": "bf16",
         "attention": "sdpa",
+        "compiled": False,
     }
     assert engine.asked["load"] == expected
+
+
+def test_compile_is_handed_to_the_model_or_refused_before_it_is_loaded(render, monkeypatch, capsys):
+    engine = StandIn()
+    monkeypatch.setenv("CXX", sys.executable)  # some program that exists
+    assert render("a", "--compile", "--device", "cpu", engine=engine) == 0
+    assert engine.asked["load"]["compiled"] is True
+    refused = StandIn()
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    assert render("a", "--compile", "--device", "cpu", engine=refused) == 2
+    assert "needs a C++ compiler" in capsys.readouterr().err and "load" not in refused.asked
 
 
 # --- what is refused ----------------------------------------------------------------------------------------

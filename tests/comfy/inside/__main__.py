@@ -26,6 +26,7 @@ def main() -> None:
     comfy.options.enable_args_parsing()
     _enable_dynamic_vram()
     import_module("pack")  # before the checks
+    import_module("torch").backends.cudnn.allow_tf32 = False  # ComfyUI's results are compared with the CPU's
     modules = [import_module(name) for name in ("placement_checks", "users_checks")]
     if import_module("torch").cuda.is_available():
         modules.append(import_module("workflow_checks"))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import gc
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import comfy.ldm.modules.attention as comfy_attention
 import comfy.memory_management
@@ -14,6 +16,7 @@ import comfy.model_patcher
 import pack
 import torch
 from pack import distance, run
+from torch._dynamo.utils import counters
 
 from magi_core.dit import DiT
 from magi_core.loading import load
@@ -105,6 +108,21 @@ def check_unload() -> dict[str, Any]:
     return {"before": loaded, "after": after, "again": distance(_sampled(Parts.model).latents, Parts.expected.latents)}
 
 
+def check_detached() -> dict[str, Any]:
+    """Weights loaded by a node, in inference mode, go back between two prompts, outside it, and serve the next one.
+
+    There is no second device here: to go back is to be copied.
+    """
+    with torch.inference_mode():
+        model = torch.nn.Linear(4, 2)
+        weight = model.weight.clone()
+    patcher = SimpleNamespace(model=model, load_device=torch.device("cpu"), offload_device=torch.device("meta"))
+    with mock.patch.object(torch.Tensor, "to", lambda tensor, device: tensor.clone()):
+        pack.module("patcher")._leave_nothing(patcher, True)
+    with torch.inference_mode():
+        return {"column": distance(model.weight[:, :1], weight[:, :1]), "kept": type(model.weight).__name__}
+
+
 def check_two_models() -> dict[str, Any]:
     """Taken in turns, two models give what each gives alone."""
     other = run("MagiLoadModel", model="nano", dtype="bf16")
@@ -141,6 +159,25 @@ def check_attention() -> dict[str, Any]:
         "overridden": distance(overridden, Parts.expected.latents),
         "chosen": calls[-1].__name__,
         "split": distance(split, Parts.expected.latents),
+    }
+
+
+def check_compile() -> dict[str, Any]:
+    """Parts of the model through torch.compile: its weights in place, fetched, unloaded and back; one set of graphs."""
+    torch._dynamo.reset()
+    counters.clear()
+    fast = run("MagiModelSettings", model=Parts.model, compile=True)
+    found = {"latents": distance(_sampled(fast).latents, Parts.expected.latents)}
+    graphs = counters["stats"]["unique_graphs"]
+    with _partly(fast.patcher):
+        found["low_vram"] = distance(_sampled(fast).latents, Parts.expected.latents)
+    management.unload_all_models()
+    found["again"] = distance(_sampled(fast).latents, Parts.expected.latents)
+    found["plain"] = distance(_sampled(Parts.model).latents, Parts.expected.latents)
+    found |= {"graphs": graphs, "works": not fast.compiler.failed}
+    return found | {
+        "more": counters["stats"]["unique_graphs"] - graphs,
+        "breaks": sum(counters["graph_break"].values()),
     }
 
 

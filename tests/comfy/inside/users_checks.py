@@ -67,6 +67,8 @@ def check_lora() -> dict[str, Any]:
     }
     with _partly(with_lora.patcher):
         found["low_vram"] = distance(_sampled(with_lora).latents, expected)
+        compiled = run("MagiModelSettings", model=with_lora, compile=True)
+        found["compiled"] = distance(_sampled(compiled).latents, expected)
     base, again = _sampled(Parts.model), _sampled(with_lora, keep=True)
     found["one_memory"] = distance(again.latents, expected)  # not the chunk that the other weights made
     found["base_again"] = distance(base.latents, Parts.expected.latents)
