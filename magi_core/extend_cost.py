@@ -20,7 +20,7 @@ def extend_costs(engine: Engine, state: SamplerState, chunks: int) -> dict[str, 
 
 
 def cost_in_words(engine: Engine, state: SamplerState, chunks: int, *, handoff: str, drain: bool) -> str:
-    """ "3 chunks: 31 chunk-forwards; continuous would take 54, in flight 33": the way chosen, then the others.
+    """ "3 chunks: 31 chunk-forwards (continuous 54, in flight 33)": the way chosen, and what the others would take.
 
     Where nothing was made before, there is nothing to hand over and no choice to show.
     """
@@ -28,7 +28,5 @@ def cost_in_words(engine: Engine, state: SamplerState, chunks: int, *, handoff: 
     if state.next_chunk == state.first_chunk:
         return own
     costs = extend_costs(engine, state, chunks)
-    first, *rest = (f"{name} {costs[name]}" for name, way in WAYS.items() if way != (handoff, drain))
-    name, price = first.rsplit(" ", 1)
-    others = ", ".join([f"{name} would take {price}", *rest])
-    return f"{own}; {others}"
+    others = ", ".join(f"{name} {costs[name]}" for name, way in WAYS.items() if way != (handoff, drain))
+    return f"{own} ({others})"

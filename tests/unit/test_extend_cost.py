@@ -13,8 +13,8 @@ def test_it_is_said_in_one_line_with_the_other_ways() -> None:
     state = engine.extend(engine.begin(width=32, height=32), "red", 2)
     costs = extend_costs(engine, state, 3)
     said = cost_in_words(engine, state, 3, handoff="continuous", drain=True)
-    others = f"clean would take {costs['clean']}, in flight {costs['in flight']}"
-    assert said == f"3 chunks: {costs['continuous']} chunk-forwards; {others}"
+    others = f"clean {costs['clean']}, in flight {costs['in flight']}"
+    assert said == f"3 chunks: {costs['continuous']} chunk-forwards ({others})"
     assert max(costs["clean"], costs["in flight"]) < costs["continuous"]
 
 
