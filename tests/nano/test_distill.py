@@ -48,7 +48,9 @@ CLEAN = 2  # chunks of the test window that are finished; the other four are one
 def corpus():
     torch.manual_seed(0)
     scenes = sample_scenes(60, 5)
-    return make_corpus(scenes, torch.randn(60, 6, 16, 6, 4, 4), torch.randn(60, 16, 4, 4), make_tokenizer(), 5)
+    latents, disguises = torch.randn(2, 60, 6, 16, 6, 4, 4)
+    disguises = disguises[scenes.new_shot.any(axis=1)]
+    return make_corpus(scenes, latents, torch.randn(60, 16, 4, 4), disguises, make_tokenizer(), 5)
 
 
 class Nets:

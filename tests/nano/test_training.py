@@ -47,7 +47,9 @@ CPU = torch.device("cpu")
 def corpus():
     torch.manual_seed(0)
     scenes = sample_scenes(80, 5)
-    return make_corpus(scenes, torch.randn(80, 6, 16, 6, 4, 4), torch.randn(80, 16, 4, 4), make_tokenizer(), 5)
+    latents, disguises = torch.randn(2, 80, 6, 16, 6, 4, 4)
+    disguises = disguises[scenes.new_shot.any(axis=1)]
+    return make_corpus(scenes, latents, torch.randn(80, 16, 4, 4), disguises, make_tokenizer(), 5)
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +113,20 @@ def test_guesses_stand_in_for_chunks_that_are_read_and_not_learned(corpus):
     assert torch.equal(guessed.target, drawn.target)
     without = sample_batch(wrong, 96, torch.Generator().manual_seed(4), Mix(guessed=0.0))
     assert torch.equal(without.x, sample_batch(corpus, 96, torch.Generator().manual_seed(4), Mix(guessed=0.0)).x)
+
+
+def test_new_shots_in_disguise_become_what_the_history_shows(corpus):
+    plain, mix = Mix(guessed=0.0, disguised=0.0), Mix(guessed=0.0, disguised=1.0)
+    drawn, disguised = (sample_batch(corpus, 256, torch.Generator().manual_seed(6), m) for m in (plain, mix))
+    other = (disguised.x != drawn.x).unflatten(2, (6, 6)).any(4).any(4).any(3).any(1)  # B 6
+    clip, place = drawn.chunk // 6, drawn.chunk % 6
+    seen = corpus.new_shot[clip, place] & (place > 0) & (drawn.t >= 0.1) & (drawn.t < 0.6)
+    free = ~drawn.fixed.unflatten(1, (6, 6)).all(2)
+    assert torch.equal(other, seen & free) and other.any()
+    left = frames_of(1 - drawn.t)[:, None, :, None, None]
+    ends = [batch.x + left * batch.target for batch in (drawn, disguised)]
+    moving = ~drawn.fixed[:, None, :, None, None].expand_as(drawn.x)
+    assert torch.allclose(ends[0][moving], ends[1][moving], atol=1e-4)
 
 
 def test_a_right_velocity_guesses_the_drawn_chunk(corpus):

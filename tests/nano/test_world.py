@@ -9,7 +9,7 @@ import torch
 from magi_core.text.cleaning import prepare_caption
 from tools.nano.analyser import action_of, latent_motion_ratio, measure
 from tools.nano.render import background_images, draw, make_sheet, to_uint8
-from tools.nano.scenes import sample_scenes, size_name
+from tools.nano.scenes import sample_scenes, size_name, with_other_things
 from tools.nano.text_model import UNKNOWN, caption_ids, make_tokenizer
 from tools.nano.vocabulary import (
     ACTIONS,
@@ -43,6 +43,17 @@ def test_objects_stay_inside_the_picture_and_jump_in_new_shots_only():
     assert steps[~across].max() < 6  # a hop's fastest frame moves 4.3 pixels; a wall may add the shrinking room's width
     assert np.median(steps[across]) > SIZE / 3 and 0.05 < scenes.new_shot.mean() < 0.12
     assert not sample_scenes(50, 7, plain=True).new_shot.any()
+
+
+def test_the_same_film_with_other_things_in_it():
+    scenes = sample_scenes(200, 7)
+    other = with_other_things(scenes, 7)
+    assert np.array_equal(other.path, scenes.path) and np.array_equal(other.shape[:, 1], scenes.shape[:, 1])
+    assert (other.colour_from[:, 0] != scenes.colour_from[:, 0]).all()
+    steps = (other.colour_to[:, 0] - scenes.colour_to[:, 0]) % 8
+    assert (steps == steps[:, :1]).all()  # the same change all along: what turns colour goes on doing so
+    assert 0.7 < (other.shape[:, 0] != scenes.shape[:, 0]).mean() < 0.9
+    assert 0.5 < (other.background_to != scenes.background_to).mean() < 0.7
 
 
 def test_captions_consist_of_known_words_and_survive_the_prompt_cleaning():

@@ -34,6 +34,7 @@ IMAGE_SHARE, PARTIAL_SHARE = 0.15, 0.10
 NO_DURATION, NO_HQ, DYNAMIC_SHARE = 0.1, 0.1, 0.15
 GUESSED_FROM = 0.1  # timestep from which on the model's guess at a chunk is worth keeping
 GUESS_STRENGTH = 1.5  # of what is wrong with a guess, at most
+DISGUISED_FROM, DISGUISED_TO = 0.1, 0.6  # timesteps between which a new shot may show other things
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ class Mix:
     random ones. late: segments whose last chunk has some stages behind it. steps: noise levels are those of a run with
     this many steps; None: any. unknown: caption words replaced by the unknown word, so that none leans on another.
     guessed: samples whose clean chunks, and those in the last quarter of the steps, are part drawn and part the model's
-    own guess, as they are in a run; they are there to be read, and have no loss.
+    own guess, as they are in a run; they are there to be read, and have no loss. disguised: new shots that show other
+    things than the history when they first see it, as when they came to be alone; what they become is the history's.
     """
 
     null: float = 0.11
@@ -59,6 +61,7 @@ class Mix:
     steps: int | None = None
     unknown: float = 0.03
     guessed: float = 0.5
+    disguised: float = 0.6
 
 
 BASE_MIX = Mix()
@@ -73,7 +76,8 @@ class Corpus:
     [N, 6]. text_prefix, null_prefix [N, 6, 6]: special-token indices, -1 where there is none, foremost first.
     clean, tagged: clip numbers without and with marks that only negative tokens name. new_shot [N, 6]: chunks that do
     not go on from where the one before was. guesses [N, 6, C, 6, h, w]: the model's latest guess at each chunk, the
-    drawn one until there is one (see `keep_guesses`).
+    drawn one until there is one (see `keep_guesses`). disguises [M, 6, C, 6, h, w]: clips with new shots once
+    more, with other things in them; disguise [N]: which of them belongs to a clip, 0 where none does.
     """
 
     latents: Tensor
@@ -86,6 +90,8 @@ class Corpus:
     tagged: Tensor
     new_shot: Tensor
     guesses: Tensor
+    disguises: Tensor
+    disguise: Tensor
 
 
 def token_prefixes(scenes: Scenes, seed: int) -> tuple[Tensor, Tensor]:
@@ -121,7 +127,8 @@ def token_prefixes(scenes: Scenes, seed: int) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(text), torch.from_numpy(null)
 
 
-def make_corpus(scenes: Scenes, latents: Tensor, first: Tensor, tokenizer, seed: int) -> Corpus:
+def make_corpus(scenes: Scenes, latents: Tensor, first: Tensor, disguises: Tensor, tokenizer, seed: int) -> Corpus:
+    """`disguises`: of the clips that have new shots, in their order."""
     device = latents.device
     ids, counts = caption_ids(tokenizer, scenes.captions, TEXT_LENGTH)
     text, null = token_prefixes(scenes, seed)
@@ -134,8 +141,10 @@ def make_corpus(scenes: Scenes, latents: Tensor, first: Tensor, tokenizer, seed:
         "clean": torch.from_numpy(np.flatnonzero(~tagged)),
         "tagged": torch.from_numpy(np.flatnonzero(tagged if tagged.any() else ~tagged)),
         "new_shot": torch.from_numpy(scenes.new_shot),
+        "disguise": torch.from_numpy(scenes.new_shot.any(axis=1).cumsum() - 1).clamp(min=0),
     }
-    return Corpus(latents, first, guesses=latents.clone(), **{name: value.to(device) for name, value in parts.items()})
+    own = {"guesses": latents.clone(), "disguises": disguises}
+    return Corpus(latents, first, **own, **{name: value.to(device) for name, value in parts.items()})
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,7 +261,12 @@ def sample_batch(corpus: Corpus, size: int, generator: torch.Generator, mix: Mix
     level = torch.where(clean, 1 - PREFIX_NOISE * uniform(size, CHUNKS), t)[..., None, None, None, None]
     guessed = (clean | (quarter == len(KV_TABLE) - 1)) & (uniform(size, 1) < mix.guessed)
     strength = torch.where(guessed, GUESS_STRENGTH * uniform(size, 1), 0.0)[..., None, None, None, None]
-    x = level * x0.lerp(corpus.guesses[clip, place].float(), strength) + (1 - level) * noise
+    disguised = new_shot & ~clean & (t >= DISGUISED_FROM) & (uniform(size, CHUNKS) < mix.disguised)
+    fading = ((DISGUISED_TO - t) / (DISGUISED_TO - DISGUISED_FROM)).clamp(min=0)
+    share = torch.where(disguised, fading * uniform(size, CHUNKS), 0.0)[..., None, None, None, None]
+    change = share * (corpus.disguises[corpus.disguise[clip], place].float() - x0)
+    x = level * (x0.lerp(corpus.guesses[clip, place].float(), strength) + change) + (1 - level) * noise
+    target = x0 - noise - level / (1 - level).clamp(min=1 - DISGUISED_TO) * change  # ends at x0 all the same
     frame = torch.arange(6, device=device)
     earlier_clean = torch.cat([torch.ones(size, 1, dtype=torch.bool, device=device), clean[:, :-1]], dim=1)
     entering = ~clean & ((place == 0) | earlier_clean)
@@ -275,7 +289,7 @@ def sample_batch(corpus: Corpus, size: int, generator: torch.Generator, mix: Mix
     # cleared.
     return Batch(
         x=x.transpose(1, 2).flatten(2, 3).contiguous(),
-        target=(x0 - noise).transpose(1, 2).flatten(2, 3).contiguous(),
+        target=target.transpose(1, 2).flatten(2, 3).contiguous(),
         weight=weight.flatten(1, 2).float(),
         fixed=fixed.flatten(1, 2),
         t=torch.where(clean, CLEAN_T, t),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -9,8 +10,8 @@ from magi_core.config import LATENT_SCALE
 from magi_core.vae.model import ViTVAE
 from tools.nano.batches import Corpus, make_corpus
 from tools.nano.compilation import Compiled
-from tools.nano.render import background_images, draw, make_sheet
-from tools.nano.scenes import sample_scenes
+from tools.nano.render import Sheet, background_images, draw, make_sheet
+from tools.nano.scenes import sample_scenes, with_other_things
 from tools.nano.vocabulary import CHUNKS, FRAMES
 
 TILE = 12
@@ -21,7 +22,7 @@ def build_corpus(vae: ViTVAE, tokenizer, count: int, seed: int, *, at_once: int 
     """`count` clips by `seed`, drawn and encoded in the 12-frame tiles that the engine's codec uses."""
     device = next(vae.parameters()).device
     scenes = sample_scenes(count, seed)
-    sheet, images = make_sheet(scenes, device), background_images(device)
+    images = background_images(device)
     tiles = FRAMES // TILE
 
     def encode(video: Tensor) -> tuple[Tensor, Tensor]:
@@ -36,11 +37,19 @@ def build_corpus(vae: ViTVAE, tokenizer, count: int, seed: int, *, at_once: int 
 
     draw_fast, encode_fast = Compiled(draw, "drawing", compiled), Compiled(encode, "encoding", compiled)
     frame = torch.arange(FRAMES, device=device).expand(at_once, -1)
-    latents, first = [], []
-    for start in range(0, count, at_once):
-        clip = torch.arange(start, start + at_once, device=device).clamp(max=count - 1)
-        pieces = encode_fast(draw_fast(sheet, images, clip, frame))
-        keep = min(at_once, count - start)
-        latents.append(pieces[0][:keep])
-        first.append(pieces[1][:keep])
-    return make_corpus(scenes, torch.cat(latents), torch.cat(first), tokenizer, seed)
+
+    def encoded(sheet: Sheet, clips: Tensor) -> tuple[Tensor, Tensor]:
+        """Both latents of these clips."""
+        pieces = []
+        for some in clips.split(at_once):
+            filled = torch.cat([some, some[-1:].expand(at_once - len(some))])
+            pieces.append([part[: len(some)] for part in encode_fast(draw_fast(sheet, images, filled, frame))])
+        latents, first = (torch.cat(parts) for parts in zip(*pieces, strict=True))
+        return latents, first
+
+    latents, first = encoded(make_sheet(scenes, device), torch.arange(count, device=device))
+    reshot = torch.from_numpy(np.flatnonzero(scenes.new_shot.any(axis=1))).to(device)
+    disguises = latents[:1]
+    if len(reshot):
+        disguises, _ = encoded(make_sheet(with_other_things(scenes, seed), device), reshot)
+    return make_corpus(scenes, latents, first, disguises, tokenizer, seed)

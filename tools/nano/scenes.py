@@ -7,7 +7,7 @@ Deterministic by seed, vectorised over clips on the CPU; `render` turns the resu
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -185,6 +185,26 @@ def sample_scenes(count: int, seed: int, *, plain: bool = False, held_out: bool 
         new_shot=new_shot,
         **per_chunk,
         **marks,
+    )
+
+
+def with_other_things(scenes: Scenes, seed: int) -> Scenes:
+    """The same films, in which the first object has another colour and most often another shape and background."""
+    rng = np.random.default_rng([seed, 4])
+
+    def other(values: np.ndarray, kinds: int, share: float) -> np.ndarray:
+        step = rng.integers(1, kinds, len(values)) * (rng.random(len(values)) < share)
+        return (values + step.reshape(-1, *[1] * (values.ndim - 1))) % kinds
+
+    colours = other(np.stack([scenes.colour_from[:, 0], scenes.colour_to[:, 0]], 1), len(COLOUR_NAMES), 1.0)
+    backgrounds = other(np.stack([scenes.background_from, scenes.background_to], 1), len(BACKGROUNDS), 0.6)
+    return replace(
+        scenes,
+        shape=np.stack([other(scenes.shape[:, 0], len(SHAPES), 0.8), scenes.shape[:, 1]], 1),
+        colour_from=np.stack([colours[:, 0], scenes.colour_from[:, 1]], 1),
+        colour_to=np.stack([colours[:, 1], scenes.colour_to[:, 1]], 1),
+        background_from=backgrounds[:, 0],
+        background_to=backgrounds[:, 1],
     )
 
 
