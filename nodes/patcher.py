@@ -31,6 +31,8 @@ def make_room(patcher: Patcher, activations: int) -> None:
 def _leave_nothing(patcher: Patcher, unpatch_all: bool) -> None:
     """Weights that a module with layers inside holds itself are moved by dynamic loading, but not back."""
     if unpatch_all and patcher.load_device != patcher.offload_device:
-        for name, parameter in list(patcher.model.named_parameters()):
-            if parameter.device == patcher.load_device:  # replaced: one made in inference mode cannot be changed later
-                set_attr_param(patcher.model, name, parameter.to(patcher.offload_device))
+        named = list(patcher.model.named_parameters(remove_duplicate=False))
+        left = {p: p.to(patcher.offload_device) for _, p in named if p.device == patcher.load_device}
+        for name, parameter in named:
+            if parameter in left:  # replaced: one made in inference mode cannot be changed later
+                set_attr_param(patcher.model, name, left[parameter])

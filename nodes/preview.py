@@ -12,7 +12,6 @@ import folder_paths
 from PIL import Image
 from server import PromptServer
 
-from magi_core.errors import MagiError
 from magi_core.latent_rgb import CHART, FRAMES, LatentRGB, latent_rgb
 from magi_core.video import write_video
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 EVENT = "magi.clip"  # js/clips.js listens
 EVERY = 4  # forwards from one picture to the next
-CLIP_FAILURES = (MagiError, OSError, RuntimeError, ValueError)  # codecs, full disks, no memory on the device
+CLIP_FAILURES = (OSError, RuntimeError, ValueError)  # codecs, full disks, no memory on the device, MagiError
 
 
 class Preview:

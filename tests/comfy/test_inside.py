@@ -84,7 +84,7 @@ def test_vram(check: dict[str, Any]) -> None:
 
 
 def test_detached(check: dict[str, Any]) -> None:
-    assert check == {"column": 0.0, "kept": "Parameter"}
+    assert check == {"column": 0.0, "kept": "Parameter", "tied": True}
 
 
 def test_two_models(check: dict[str, float]) -> None:

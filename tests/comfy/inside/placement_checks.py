@@ -114,13 +114,18 @@ def check_detached() -> dict[str, Any]:
     There is no second device here: to go back is to be copied.
     """
     with torch.inference_mode():
-        model = torch.nn.Linear(4, 2)
+        model, tied = torch.nn.Linear(4, 2), torch.nn.Linear(4, 2)
+        model.tied, tied.weight = tied, model.weight
         weight = model.weight.clone()
     patcher = SimpleNamespace(model=model, load_device=torch.device("cpu"), offload_device=torch.device("meta"))
     with mock.patch.object(torch.Tensor, "to", lambda tensor, device: tensor.clone()):
         pack.module("patcher")._leave_nothing(patcher, True)
     with torch.inference_mode():
-        return {"column": distance(model.weight[:, :1], weight[:, :1]), "kept": type(model.weight).__name__}
+        return {
+            "column": distance(model.weight[:, :1], weight[:, :1]),
+            "kept": type(model.weight).__name__,
+            "tied": model.weight.data_ptr() == tied.weight.data_ptr(),
+        }
 
 
 def check_two_models() -> dict[str, Any]:
