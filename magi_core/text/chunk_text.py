@@ -53,15 +53,16 @@ class ChunkTexts:
         duration = None
         if settings.duration_tokens:
             duration = MAX_DURATION if to_come is None else max(1, min(MAX_DURATION, to_come))
-        special = self._special(settings, names)
+        special = self._special(bool(names or duration))
         return assemble_text(prompt.tokens, special, names, duration, len(self.null_embedding))
 
     def null(self, settings: SamplingSettings) -> Tensor:
         """[L, C] null text with the settings' negative tokens."""
-        return assemble_null(self.null_embedding, self._special(settings), settings.negative_tokens)
+        negative = settings.negative_tokens
+        return assemble_null(self.null_embedding, self._special(bool(negative)), negative)
 
-    def _special(self, settings: SamplingSettings, names: Sequence[str] = ()) -> SpecialTokens | None:
-        wanted = names or settings.special_tokens or settings.duration_tokens or settings.negative_tokens
+    def _special(self, wanted: bool) -> SpecialTokens | None:
+        """Special tokens, or None where none are `wanted` and there are none."""
         if wanted and self.special is None:
             raise MagiError(
                 "special tokens are switched on, but this engine has none: put special_tokens.npz beside the model, "

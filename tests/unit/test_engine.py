@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 
 import pytest
 import torch
@@ -165,6 +165,18 @@ def test_an_empty_prompt_is_null_text(engine):
 def test_bad_input_is_refused_with_what_to_do(engine, call, message):
     with pytest.raises(MagiError, match=message):
         call(engine)
+
+
+def test_without_special_tokens_a_prompt_may_still_ask_for_none():
+    """Its own answer counts, not the settings'; what the null text needs is asked for only where it is used."""
+    engine = tiny_engine().copy(special_tokens=None).with_settings(special_tokens=("HQ",), duration_tokens=False)
+    plain = replace(engine.encode_prompt("red"), special_tokens=())
+    state = engine.extend(engine.begin(**SIZE), plain)
+    assert len(state.chunks) == 1
+    for changes in ({"duration_tokens": True}, {"negative_tokens": ("LOGO",)}):
+        other = engine.with_settings(**changes)
+        with pytest.raises(MagiError, match="special_tokens.npz"):
+            other.extend(other.begin(**SIZE), plain)
 
 
 def test_noise_depends_on_seed_and_chunk_alone():
