@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,21 +53,21 @@ def base_directory(folder: Path) -> Path:
 
 
 class Server:
-    """A running ComfyUI on the CPU; use as a context manager."""
+    """A running ComfyUI; use as a context manager. Without `flags` of its own it has those of all tests."""
 
-    def __init__(self, comfyui: Path, base: Path) -> None:
-        self.comfyui, self.base = comfyui, base
+    def __init__(self, comfyui: Path, base: Path, flags: Sequence[str] | None = None) -> None:
+        self.comfyui, self.base, self.flags = comfyui, base, _flags() if flags is None else flags
         self.url = f"http://127.0.0.1:{_free_port()}"
         self.log = base / "server.log"
 
     def __enter__(self) -> Server:
-        command = [interpreter(self.comfyui), "main.py", "--cpu", "--disable-api-nodes"]
+        command = [interpreter(self.comfyui), "main.py", "--disable-api-nodes", *self.flags]
         command += ["--port", self.url.rpartition(":")[2], "--base-directory", str(self.base)]
         command += ["--database-url", "sqlite:///:memory:"]
         with self.log.open("w") as log:
             self._process = subprocess.Popen(command, cwd=self.comfyui, stdout=log, stderr=subprocess.STDOUT)
         deadline = time.monotonic() + START_LIMIT
-        while time.monotonic() < deadline and self._process.poll() is None:
+        while time.monotonic() < deadline and self.running:
             try:
                 self.get("/system_stats")
                 return self
@@ -82,6 +83,10 @@ class Server:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
 
     def get(self, path: str) -> Any:
         """The JSON at `path`."""
@@ -121,6 +126,11 @@ class Server:
 
     def log_tail(self, lines: int = 60) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def _flags() -> list[str]:
+    """What ComfyUI is started with: COMFYUI_FLAGS, which may be empty, or else on the CPU."""
+    return os.environ.get("COMFYUI_FLAGS", "--cpu").split()
 
 
 def _free_port() -> int:

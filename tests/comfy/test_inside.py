@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.comfy.comfyui import base_directory, interpreter
+from tests.comfy.inside.telling import heard
 
 LIMIT = 600.0  # seconds for all checks; about one minute on two free cores
 INSIDE = Path(__file__).parent / "inside"
@@ -23,7 +23,8 @@ def found(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     command = [interpreter(comfyui), str(INSIDE), str(comfyui), str(base)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
+    told = [said for line in done.stdout.splitlines() if (said := heard(line)) and "begin" not in said]
+    return {said["name"]: said.get("found", said) for said in told}
 
 
 @pytest.fixture

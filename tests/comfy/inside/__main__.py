@@ -4,19 +4,19 @@ BASE is a base directory of its own; FLAGS are ComfyUI's, `--cpu` where there ar
 itself would have it on.
 
 Every function of the check modules whose name begins with `check_` is called; what they return, or how they failed, is
-printed as one line of JSON at the end. The tests beside this folder read it.
+told at once (`telling`). The tests beside this folder read it, and so does `tools.comfyui_gpu_check`.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-import traceback
 from importlib import import_module
 
+from telling import run_checks
 
-def main() -> None:
+
+def main() -> int:
     comfyui, base = (os.path.abspath(path) for path in sys.argv[1:3])
     sys.argv = ["main.py", *(sys.argv[3:] or ["--cpu"]), "--base-directory", base]
     os.chdir(comfyui)
@@ -28,17 +28,12 @@ def main() -> None:
     import_module("pack")  # before the checks
     import_module("torch").backends.cudnn.allow_tf32 = False  # ComfyUI's results are compared with the CPU's
     modules = [import_module(name) for name in ("placement_checks", "users_checks")]
-    if import_module("torch").cuda.is_available():
-        modules.append(import_module("workflow_checks"))
-    results = {}
-    for module in modules:
-        for name, check in vars(module).items():
-            if name.startswith("check_"):
-                try:
-                    results[name.removeprefix("check_")] = check()
-                except BaseException:
-                    results[name.removeprefix("check_")] = {"failed": traceback.format_exc()}
-    print("\n" + json.dumps(results))
+    return run_checks(
+        (name.removeprefix("check_"), check)
+        for module in modules
+        for name, check in vars(module).items()
+        if name.startswith("check_")
+    )
 
 
 def _enable_dynamic_vram() -> None:
@@ -61,4 +56,4 @@ def _enable_dynamic_vram() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
