@@ -23,7 +23,8 @@ from tools.comfyui_gpu_check.pack import unpack
 REPOSITORY = Path(__file__).parents[2]
 TOOL = [sys.executable, "-m", "tools.comfyui_gpu_check"]
 INSIDE = [sys.executable, str(REPOSITORY / "tests" / "comfy" / "inside")]
-HTTP_TESTS = [f"tests/comfy/test_{name}.py" for name in ("pack", "memory", "takes")]
+PYTESTS = [f"tests/{name}.py" for name in ("comfy/test_pack", "comfy/test_memory", "comfy/test_takes")]
+PYTESTS += ["tests/unit/test_memory.py"]  # one of it needs a GPU
 QUIET = 100.0  # seconds that one check may take
 ROOM = 3.0  # GiB of the GPU that are left where little room is wanted
 
@@ -62,12 +63,14 @@ def run(folder: Path, out: Path, stages: Iterable[str], seconds: float, cpu: boo
         (place / "frontend" / "index.html").write_text("<!doctype html><title>no frontend</title>", encoding="utf-8")
         os.environ |= {"PYTHONPATH": str(site), "HF_HUB_OFFLINE": "1", "COMFYUI_PATH": str(comfyui)}
         size = ["--size", "rehearsal"] if cpu else []
-        model = subprocess.Popen([*TOOL, "model", str(place / "models" / "wide"), *size], cwd=REPOSITORY)
+        model = [*TOOL, "model", str(place / "models" / "wide"), *size]
+        report.running.add(subprocess.Popen(model, cwd=REPOSITORY, preexec_fn=os.setpgrp))
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))
         try:
             _run_all({name: STAGES[name] for name in stages}, place, report, cpu, together)
         finally:
-            model.kill()
-            model.wait()
+            for process in report.running:
+                _end(process)
     report.show()
     return int(report.failed)
 
@@ -99,7 +102,7 @@ def _command(stage: Stage, place: Path, base: Path, flags: list[str], first: boo
         return [*TOOL, "server", *workflows, str(comfyui), str(base), *frontend, *flags]
     if stage.command is TESTS:
         environment = f"COMFYUI_FLAGS={' '.join([*frontend, *flags])}"
-        test = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short", *HTTP_TESTS]
+        test = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short", *PYTESTS]
         return ["env", environment, *test]
     return [*stage.command, str(comfyui), str(base_directory(base)), "--disable-api-nodes", *flags]
 
@@ -129,8 +132,9 @@ def _one_process(name: str, command: list[str], report: Report, tried: list[str]
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        start_new_session=True,
+        preexec_fn=os.setpgrp,  # a group of its own, to be ended with all that it started
     )
+    report.running.add(process)
     current = ""
     for line in _lines(process, report.deadline):
         told = heard(line)
@@ -197,6 +201,7 @@ class Report:
     def __init__(self, out: Path, deadline: float) -> None:
         self.out, self.deadline, self.failed = out, deadline, False
         self.found: dict[str, dict[str, Any]] = {}
+        self.running: set[subprocess.Popen[Any]] = set()
         self._started, self._lock = time.monotonic(), threading.Lock()
 
     def add(self, stage: str, check: str, told: dict[str, Any]) -> None:
