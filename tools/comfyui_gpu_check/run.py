@@ -69,6 +69,7 @@ def run(folder: Path, out: Path, stages: Iterable[str], seconds: float, cpu: boo
         try:
             _run_all({name: STAGES[name] for name in stages}, place, report, cpu, together)
         finally:
+            report.deadline = 0.0  # no thread starts another
             for process in report.running:
                 _end(process)
     report.show()
