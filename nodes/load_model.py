@@ -12,7 +12,7 @@ from .device import model_devices
 from .engine import PlacedEngine
 from .layers import operations
 from .model_folder import files_of, model_input
-from .patcher import in_patcher
+from .patcher import in_patcher, weights_that_move
 from .wires import CATEGORY, Model
 
 
@@ -65,6 +65,7 @@ class MagiLoadModel(io.ComfyNode):
         return fingerprint(files_of(model, variant).dit)
 
     @classmethod
+    @weights_that_move()
     def execute(cls, model: str, variant: str, dtype: str, attention: str) -> io.NodeOutput:
         files, devices = files_of(model, variant), model_devices()
         engine = load(

@@ -9,6 +9,7 @@ from magi_core.weights import fingerprint
 
 from .device import text_devices
 from .model_folder import model_input, part_of, reader_of
+from .patcher import weights_that_move
 from .text_encoder import PlacedTextEncoder
 from .wires import CATEGORY, TextEncoder
 
@@ -47,6 +48,7 @@ class MagiLoadTextEncoder(io.ComfyNode):
         return fingerprint(part_of(model, "text encoder"))
 
     @classmethod
+    @weights_that_move()
     def execute(cls, model: str, dtype: str) -> io.NodeOutput:
         devices, reader = text_devices(), reader_of(model)
         folder, channels = part_of(model, "text encoder"), reader and reader.caption_channels

@@ -10,6 +10,7 @@ from magi_core.weights import fingerprint
 from .device import vae_devices
 from .layers import operations
 from .model_folder import model_input, part_of
+from .patcher import weights_that_move
 from .vae import PlacedVAE
 from .wires import CATEGORY
 
@@ -48,6 +49,7 @@ class MagiLoadVAE(io.ComfyNode):
         return fingerprint(part_of(model, "VAE"))
 
     @classmethod
+    @weights_that_move()
     def execute(cls, model: str, dtype: str) -> io.NodeOutput:
         devices = vae_devices()
         codec = load_vae(

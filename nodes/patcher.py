@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import comfy.model_management as management
 import comfy.model_patcher
+import torch
 from comfy.patcher_extension import CallbacksMP
 from comfy.utils import set_attr_param
 from torch import nn
@@ -13,6 +16,14 @@ from torch import nn
 from .device import Devices
 
 Patcher = Any  # comfy.model_patcher.ModelPatcher, or the dynamic one that takes its place on some GPUs
+
+
+@contextmanager
+def weights_that_move() -> Iterator[None]:
+    """Decorates what loads weights. ComfyUI runs nodes in inference mode, but moves weights between prompts, outside
+    it: one made in inference mode is unusable after that ("Inference tensors do not track version counter")."""
+    with torch.inference_mode(False), torch.no_grad():
+        yield
 
 
 def in_patcher(model: nn.Module, devices: Devices) -> Patcher:

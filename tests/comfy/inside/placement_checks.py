@@ -80,6 +80,23 @@ def check_dynamic_layers() -> dict[str, Any]:
     }
 
 
+def check_moved_between_prompts() -> dict[str, Any]:
+    """Weights that were moved outside inference mode, as "Unload models" does it, serve the next prompt.
+
+    There is no second device here: to move is to be copied.
+    """
+    loaders = ("MagiLoadModel", "MagiLoadVAE", "MagiLoadTextEncoder")
+    model, vae, encoder = (run(node, model="nano", dtype="fp32") for node in loaders)
+    for part in (model, vae, encoder):
+        for parameter in part.patcher.model.parameters():
+            parameter.data = parameter.data.clone()
+    return {
+        "latents": distance(_sampled(model).latents, Parts.expected.latents),
+        "frames": _decoding_error(vae),
+        "text": distance(run("MagiTextEncode", text_encoder=encoder, prompt=PROMPT).tokens, Parts.text.tokens),
+    }
+
+
 def check_announced() -> dict[str, Any]:
     """Models are loaded when a node runs, with what they need beside their weights."""
     with _listening() as calls:
