@@ -178,3 +178,15 @@ def test_an_interrupt_stops_before_the_next_forward(sample, engine, monkeypatch)
         hook.remove()
     assert forwards == 3
     assert not management.processing_interrupted()
+
+
+def test_without_special_tokens_the_message_names_what_to_switch_off(run: Any, engine: Any, prompt: Any) -> None:
+    """And what it names is enough."""
+    model, small = engine.copy(special_tokens=None), {"width": 32, "height": 32, "steps": 4, "seed": 31}
+    plain = prompt("red", high_quality=False)
+    for said, widgets in ((prompt("red"), {"duration_tokens": False}), (plain, {})):
+        with pytest.raises(
+            MagiError, match="high_quality in Magi Text Encode .* duration_tokens in Magi Chunk Sampler"
+        ):
+            run("MagiChunkSampler", model=model, conditioning=said, **small | widgets)
+    assert run("MagiChunkSampler", model=model, conditioning=plain, duration_tokens=False, **small).state.finished == 1
