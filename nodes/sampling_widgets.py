@@ -41,13 +41,14 @@ def sampling_inputs() -> list[io.Input]:
         _guidance_input("previous_guidance_late", "Guidance by earlier chunks from 30% denoised on.", 1, advanced=True),
         io.Float.Input(
             "nearly_clean_blend",
-            default=_REFERENCE.nearly_clean_blend,
-            min=0.0,
+            default=-1.0,
+            min=-1.0,
             max=1.0,
             step=0.05,
             advanced=True,
             tooltip="Distilled models only. Weight of the chunk seen with its past against the chunk seen by itself, "
-            "once it is nearly clean. Lower means less drift, and less memory of earlier chunks.",
+            "once it is nearly clean. Lower means less drift, and less memory of earlier chunks. -1 takes the model's "
+            f"own ({_REFERENCE.nearly_clean_blend:g} for official models).",
         ),
         io.Int.Input(
             "window",
@@ -106,10 +107,11 @@ def sampling_inputs() -> list[io.Input]:
 
 def settings_from(defaults: SamplingSettings, widgets: dict[str, Any]) -> SamplingSettings:
     """Settings as the widgets say; `defaults` are the model's. Raises `MagiError` where values do not fit together."""
-    names = ("window", "clean_kv_range", "clean_t", "nearly_clean_blend", "shortcut", "duration_tokens")
+    names, blend = ("window", "clean_kv_range", "clean_t", "shortcut", "duration_tokens"), widgets["nearly_clean_blend"]
     return defaults.with_changes(
         steps=widgets["steps"] or defaults.steps,
         guidance=_guidance(defaults.guidance, widgets),
+        nearly_clean_blend=defaults.nearly_clean_blend if blend < 0 else blend,
         kv_ranges=_whole_numbers(widgets["kv_ranges"]),
         negative_tokens=tuple(token for name, (token, _) in _AVOID.items() if widgets[name]),
         **{name: widgets[name] for name in names},

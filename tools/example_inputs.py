@@ -18,7 +18,7 @@ FOLDER = Path(__file__).parents[1] / "workflows" / "assets"
 SIZE, FINE = 128, 8  # pixels along a side, and how much finer it is drawn
 RED, BLUE = (220, 40, 40), (45, 80, 230)
 GRAY, WHITE = (130, 130, 135), (240, 240, 240)
-RADIUS, HALF_SIDE = 22.0, 19.5
+RADIUS, HALF_SIDE = 29.0, 25.7  # big
 VIDEO_FRAMES, SPEED = 32, 0.9  # 32 frames are eight latent frames: one whole chunk and a third of the next
 
 
@@ -35,9 +35,9 @@ def draw(
 
 def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
-    image = draw("circle", 40, 64, RADIUS, RED, GRAY)
+    image = draw("circle", 46, 64, RADIUS, RED, GRAY)
     Image.fromarray(image.numpy()).save(FOLDER / "magi_example_image.png", optimize=True)
-    frames = [draw("square", 26 + SPEED * i, 64, HALF_SIDE, BLUE, WHITE) for i in range(VIDEO_FRAMES)]
+    frames = [draw("square", 32 + SPEED * i, 64, HALF_SIDE, BLUE, WHITE) for i in range(VIDEO_FRAMES)]
     write_video(FOLDER / "magi_example_video.mp4", [torch.stack(frames)], fps=24)
 
 

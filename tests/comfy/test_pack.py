@@ -150,7 +150,7 @@ _SAMPLER = {
     "previous_guidance": -1.0,
     "text_guidance_late": -1.0,
     "previous_guidance_late": -1.0,
-    "nearly_clean_blend": 0.7,
+    "nearly_clean_blend": -1.0,
     "window": 4,
     "kv_ranges": "5, 4, 3, 2",
     "clean_kv_range": 1,

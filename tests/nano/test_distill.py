@@ -22,6 +22,7 @@ from magi_core.sampling.plan import Slot, plan_history, plan_stage
 from magi_core.sampling.timesteps import step_factor, step_intervals, timesteps
 from tools.nano.batches import CLEAN_T, TEXT_LENGTH, Batch, make_corpus, sample_batch
 from tools.nano.chunk_attention import sdpa_mask
+from tools.nano.distill import student_weights
 from tools.nano.distill_targets import (
     COARSE_FACTOR,
     COARSE_MIX,
@@ -247,3 +248,14 @@ def test_distillation_runs_in_several_processes_and_moves_the_transformer_alone(
     assert sorted(path.name for path in (runs / "distill").iterdir()) == ["dit.safetensors", "dit_log.jsonl"]
     lines = [json.loads(line) for line in (runs / "distill" / "dit_log.jsonl").read_text().splitlines()]
     assert lines[0]["loss"] > 0 and lines[-1]["final"]
+
+
+def test_a_student_starts_from_what_an_earlier_distillation_changed(tmp_path):
+    before, changed, teacher = (torch.randn(3, 4) for _ in range(3))
+    for name, value in (("base", before), ("student", before + changed)):
+        (tmp_path / name).mkdir()
+        save_file({"layer.weight": value}, tmp_path / name / "dit.safetensors")
+    merged = student_weights({"layer.weight": teacher}, tmp_path / "student", tmp_path / "base")
+    assert torch.allclose(merged["layer.weight"], teacher + changed, atol=1e-6)
+    alone = student_weights({"layer.weight": teacher}, tmp_path / "student", None)
+    assert torch.equal(alone["layer.weight"], before + changed)

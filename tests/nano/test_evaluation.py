@@ -13,7 +13,7 @@ from magi_core.text.cleaning import prepare_caption
 from tools.nano import judging, report
 from tools.nano.analyser import Track, clipped_share, measure, sharpness
 from tools.nano.cases import LONG_CHUNKS, ROWS, Case
-from tools.nano.evaluate import rounded, tasks_of
+from tools.nano.evaluate import joined, rounded, tasks_of, unfilmed
 from tools.nano.intervals import bootstrap, wilson
 from tools.nano.scripts import drawn_frames, film, write_script
 from tools.nano.table import TABLE, Line
@@ -69,12 +69,24 @@ def test_scripts_are_feasible_as_drawn():
     assert np.allclose(steps, script.speed, atol=1e-4)  # no wall, no pause, no jump at the border
 
 
-@pytest.mark.parametrize("row", ["single", "swap", "memory", "image", "continuation"])
+@pytest.mark.parametrize("row", ["single", "pair", "swap", "memory", "image", "continuation"])
 def test_drawn_films_get_full_marks(cases, row):
     for case in cases[row][:3]:
         found = judging.judge(case, frames_of(case))
         wrong = [name for name, value in found.items() if value is False and name != "no room"]
         assert not wrong, (case.prompts, found)
+
+
+def test_pairs_notice_a_missing_and_another_object(cases):
+    case = cases["pair"][0]
+    first, second = case.truth
+    alone = dataclasses.replace(case, clip=dataclasses.replace(case.clip, second=np.array([False])))
+    found = judging.judge(case, frames_of(alone))
+    assert found["first shape"] and not found["second colour"] and not found["both"]
+    shapes = np.array([[SHAPES.index(second["shape"]), SHAPES.index(first["shape"])]])
+    swapped = dataclasses.replace(case, clip=dataclasses.replace(case.clip, shape=shapes))
+    found = judging.judge(case, frames_of(swapped))
+    assert found["first colour"] and found["second colour"] and not found["first shape"] and not found["second shape"]
 
 
 def test_memory_notices_another_object(cases):
@@ -212,6 +224,17 @@ def test_rows_are_filmed_evenly_mixed_with_long_ones_first():
         ("memory", "vae"),
     }
     assert {source for _, source in tasks_of(["single", "long"], "2", 5, True)} == {"drawn", "vae"}
+
+
+def test_an_evaluation_goes_on_from_the_reports_of_earlier_ones(tmp_path):
+    results = {"memory generated": [{"case": 1}], "memory vae": [{"case": 0}], "files generated": [{"size": 1.0}]}
+    for name, part in (("one", ["memory generated"]), ("two", ["memory vae", "files generated"])):
+        (tmp_path / name).write_text(json.dumps({"results": {key: results[key] for key in part}}), encoding="utf-8")
+    found = joined([tmp_path / "one", tmp_path / "two"])
+    assert {" ".join(key): value for key, value in found.items()} == results
+    tasks = tasks_of(["memory"], "2", 5, False)
+    left = {(case.number, source) for case, source in unfilmed(tasks, found)}
+    assert left == {(0, "generated"), (0, "drawn"), (1, "drawn"), (1, "vae")}
 
 
 def test_reports_are_short_json():

@@ -3,10 +3,12 @@ ranges."""
 
 from __future__ import annotations
 
+from argparse import Namespace
 from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from magi_core.attention import sdpa
@@ -37,7 +39,7 @@ from tools.nano.master import Master
 from tools.nano.recipe import TINY_VAE, dit_config
 from tools.nano.scenes import sample_scenes
 from tools.nano.text_model import make_text_model, make_tokenizer, save_special_tokens
-from tools.nano.train_vae import Clips, decibels, initialise, normalise_latents, reconstruct
+from tools.nano.train_vae import Clips, decibels, initialise, normalise_latents, reconstruct, train
 from tools.nano.training_model import SpecialTable, make_dit, predict, read_text
 
 CPU = torch.device("cpu")
@@ -250,6 +252,19 @@ def test_normalising_latents_leaves_the_autoencoder_as_it_was():
         latents = torch.cat([vae.encode(clips.batch(4, 12)) for _ in range(2)]) * LATENT_SCALE
     assert decibels(reconstruct(vae, video), before) > 60
     assert 0.5 < float(latents.std()) < 1.6
+
+
+def test_going_on_with_the_decoder_leaves_the_latents(tmp_path):
+    torch.manual_seed(3)
+    vae = ViTVAE(VAEConfig.from_json(TINY_VAE), operations=convolutions)
+    initialise(vae)
+    before, file = vae.state_dict(), tmp_path / "vae.safetensors"
+    save_file(before, file)
+    short = {"minutes": 5, "reserve": 0, "steps": 2, "batch": 1, "clips": 4, "lr": 1e-3, "seed": 3, "save_seconds": 60}
+    args = Namespace(**short, init=file, decoder_only=True, dry_run=True, compile=False, conv=None, log_every=100)
+    after = train(args, CPU, tmp_path).state_dict()
+    changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"decoder"}
 
 
 def test_the_flat_optimiser_learns_and_keeps_an_average():

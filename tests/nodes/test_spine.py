@@ -77,6 +77,16 @@ def test_guidance_is_the_models_own_unless_set(sample, engine, run, prompt) -> N
     assert guidance(text_guidance_late=0.0) == Guidance.simple(6.0, 1.4, 0.0, 1.1)
 
 
+def test_the_blend_is_the_models_own_unless_set(engine, run, prompt) -> None:
+    model = engine.with_settings(nearly_clean_blend=0.9)
+
+    def blend(**widgets: float) -> float:
+        made = run("MagiChunkSampler", model=model, conditioning=prompt("a ball"), **SMALL, **widgets)
+        return made.state.settings.nearly_clean_blend
+
+    assert (blend(), blend(nearly_clean_blend=0.0)) == (0.9, 0.0)
+
+
 def test_zero_steps_are_the_models_own(sample, engine) -> None:
     assert sample(steps=0).state.settings.steps == engine.settings.steps
 

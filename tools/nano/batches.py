@@ -32,7 +32,7 @@ CLEAN_PREFIX = 0.5
 PREFIX_NOISE = 0.05
 IMAGE_SHARE, PARTIAL_SHARE = 0.15, 0.10
 NO_DURATION, NO_HQ, DYNAMIC_SHARE = 0.1, 0.1, 0.15
-GUESSED_FROM = 0.1  # timestep from which on the model's guess at a chunk is worth keeping
+GUESSED_FROM = 0.2  # timestep from which on the model's guess at a chunk is worth keeping
 GUESS_STRENGTH = 1.5  # of what is wrong with a guess, at most
 DISGUISED_FROM, DISGUISED_TO = 0.1, 0.6  # timesteps between which a new shot may show other things
 
@@ -60,7 +60,7 @@ class Mix:
     late: float = 0.0
     steps: int | None = None
     unknown: float = 0.03
-    guessed: float = 0.5
+    guessed: float = 0.35
     disguised: float = 0.6
 
 

@@ -12,16 +12,27 @@ from magi_core.story_chunk import StoryChunk
 from tools.nano import captions
 from tools.nano.scenes import Scenes, sample_scenes, size_name
 from tools.nano.scripts import KEEPS_SIZE, Script, clip_of, film, write_script
-from tools.nano.vocabulary import ACTIONS, BACKGROUNDS, COLOUR_NAMES, SHAPES
+from tools.nano.vocabulary import ACTIONS, BACKGROUNDS, CHUNK_FRAMES, COLOUR_NAMES, SHAPES
 
 LONG_CHUNKS = 60
-TABLE_COUNTS = {"single": 500, "image": 500, "continuation": 500, "swap": 240, "memory": 200, "shots": 200, "long": 20}
+APART = 1.3  # distance of two objects in sums of their radii from which on none of their points touch
+TABLE_COUNTS = {
+    "single": 500,
+    "image": 500,
+    "continuation": 500,
+    "pair": 500,
+    "swap": 240,
+    "memory": 200,
+    "shots": 200,
+    "long": 20,
+}
 """Videos per row for the published table; some swaps are left out of the score because a wall is in the way."""
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One video to make. chunks: one per generated second. truth: per chunk, attribute -> word (absent: not named).
+    """One video to make. chunks: one per generated second. truth: per chunk, attribute -> word (absent: not named); of
+    a pair, per object.
 
     clip: the same as a drawn clip (N = 1), None where nothing can be drawn. given: frames of it to start from.
     """
@@ -83,6 +94,28 @@ def image(count: int, seed: int) -> list[Case]:
         )
         for i in range(count)
     ]
+
+
+def pair(count: int, seed: int) -> list[Case]:
+    """One chunk from one full caption with two objects; in the drawn film none hides the other."""
+    seed += 2
+    scenes = sample_scenes(40 * count, seed, plain=True, held_out=True)
+    first, second = scenes.path[:, :, :CHUNK_FRAMES].swapaxes(0, 1)
+    distance = np.linalg.norm(first[..., :2] - second[..., :2], axis=-1)
+    apart = scenes.second & (distance > APART * (first[..., 2] + second[..., 2])).all(axis=1)
+    cases = []
+    for number, i in enumerate(np.flatnonzero(apart)[:count]):
+        truth = tuple(
+            {
+                "colour": COLOUR_NAMES[scenes.colour_from[i, which, 0]],
+                "shape": SHAPES[scenes.shape[i, which]],
+                "motion": ACTIONS[scenes.action[i, which, 0]],
+            }
+            for which in (0, 1)
+        )
+        prompt = StoryChunk(scenes.captions[i][0])
+        cases.append(Case("pair", number, seed * 1000 + number, (prompt,), truth, clip_of(scenes, i)))
+    return cases
 
 
 def swap(count: int, seed: int) -> list[Case]:
@@ -206,6 +239,7 @@ def changes_only(rng: random.Random, script: Script, k: int) -> StoryChunk:
 
 ROWS: dict[str, Callable[[int, int], list[Case]]] = {
     "single": single,
+    "pair": pair,
     "swap": swap,
     "memory": memory,
     "image": image,

@@ -4,15 +4,17 @@
     python -m tools.nano.distill --dry-run --out OUT                               # CPU, every code path
     torchrun --nproc-per-node 2 -m tools.nano.distill ...                          # several GPUs
 
-The student starts as a copy of the teacher BASE (a `train_dit` run) and learns what `distill_targets` says. Text
-encoder and special tokens stay the teacher's. OUT receives dit.safetensors (moving average) and dit_log.jsonl;
-`tools.nano.install --distill OUT` puts it beside the base model.
+The student starts as a copy of the teacher BASE (a `train_dit` run) and learns what `distill_targets` says. With
+`--student` and `--student-of` (an earlier distillation, and the base it was made from) it starts as the teacher plus
+what that distillation changed. Text encoder and special tokens stay the teacher's. OUT receives dit.safetensors (moving
+average) and dit_log.jsonl; `tools.nano.install --distill OUT` puts it beside the base model.
 """
 
 from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,7 +49,7 @@ class Distiller(Run):
         self.special.requires_grad_(False)
         self.teacher = copy.deepcopy(self.dit).requires_grad_(False)
         if self.args.student:
-            self.dit.load_state_dict(dict(load_file(self.args.student / "dit.safetensors")))
+            self.dit.load_state_dict(student_weights(self.dit.state_dict(), self.args.student, self.args.student_of))
         self.average = copy.deepcopy(self.dit).requires_grad_(False)
 
     def prepare(self, backend: str, compiled: bool) -> None:
@@ -91,9 +93,19 @@ class Distiller(Run):
         return self.looker.run(self.dit, self.text_model, self.special.table, self.vae, steps=COARSE)
 
 
+def student_weights(teacher: Mapping[str, Tensor], student: Path, base: Path | None) -> dict[str, Tensor]:
+    """Weights of the run `student`; with the run it was distilled from, what it changed there on top of `teacher`."""
+    weights = load_file(student / "dit.safetensors")
+    if base is None:
+        return weights
+    before = load_file(base / "dit.safetensors")
+    return {name: teacher[name].cpu().float() + (weights[name].float() - before[name].float()) for name in weights}
+
+
 def main() -> None:
     parser = arguments(__doc__, lr=6e-4, warmup=100, decay_from=0.3, ema=0.998)
     parser.add_argument("--student", type=Path, help="folder with the weights of an earlier distillation")
+    parser.add_argument("--student-of", type=Path, help="folder of the base that --student was distilled from")
     parser.add_argument("--coarse", type=float, default=0.45, help="share of samples that learn the longer step")
     parser.add_argument("--guidance", type=json.loads, default=SAMPLING["base"]["guidance"], help="the teacher's, JSON")
     start(Distiller, parser.parse_args())

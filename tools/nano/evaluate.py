@@ -4,11 +4,12 @@
     python -m tools.nano.evaluate --model nano --variant distill --rows all --samples table --against runs/base.json
     python -m tools.nano.evaluate --model nano --rows single,swap --samples 50
     python -m tools.nano.evaluate --model nano --rows single,memory --samples 50 --ceiling
-    python -m tools.nano.evaluate --model nano --rows speed
+    python -m tools.nano.evaluate --model nano --rows all --samples table --join runs/base.json
 
 Videos are made by `magi_core.load(model)`, nothing is injected. Prints the table as Markdown and writes REPORT.md and
 REPORT.json: per line n, 95% interval, the bar and whether it is met. --ceiling scores the drawn films of the same
-scripts, and those passed through the VAE, in place of generated videos: what the analyser can tell.
+scripts, and those passed through the VAE, in place of generated videos: what the analyser can tell. --join goes on from
+the reports of runs with the same --seed that were ended early.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import json
 import os
 import time
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,6 +45,12 @@ def tasks_of(rows: list[str], samples: str, seed: int, ceiling: bool) -> list[Ta
         sources = ("drawn", "vae") if ceiling else ("generated", *ALSO.get(row, ()))
         tasks += [(case, source) for case in cases for source in sources if source == "generated" or row not in UNDRAWN]
     return in_good_order(tasks)
+
+
+def unfilmed(tasks: Sequence[Task], results: Mapping[tuple[str, str], Sequence[Findings]]) -> list[Task]:
+    """The tasks of which there are no findings yet."""
+    there = {(*key, found["case"]) for key, all_found in results.items() for found in all_found if "case" in found}
+    return [(case, source) for case, source in tasks if (case.row, source, case.number) not in there]
 
 
 def entries_of(results: dict[tuple[str, str], list[Findings]], args: argparse.Namespace) -> list[report.Entry]:
@@ -88,17 +96,28 @@ def rounded(value: Any) -> Any:
     return [rounded(entry) for entry in value] if isinstance(value, list | tuple) else value
 
 
+def joined(reports: Sequence[Path]) -> defaultdict[tuple[str, str], list[Findings]]:
+    """The findings of earlier reports in one table."""
+    results: defaultdict[tuple[str, str], list[Findings]] = defaultdict(list)
+    for path in reports:
+        for name, found in json.loads(path.read_text(encoding="utf-8"))["results"].items():
+            row, source = name.split()
+            results[row, source] += found
+    return results
+
+
 def evaluate(args: argparse.Namespace) -> str:
     """All asked rows; interim reports on the way."""
     rows = list(ROWS) + ["files"] if args.rows == "all" else args.rows.split(",")
     settings = json.loads(args.settings) if args.settings else None
     choice = ModelChoice(args.model, args.variant, args.device, args.dtype, settings)
-    results: dict[tuple[str, str], list[Findings]] = defaultdict(list)
+    results = joined(args.join)
     if "files" in rows and not args.ceiling:
         results["files", "generated"] = file_size(args.model, args.variant)
     if "speed" in rows:
         results["speed", "generated"] = speed(choice.load(), repeats=3, cores=2)
     tasks = tasks_of([row for row in rows if row in ROWS], args.samples, args.seed, args.ceiling)
+    tasks = unfilmed(tasks, results)
     began = saved = time.monotonic()
     arriving = judge_all(choice, tasks, args.workers, 60 * args.minutes) if tasks else ()
     for done, ((case, source), found) in enumerate(arriving, start=1):
@@ -125,6 +144,9 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=max(1, os.cpu_count() or 1))
     parser.add_argument("--minutes", type=float, default=600, help="stop then, with what is done")
     parser.add_argument("--against", type=Path, help="a REPORT.json to compare with, such as the base model's")
+    parser.add_argument(
+        "--join", type=Path, nargs="*", default=[], help="REPORT.json files to go on from: their videos count"
+    )
     parser.add_argument("--out", type=Path, help="path without ending: writes .md and .json")
     print(evaluate(parser.parse_args()))
 

@@ -26,7 +26,7 @@ SAMPLING = {
         "steps": 16,
         "guidance": {"knots": [0.0, 0.3], "previous": [1.5, 1.0], "text": [5.0, 2.0]},
     },
-    "distill": {"steps": 8},
+    "distill": {"steps": 8, "nearly_clean_blend": 1.0},
 }
 
 

@@ -53,6 +53,7 @@ def judge(case: Case, frames: Tensor) -> Findings:
     tracks, seen = look(frames)
     found = {
         "single": lambda: shown(seen[0], case.truth[0]),
+        "pair": lambda: paired(frames, case.truth),
         "swap": lambda: swapped(tracks, seen, case.truth),
         "memory": lambda: remembered(tracks, seen, case.truth),
         "image": lambda: shown(seen[0], case.truth[0]),
@@ -66,6 +67,17 @@ def shown(seen: dict[str, str], truth: dict[str, str]) -> Findings:
     """Every named attribute, and the action by its name."""
     found: Findings = {name: seen[name] == word for name, word in truth.items()}
     return found | {f"motion {truth['motion']}": found["motion"]}
+
+
+def paired(frames: Tensor, truth: Sequence[dict[str, str]]) -> Findings:
+    """Of each of two objects, told apart by their colours: whether it is there, with the shape and the action named."""
+    found: Findings = {}
+    for which, want in zip(("first", "second"), truth, strict=True):
+        track = measure(frames, colour=want["colour"])
+        found[f"{which} colour"] = track.seen
+        found[f"{which} shape"] = track.seen and track.shape == want["shape"]
+        found[f"{which} motion"] = track.seen and action_of(track) == want["motion"]
+    return found | {"both": all(found.values())}
 
 
 def has_room(before: Track, shape: str, action: str) -> bool:

@@ -9,8 +9,8 @@ from tools.nano.vocabulary import ACTIONS, CHUNK_FRAMES, DIRECTIONS, EXTENTS, SH
 ORBIT_RADIUS = 12.0
 HOP_HEIGHT = 14.0
 HOP_FRAMES = 12
-GROWTH, SHRINKAGE = 0.4, 0.3  # relative change of the radius over a chunk
-LARGEST_GROWING, SMALLEST_SHRINKING = 22.9, 13.1
+GROWTH, SHRINKAGE = 0.35, 0.25  # relative change of the radius over a chunk
+LARGEST_GROWING, SMALLEST_SHRINKING = 30.1, 18.9
 HOLD_FRAMES = 8  # "static first frames": this long nothing moves
 SETTLE_FRAMES = 10  # "last second of the video": over this many frames everything comes to rest
 

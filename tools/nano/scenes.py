@@ -100,7 +100,10 @@ def sample_scenes(count: int, seed: int, *, plain: bool = False, held_out: bool 
     marks = {name: (rng.random(n) < share) & (not plain) for name, share in MARK_SHARES.items()}
     style = np.where(plain, 0, rng.choice(len(STYLES), n, p=(0.9, 0.05, 0.05)))
 
-    radius = rng.choice(list(RADII.values()), size=(n, 2)) + rng.uniform(-1, 1, (n, 2))
+    radius = rng.choice(list(RADII.values()), size=(n, 2))
+    two_big = (radius > SIZE_BOUNDARY).all(axis=1)  # they would hide each other
+    radius[two_big, 1] = RADII["small"]
+    radius += rng.uniform(-1, 1, (n, 2))
     speed = rng.uniform(0.7, 1.1, (n, 2))
     state = np.zeros((n, 2, 3))
     state[..., 2] = radius

@@ -45,6 +45,12 @@ def _single() -> list[Line]:
     return lines + [Line("single", f"motion {a}", f"motion: {a}", low=0.90) for a in ACTIONS]
 
 
+def _pair() -> list[Line]:
+    says = {"colour": "is there", "shape": "shape named is shown", "motion": "motion named is performed"}
+    lines = [Line("pair", f"{i} {name}", f"{i} object: {says[name]}") for i in ("first", "second") for name in says]
+    return [*lines, Line("pair", "both", "both objects, all of it")]
+
+
 def _memory() -> list[Line]:
     bars = {"colour": 0.95, "size": 0.95, "background": 0.95, "shape": 0.85, "all": 0.80}
     lines = []
@@ -96,6 +102,7 @@ def _long() -> list[Line]:
 
 TABLE: tuple[Line, ...] = (
     *_single(),
+    *_pair(),
     Line("swap", "new action", "new action from the chunk where the prompt changes", low=0.95),
     Line("swap", "old action just before", "old action in the chunk before", low=0.95),
     Line("swap", "old action in all chunks before", "old action in both chunks before"),

@@ -1,7 +1,8 @@
 """Train nano's video autoencoder on drawn clips and export it with unit-variance latents.
 
-    python -m tools.nano.train_vae --minutes 5 --out DIR        # one GPU
-    python -m tools.nano.train_vae --dry-run --out DIR          # CPU, seconds: every code path at a tiny size
+    python -m tools.nano.train_vae --minutes 5 --out DIR                                    # one GPU
+    python -m tools.nano.train_vae --minutes 2 --out DIR --init VAE --decoder-only          # latents stay as they are
+    python -m tools.nano.train_vae --dry-run --out DIR                                      # CPU, every code path
 
 Writes DIR/vae.safetensors (bfloat16), DIR/vae_config.json, DIR/vae_log.jsonl and DIR/vae_report.json.
 """
@@ -113,7 +114,8 @@ def train(args: argparse.Namespace, device: torch.device, out: Path) -> ViTVAE:
     initialise(vae)
     if args.init:
         vae.load_state_dict({k: v.float() for k, v in load_file(args.init).items()})
-    master = Master(vae.named_parameters(), decay=0.01, betas=(0.9, 0.98), ema=0.9985, clip=1.0)
+    vae.encoder.requires_grad_(not args.decoder_only)
+    master = Master(trained(vae), decay=0.01, betas=(0.9, 0.98), ema=0.9985, clip=1.0)
     loss_of = AutoencoderLoss(vae)
     clips = Clips(args.clips, args.seed, device, compiled=args.compile)
     held_out = Clips(64, args.seed + 1000, device)
@@ -125,8 +127,7 @@ def train(args: argparse.Namespace, device: torch.device, out: Path) -> ViTVAE:
             clips.batch(args.batch, NATIVE_FRAMES),
             torch.zeros(args.batch, config.z_chans, 3, 16, 16, device=device),
         )[0].backward()
-        for parameter in vae.parameters():
-            parameter.grad = None
+        vae.zero_grad()
 
     compiled = [("autoencoder, compiled", torch.compile(loss_of, dynamic=False))] if args.compile else []
     name, fast = first_that_works([*compiled, ("autoencoder, eager", loss_of)], trial)
@@ -169,6 +170,10 @@ def train(args: argparse.Namespace, device: torch.device, out: Path) -> ViTVAE:
     master.load_averaged()
     print(f"{clock.step} steps in {clock.elapsed:.0f} s", flush=True)
     return vae
+
+
+def trained(vae: ViTVAE) -> list[tuple[str, nn.Parameter]]:
+    return [(name, parameter) for name, parameter in vae.named_parameters() if parameter.requires_grad]
 
 
 def save(vae: ViTVAE, config: VAEConfig, out: Path, name: str = "vae") -> None:
@@ -267,7 +272,8 @@ def main() -> None:
     parser.add_argument("--reserve", type=float, default=0.5, help="minutes of it kept for export and evaluation")
     parser.add_argument("--steps", type=int, default=None, help="stop after so many steps even if time is left")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--init", type=Path, help="weights to continue from (a vae_raw.safetensors of this script)")
+    parser.add_argument("--init", type=Path, help="weights to continue from (a .safetensors of this script)")
+    parser.add_argument("--decoder-only", action="store_true", help="go on with the decoder: --init's latents stay")
     parser.add_argument("--batch", type=int, default=48)
     parser.add_argument("--lr", type=float, default=1.5e-3)
     parser.add_argument("--clips", type=int, default=12000)
@@ -278,6 +284,8 @@ def main() -> None:
     parser.add_argument("--save-seconds", type=float, default=60)
     parser.add_argument("--dry-run", action="store_true")
     args = parser.parse_args()
+    if args.decoder_only and not args.init:
+        parser.error("--decoder-only goes on from the weights of --init")
     if args.dry_run:
         args.minutes, args.reserve, args.steps, args.batch, args.clips = 5, 0, 12, 2, 40
         args.compile, args.log_every, args.save_seconds = False, 4, 1
@@ -287,9 +295,10 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     vae = train(args, device, args.out)
     count = 4 if args.dry_run else 200
-    report = normalise_latents(
-        vae, Clips(2000 if not args.dry_run else 40, args.seed + 7, device), 1 if args.dry_run else 24
-    )
+    report = {}
+    if not args.decoder_only:
+        clips = Clips(40 if args.dry_run else 2000, args.seed + 7, device)
+        report |= normalise_latents(vae, clips, 1 if args.dry_run else 24)
     save(vae, vae.config, args.out)
     loaded = ViTVAE(vae.config, device=device, dtype=torch.float32)
     loaded.load_state_dict({k: v.float() for k, v in load_file(args.out / "vae.safetensors").items()})

@@ -25,8 +25,8 @@ COLOUR_NAMES = tuple(COLOURS)
 BACKGROUNDS = ("white", "gray", "black", "day", "night")
 ACTIONS = ("left", "right", "up", "down", "still", "circle", "bounce", "grow", "shrink")
 DIRECTIONS = {"left": (-1.0, 0.0), "right": (1.0, 0.0), "up": (0.0, -1.0), "down": (0.0, 1.0)}
-RADII = {"small": 14.0, "big": 22.0}  # radius of the circle of equal area
-SIZE_BOUNDARY = 17.5  # radius between "small" and "big"
+RADII = {"small": 20.0, "big": 29.0}  # radius of the circle of equal area
+SIZE_BOUNDARY = 24.5  # radius between "small" and "big"
 STYLES = ("plain", "3d", "anime")
 
 # What reaches beyond the centre, in radii: left and right, top, bottom.
