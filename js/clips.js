@@ -13,9 +13,14 @@ api.addEventListener(EVENT, ({ detail }) => {
   if (node?.comfyClass?.startsWith("Magi")) show(node, detail)
 })
 
-// What a node showed stays, also after an interrupt, until the node begins anew.
+// What a node showed stays, also after an interrupt, until the node begins anew. A run that makes no clips, because the
+// engine remembers all of it, leaves no empty row behind: the row goes when the node has ended.
+let running = null
 api.addEventListener("executing", ({ detail: id }) => {
-  widgetOf(findNode(id))?.element.replaceChildren()
+  const strip = widgetOf(running)?.element
+  if (strip && !strip.childElementCount) removeStrip(running)
+  running = id === null ? null : findNode(id)
+  widgetOf(running)?.element.replaceChildren()
 })
 
 // An extension makes ComfyUI load this file; the listeners above are all it does.
@@ -66,7 +71,17 @@ function stripOf(node) {
   const options = { serialize: false, hideOnZoom: false, margin: MARGIN, getMinHeight: height, getMaxHeight: height }
   const widget = node.addDOMWidget(NAME, "clips", strip, options)
   widget.serialize = false
+  const before = node.size[1]
   const least = node.computeSize()
-  node.setSize([Math.max(least[0], node.size[0]), Math.max(least[1], node.size[1])])
+  node.setSize([Math.max(least[0], node.size[0]), Math.max(least[1], before)])
+  strip.dataset.grown = node.size[1] - before
   return strip
+}
+
+/** Takes the row away, and from the node what it had grown by. */
+function removeStrip(node) {
+  const widget = widgetOf(node)
+  node.removeWidget(widget)
+  const least = node.computeSize()
+  node.setSize([node.size[0], Math.max(least[1], node.size[1] - widget.element.dataset.grown)])
 }

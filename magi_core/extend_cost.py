@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from magi_core.take_words import counted
-
 if TYPE_CHECKING:
     from magi_core.engine import Engine
     from magi_core.state import SamplerState
@@ -20,11 +18,11 @@ def extend_costs(engine: Engine, state: SamplerState, chunks: int) -> dict[str, 
 
 
 def cost_in_words(engine: Engine, state: SamplerState, chunks: int, *, handoff: str, drain: bool) -> str:
-    """ "3 chunks: 31 chunk-forwards (continuous 54, in flight 33)": the way chosen, and what the others would take.
+    """ "31 chunk-forwards (continuous 54, in flight 33)": the way chosen, and what the others would take.
 
-    Where nothing was made before, there is nothing to hand over and no choice to show.
+    About 50 letters fit on a node. Where nothing was made before, there is nothing to hand over and no choice to show.
     """
-    own = f"{counted(chunks)}: {engine.cost(state, chunks, handoff=handoff, drain=drain)} chunk-forwards"
+    own = f"{engine.cost(state, chunks, handoff=handoff, drain=drain)} chunk-forwards"
     if state.next_chunk == state.first_chunk:
         return own
     costs = extend_costs(engine, state, chunks)

@@ -35,7 +35,8 @@ class StepProgress:
         preview = None if picture is None else ("JPEG", picture, PICTURE_SIDE)
         self._bar.update_absolute(event.step, event.steps, preview)
         chunk = min(event.done + 1, event.chunks)
-        show(self.node_id, f"chunk {chunk} of {event.chunks}, step {event.step} of {event.steps}", self.below)
+        words = f"chunk {chunk} of {event.chunks}, step {event.step} of {event.steps}"
+        show(self.node_id, f"{words} ·" if self.below else words, self.below)  # Nodes 2.0 makes one line of both
 
 
 def show(node_id: str | None, *lines: str) -> None:

@@ -60,7 +60,7 @@ class PlacedVAE(comfy.sd.VAE):
     def encode(self, pixel_samples: Tensor) -> Tensor:
         """Frames [F, H, W, C] in 0..1 to latents [1, z, t, h, w]; sides are cropped to multiples of 8."""
         frames = self.vae_encode_crop_pixels(pixel_samples)
-        with self.working(*_size(frames)) as codec:
+        with self.working(*_size(frames)) as codec, noting(codec, None):
             return (codec.encode(frames) / codec.scale_factor).to(self.output_device)
 
     def encode_tiled(
@@ -74,7 +74,7 @@ class PlacedVAE(comfy.sd.VAE):
         batch, _, latents, rows, columns = samples_in.shape
         side, length = self.codec.model.config.patch_size, self.codec.model.config.patch_length
         frames = torch.empty(batch, latents * length, rows * side, columns * side, 3, device=self.output_device)
-        with self.working(latents * length, columns * side, rows * side) as codec:
+        with self.working(latents * length, columns * side, rows * side) as codec, noting(codec, None):
             for video, latent in zip(frames, samples_in, strict=True):
                 decode_into(video, codec, latent[None] * codec.scale_factor)
         return frames
@@ -120,7 +120,7 @@ def decode_into(frames: Tensor, codec: Codec, latents: Tensor, on_frames: Any = 
 
 @contextmanager
 def noting(codec: Codec, node_id: str | None) -> Iterator[None]:
-    """What the codec has to say (smaller tiles, because memory ran out) is shown on the node and in the log."""
+    """What the codec has to say (smaller tiles, because memory ran out) is shown on the node, if any, and logged."""
     before, codec.on_note = codec.on_note, lambda note: show_notes(node_id, [note])
     try:
         yield

@@ -12,7 +12,7 @@ from magi_core.prefix import encode_prefix, resample
 
 from .progress import show_notes
 from .size_widgets import size_inputs
-from .vae import magi_vae
+from .vae import magi_vae, noting
 from .wires import CATEGORY, to_latent
 
 
@@ -82,7 +82,7 @@ class MagiVAEEncode(io.ComfyNode):
             given = {"video": resample(parts.images, parts.frame_rate, fps)}
         else:
             given = {"video": image} if len(image) > 1 else {"image": image[0]}
-        with vae.working(len(next(iter(given.values()))), width, height) as codec:
+        with vae.working(len(next(iter(given.values()))), width, height) as codec, noting(codec, cls.hidden.unique_id):
             latents, notes = encode_prefix(codec, width=width, height=height, policy=fit, **given)
         show_notes(cls.hidden.unique_id, notes)
         return io.NodeOutput(to_latent(latents, codec.scale_factor))

@@ -65,7 +65,8 @@ class ChunkTexts:
         """Special tokens, or None where none are `wanted` and there are none."""
         if wanted and self.special is None:
             raise MagiError(
-                "special tokens are switched on, but this engine has none: put special_tokens.npz beside the model, "
-                "or switch off special, duration and negative tokens"
+                "special tokens are switched on, but there are none: put special_tokens.npz beside the model, or do "
+                "without: switch off high_quality in Magi Text Encode (on the lines of a storyboard: [tokens none]) "
+                "and duration_tokens in Magi Chunk Sampler, with any other switch beside these"
             )
         return self.special

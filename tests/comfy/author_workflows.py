@@ -12,6 +12,7 @@ from playwright.sync_api import sync_playwright
 from scripts.workflow import BYPASSED
 from tests.comfy.comfyui import REPOSITORY, Server, base_directory, find_chromium, find_comfyui
 from tests.comfy.frontend import BROWSER_FLAGS, FIRST_VISIT_DONE, Frontend
+from tests.comfy.link_routing import Link, Router
 from tests.comfy.take_workflow_graphs import fork_two_takes, long_stream_to_file, save_and_extend, shot_transitions
 from tests.comfy.workflow_graphs import image_to_video, storyboard, text_to_video, video_continuation
 
@@ -64,6 +65,34 @@ BUILD = """([nodes, groups, bypass, margin]) => {
         group.size = [right - left + 2 * margin, bottom - top + above + 2 * margin]
         app.graph.add(group)
     }
+    window.made = made
+}"""
+PLACES = """grows => {
+    const boxes = Object.entries(made).map(([name, { boundingRect: [x, y, width, height] }]) =>
+        [x, y, x + width, y + height + grows[name]])
+    const links = [...app.graph.links.values()].map(link => {
+        const from = app.graph.getNodeById(link.origin_id), to = app.graph.getNodeById(link.target_id)
+        const start = from.getOutputPos(link.origin_slot), end = to.getInputPos(link.target_slot)
+        return [`${link.origin_id}:${link.origin_slot}`, `${link.id}`, [...start], [...end]]
+    })
+    const titles = app.graph.groups.map(({ pos: [x, y], size, titleHeight }) => [x, y, x + size[0], y + titleHeight])
+    return [boxes, titles, links]
+}"""
+REROUTE = """ways => {
+    const made = {}
+    for (const [id, corners] of Object.entries(ways)) {
+        const link = app.graph.links.get(Number(id))
+        for (const corner of corners) {
+            const place = `${link.origin_id}:${link.origin_slot}:${corner}`
+            const there = made[place]
+            if (there) {
+                link.parentId = there.id
+                there.linkIds.add(link.id)
+            } else {
+                made[place] = app.graph.createReroute(corner, link)
+            }
+        }
+    }
 }"""
 
 
@@ -81,6 +110,9 @@ def main() -> None:
             nodes = {name: dataclasses.asdict(node) for name, node in made.nodes.items()}
             frontend.page.evaluate(BUILD, [nodes, made.groups, BYPASSED, MARGIN])
             frontend.page.wait_for_timeout(500)
+            grows = {name: node.grows for name, node in made.nodes.items()}
+            boxes, titles, links = frontend.page.evaluate(PLACES, grows)
+            frontend.page.evaluate(REROUTE, Router(boxes, titles).ways(Link(*link) for link in links))
             workflow = frontend.serialised()
             workflow["extra"].pop("ds", None)  # where the author was looking
             file = REPOSITORY / "workflows" / f"{graph.__name__}.json"

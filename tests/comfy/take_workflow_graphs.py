@@ -34,19 +34,19 @@ def fork_two_takes() -> Workflow:
             "kept.",
             (0, 460),
         ),
-        "first": prompt("a big green square moves right on a white background", (370, 0), "The beginning"),
-        "sampler": sampler((370, ROW), "first"),
-        "prompt_a": prompt("it moves up", (780, 0), "Take A"),
-        "take_a": extend((1190, 0), "prompt_a", "sampler", title="Magi Extend: take A"),
-        "info_a": info((1600, 130), "take_a", (420, 420), "Take A"),
-        "decode_a": decode((1760, 0), "take_a", "Decode take A"),
-        "prompt_b": prompt("it turns pink", (780, lower), "Take B"),
-        "take_b": extend((1190, lower), "prompt_b", "sampler", title="Magi Extend: take B"),
-        "info_b": info((1600, lower + 130), "take_b", (420, 420), "Take B"),
-        "decode_b": decode((1760, lower), "take_b", "Decode take B"),
+        "first": prompt("a big green square moves right on a white background", (420, 0), "The beginning"),
+        "sampler": sampler((420, ROW), "first"),
+        "prompt_a": prompt("it moves up", (880, 0), "Take A"),
+        "take_a": extend((1340, 0), "prompt_a", "sampler", title="Magi Extend: take A"),
+        "info_a": info((1800, 170), "take_a", (420, 420), "Take A"),
+        "decode_a": decode((1800, 0), "take_a", "Decode take A"),
+        "prompt_b": prompt("it turns pink", (880, lower), "Take B"),
+        "take_b": extend((1340, lower), "prompt_b", "sampler", title="Magi Extend: take B"),
+        "info_b": info((1800, lower + 170), "take_b", (420, 420), "Take B"),
+        "decode_b": decode((1800, lower), "take_b", "Decode take B"),
         "side_by_side": Node(
             "ImageStitch",
-            (2090, 0),
+            (2340, 0),
             (340, 140),
             widgets={"direction": "right"},
             inputs={"image1": ("decode_a", "images"), "image2": ("decode_b", "images")},
@@ -54,13 +54,13 @@ def fork_two_takes() -> Workflow:
         ),
         "video": Node(
             "CreateVideo",
-            (2090, 220),
+            (2340, 250),
             (340, 110),
             widgets={"fps": 24},
             inputs={"images": ("side_by_side", "IMAGE")},
             colour=RESULT,
         ),
-        "save": save_video((2090, 400), "two_takes", ("video", "VIDEO")),
+        "save": save_video((2340, 460), "two_takes", ("video", "VIDEO")),
     }
     groups = {
         "1. Model": MODELS,
@@ -84,15 +84,15 @@ def shot_transitions() -> Workflow:
         "board": board(
             "0: a big orange square moves right by day\n1 [new_shot]: a big orange square moves up by day\n"
             "2 [restyle]: it turns blue\n3 [cut]: a big green triangle bounces on a black background",
-            (370, 0),
+            (420, 0),
         ),
-        "sampler": sampler((370, BOARD_ROW), "board"),
-        "info": info((1230, 0), "sampler", (460, 600)),
-        "decode": decode((850, 0), "sampler"),
-        "save": save_video((850, 130), "shot_transitions"),
+        "sampler": sampler((420, BOARD_ROW), "board"),
+        "info": info((1420, 0), "sampler", (460, 600)),
+        "decode": decode((960, 0), "sampler"),
+        "save": save_video((960, 170), "shot_transitions"),
         "save_sheet": Node(
             "SaveImage",
-            (1750, 0),
+            (2000, 0),
             (340, 600),
             title="Save the sheet",
             widgets={"filename_prefix": "magi_shot_transitions"},
@@ -119,21 +119,21 @@ def save_and_extend() -> Workflow:
             (300, 330),
         ),
         "today": board(
-            "0: a big blue triangle moves right on a white background\n1: it turns red", (370, 0), (340, 250)
+            "0: a big blue triangle moves right on a white background\n1: it turns red", (420, 0), (340, 250)
         ),
-        "sampler": sampler((370, BOARD_ROW), "today"),
+        "sampler": sampler((420, BOARD_ROW), "today"),
         "keep": Node(
             "MagiSaveState",
-            (780, 60),
+            (880, 60),
             (340, 140),
             widgets={"filename_prefix": "ball"},
             inputs={"state": ("sampler", "state")},
             colour=STATE,
         ),
-        "info": info((780, 250), "sampler", (420, 450), "Today"),
+        "info": info((880, 250), "sampler", (420, 450), "Today"),
         "load": Node(
             "MagiLoadState",
-            (1270, 100),
+            (1420, 100),
             (340, 100),
             widgets={"take": EXAMPLE_TAKE},
             inputs={"model": ("model", "model")},
@@ -141,16 +141,16 @@ def save_and_extend() -> Workflow:
         ),
         "back": Node(
             "MagiRewind",
-            (1270, 280),
+            (1420, 280),
             (340, 100),
             widgets={"chunks": -1},
             inputs={"state": ("load", "state"), "model": ("model", "model")},
             colour=STATE,
         ),
-        "next": prompt("it moves left", (1270, 440), "What happens now"),
-        "extend_1": extend((1680, 0), "next", "back"),
-        "decode": decode((2090, 0), "extend_1"),
-        "save": save_video((2090, 130), "tomorrow"),
+        "next": prompt("it moves left", (1420, 440), "What happens now"),
+        "extend_1": extend((1880, 0), "next", "back"),
+        "decode": decode((2340, 0), "extend_1"),
+        "save": save_video((2340, 170), "tomorrow"),
     }
     groups = {
         "1. Model": MODELS,
@@ -163,8 +163,8 @@ def save_and_extend() -> Workflow:
 def long_stream_to_file() -> Workflow:
     """Two reels: what the first one leaves in flight, the second one finishes."""
     nodes = loaders("nano-distill") | {
-        "lora": Node("MagiLoRA", (370, 0), (300, 110), inputs={"model": ("model", "model")}, bypassed=True),
-        "settings": Node("MagiModelSettings", (370, 180), (300, 150), inputs={"model": ("lora", "model")}),
+        "lora": Node("MagiLoRA", (400, 0), (300, 110), inputs={"model": ("model", "model")}, bypassed=True),
+        "settings": Node("MagiModelSettings", (400, 180), (300, 150), inputs={"model": ("lora", "model")}),
         "note": note(
             "**Magi Decode to File** writes the video chunk by chunk: however long it gets, memory stays the same, and "
             "the file can be watched while it grows.\n\nThe first reel leaves its last seconds half done "
@@ -178,11 +178,11 @@ def long_stream_to_file() -> Workflow:
         "board": board(
             "0-1: a big purple circle moves right on a black background\n2: it turns yellow\n3: the circle moves up\n"
             "4: the circle moves left",
-            (740, 0),
+            (820, 0),
             (340, 250),
         ),
         "sampler": sampler(
-            (740, BOARD_ROW),
+            (820, BOARD_ROW),
             "board",
             model="settings",
             leave_in_flight=True,
@@ -191,15 +191,15 @@ def long_stream_to_file() -> Workflow:
         ),
         "last_line": Node(
             "MagiStoryboardPrompt",
-            (1130, 0),
+            (1280, 0),
             (340, 110),
             widgets={"chunk": -1},
             inputs={"storyboard": ("board", "storyboard")},
             colour=PROMPT,
         ),
-        "prompt": prompt("", (1130, 160), "The last line goes on", ("last_line", "prompt")),
+        "prompt": prompt("", (1280, 160), "The last line goes on", ("last_line", "prompt")),
         "extend_1": extend(
-            (1130, ROW + 90),
+            (1280, ROW + 90),
             "prompt",
             "sampler",
             chunks=2,
@@ -209,7 +209,7 @@ def long_stream_to_file() -> Workflow:
         ),
         "file": Node(
             "MagiDecodeToFile",
-            (1540, 0),
+            (1740, 0),
             (340, 420),
             widgets={"filename_prefix": "video/magi_long_stream"},
             inputs={"vae": ("vae", "vae"), "state": ("extend_1", "state")},

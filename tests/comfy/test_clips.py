@@ -56,6 +56,11 @@ RECTANGLES = """() => {
     const strip = sampler.widgets.find(w => w.name === 'magi_clips').element.getBoundingClientRect().toJSON()
     return [strip, node, scale]
 }"""
+STRIP = "!!sampler.widgets.find(w => w.name === 'magi_clips')"
+HEIGHT_OF_NODE = """() => {
+    const element = document.querySelector(`[data-node-id="${sampler.id}"]`)
+    return element ? element.getBoundingClientRect().height / app.canvas.ds.scale : sampler.boundingRect[3]
+}"""
 HEIGHT = 120  # pixels; of the strip, at a zoom of 1
 
 
@@ -105,6 +110,33 @@ def test_clips_stay_after_an_interrupt_until_the_node_begins_anew(server: Server
     entry = server.wait_for(again, LIMIT)
     assert entry["status"]["status_str"] == "success", entry["status"]["messages"]
     page.wait_for_function(f"{CLIPS}.length === 1 && {PLAYABLE}", timeout=20_000)
+
+
+def test_a_run_that_is_remembered_leaves_no_empty_strip(server: Server, frontend, page) -> None:
+    seed = 60 + page.evaluate("LiteGraph.vueNodesMode")
+    page.evaluate(BUILD, [seed, 1])
+    page.evaluate(LATER)
+    page.wait_for_timeout(500)
+    before = page.evaluate(HEIGHT_OF_NODE)
+    with_clip = _run_and_measure(server, frontend, page)
+    assert page.evaluate(STRIP) and with_clip > before + HEIGHT / 2
+
+    page.evaluate("sampler.widgets.find(w => w.name === 'autosave').value = 'remembered'")  # runs, and computes nothing
+    remembered = _run_and_measure(server, frontend, page)
+    assert not page.evaluate(STRIP)
+    assert before - 10 <= remembered <= with_clip - HEIGHT
+
+    page.evaluate("sampler.widgets.find(w => w.name === 'seed').value += 100")
+    _run_and_measure(server, frontend, page)
+    page.wait_for_function(f"{CLIPS}.length === 1 && {PLAYABLE}", timeout=20_000)
+
+
+def _run_and_measure(server: Server, frontend, page) -> float:
+    """Height of the node after a run, at a zoom of 1."""
+    entry = server.wait_for(frontend.queue(), LIMIT)
+    assert entry["status"]["status_str"] == "success", entry["status"]["messages"]
+    page.wait_for_timeout(1500)
+    return page.evaluate(HEIGHT_OF_NODE)
 
 
 def _check_strip_is_inside(page) -> None:

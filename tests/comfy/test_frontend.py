@@ -36,6 +36,34 @@ BOXES = """() => {
     return [app.graph.nodes.map(box), groups]
 }"""
 
+BEHIND = """() => {
+    const brush = document.createElement('canvas').getContext('2d')
+    brush.lineWidth = 4
+    const found = []
+    const segments = [...app.graph.links.values(), ...app.graph.reroutes.values()]
+    for (const { id, title, boundingRect: [x, y, width, height] } of app.graph.nodes) {
+        const shown = document.querySelector(`[data-node-id="${id}"]`)?.getBoundingClientRect()
+        const high = shown ? shown.height / app.canvas.ds.scale : height
+        const left = x + 2, top = y + 2, right = x + width - 2, bottom = y + high - 2
+        const edge = []
+        for (let at = left + 30; at < right - 30; at += 3) edge.push([at, top], [at, bottom])
+        for (const segment of segments) {
+            if (!segment.path) throw new Error(`a link of "${title}" is not drawn`)
+            if (edge.some(([a, b]) => brush.isPointInStroke(segment.path, a, b))) found.push(title)
+        }
+    }
+    return found
+}"""
+WHOLE = """() => {
+    const boxes = app.graph.nodes.map(node => node.boundingRect)
+    const [left, top] = [0, 1].map(side => Math.min(...boxes.map(box => box[side])) - 200)
+    const [width, height] = [0, 1].map(side => Math.max(...boxes.map(box => box[side] + box[side + 2])))
+    const { clientWidth, clientHeight } = app.canvas.canvas
+    app.canvas.ds.scale = Math.min(clientWidth / (width - left), clientHeight / (height - top))
+    app.canvas.ds.offset = [-left, -top]
+    app.canvas.setDirty(true, true)
+}"""
+
 
 def test_advanced_widgets_are_tucked_away_until_asked_for(frontend) -> None:
     page = frontend.page
@@ -57,7 +85,8 @@ def test_no_nodes_overlap() -> None:
 
 @pytest.mark.parametrize("nodes_2", [False, True], ids=["canvas", "nodes 2.0"])
 def test_workflows_open_tidily(server: Server, frontend, nodes_2: bool) -> None:
-    """No node lies over another one or across the frame of a group. In Nodes 2.0 nodes are higher than saved."""
+    """No node lies over another one, across the frame of a group or over a link. In Nodes 2.0 nodes are higher than
+    saved."""
     server.post("/settings", {"Comfy.VueNodes.Enabled": nodes_2})
     try:
         frontend.page.reload()
@@ -72,6 +101,10 @@ def test_workflows_open_tidily(server: Server, frontend, nodes_2: bool) -> None:
             overlaps = [(a["title"], b["title"]) for a, b in combinations(nodes, 2) if _touch(a, b)]
             across = [(n["title"], g["title"]) for n, g in product(nodes, groups) if _touch(n, g) and not _inside(n, g)]
             assert not overlaps and not across, f"{file.stem}: {overlaps} overlap, {across} stick out"
+            frontend.page.evaluate(WHOLE)  # links out of sight are not drawn
+            frontend.page.wait_for_timeout(300)
+            behind = frontend.page.evaluate(BEHIND)
+            assert not behind, f"{file.stem}: links run behind {behind}"
             assert not frontend.errors, file.stem
     finally:
         server.post("/settings", {"Comfy.VueNodes.Enabled": False})

@@ -77,6 +77,12 @@ def test_compile(check: dict[str, Any]) -> None:
     assert check["plain"] < EXACT
 
 
+def test_counted(check: dict[str, int]) -> None:
+    """ComfyUI's accounting sees what a state and a prompt hold in memory, once."""
+    assert check["state"] == check["state tensors"] > 20_000
+    assert check["prompt"] == check["prompt tensors"] > 0
+
+
 def test_interrupt(check: dict[str, Any]) -> None:
     """It stops within a forward, the models stay usable, and nothing of theirs is left after unloading."""
     assert check["stopped"] and check["forwards"] == 8

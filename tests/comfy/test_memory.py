@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import av
+import numpy as np
 import pytest
 
 from tests.comfy.comfyui import Server
@@ -92,6 +94,29 @@ def test_core_vae_nodes_begin_and_show_a_video(server: Server, graph: Any, node:
     entry = _run(server, core)
     assert len(entry["outputs"]["core_show"]["images"]) == 4  # one latent frame
     assert len(entry["outputs"]["show"]["images"]) == 24
+
+
+def test_core_nodes_from_a_video_to_a_video(server: Server, graph: Any, node: Any) -> None:
+    """Load Video, Get Video Components, core's VAE Encode and a LATENT node in between; Create Video and Save Video."""
+    core = graph(107)
+    core["video"] = node("LoadVideo", file="magi_example_video.mp4")
+    core["parts"] = node("GetVideoComponents", video=["video", 0])
+    core["scaled"] = node("ImageScale", image=["parts", 0], upscale_method="area", width=64, height=64, crop="center")
+    core["encode"] = node("VAEEncode", pixels=["scaled", 0], vae=["vae", 0])
+    core["cut"] = node("LatentCut", samples=["encode", 0], dim="t", index=0, amount=6)
+    core["sampler"]["inputs"]["prefix"] = ["cut", 0]
+    core["create"] = node("CreateVideo", images=["decode", 0], fps=["parts", 2])
+    core["save"] = node("SaveVideo", video=["create", 0], filename_prefix="video/core", format="auto", codec="auto")
+    entry = _run(server, core)
+    (video,) = (path for path in server.saved(entry) if path.suffix == ".mp4")
+    with av.open(str(video)) as container:
+        stream = container.streams.video[0]
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
+        assert stream.average_rate == 24
+    assert len(frames) == 48 and frames[0].shape == (64, 64, 3)
+    with av.open(str(server.base / "input" / "magi_example_video.mp4")) as container:
+        given = next(container.decode(video=0)).to_image().resize((64, 64))
+    assert np.abs(frames[0].astype(float) - np.asarray(given)).mean() < 12, "it begins with the video that was given"
 
 
 def _run(server: Server, graph: dict[str, Any]) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from typing import Any
 MODELS = ("model", "text_encoder", "vae")  # names of `loaders`
 SIDE = 128  # pixels; nano's
 SEED = 7
-ROW = 310  # where the second row of nodes begins: below prompts
-BOARD_ROW = 360  # below storyboards
+ROW = 370  # where the second row of nodes begins: below prompts
+BOARD_ROW = 420  # below storyboards
 PROMPT, STATE, RESULT, NOTE = "green", "blue", "purple", "yellow"  # of the colours that nodes can be given in ComfyUI
 
 

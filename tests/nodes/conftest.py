@@ -84,3 +84,12 @@ def vae(part: Callable[[str], Any]) -> Any:
 def prompt(run: Callable[..., Any]) -> Callable[..., Any]:
     """`prompt("a red ball")`: a MAGI_CONDITIONING."""
     return lambda text, **switches: run("MagiTextEncode", text_encoder=WordEncoder(), prompt=text, **switches)
+
+
+@pytest.fixture
+def said(nodes: dict[str, Any]) -> Callable[[], list[str]]:
+    """Texts shown on nodes from now on."""
+    import server
+
+    server.PromptServer.instance.texts.clear()
+    return lambda: [text for _, text in server.PromptServer.instance.texts]

@@ -166,7 +166,7 @@ def test_progress_counts_to_the_end_and_names_the_chunk(sample) -> None:
     done = [value for value, _ in comfy.utils.updates]
     assert done == list(range(1, done[-1] + 1)) and comfy.utils.updates[-1] == (done[-1], done[-1])
     texts = [text for _, text in server.PromptServer.instance.texts]
-    assert texts[0] == "2 chunks: 22 chunk-forwards"
+    assert texts[0] == "22 chunk-forwards"
     assert texts[1].startswith("chunk 1 of 2, step 1 of") and texts[-1].startswith("chunk 2 of 2")
 
 
@@ -188,3 +188,15 @@ def test_an_interrupt_stops_before_the_next_forward(sample, engine, monkeypatch)
         hook.remove()
     assert forwards == 3
     assert not management.processing_interrupted()
+
+
+def test_without_special_tokens_the_message_names_what_to_switch_off(run: Any, engine: Any, prompt: Any) -> None:
+    """And what it names is enough."""
+    model, small = engine.copy(special_tokens=None), {"width": 32, "height": 32, "steps": 4, "seed": 31}
+    plain = prompt("red", high_quality=False)
+    for said, widgets in ((prompt("red"), {"duration_tokens": False}), (plain, {})):
+        with pytest.raises(
+            MagiError, match="high_quality in Magi Text Encode .* duration_tokens in Magi Chunk Sampler"
+        ):
+            run("MagiChunkSampler", model=model, conditioning=said, **small | widgets)
+    assert run("MagiChunkSampler", model=model, conditioning=plain, duration_tokens=False, **small).state.finished == 1

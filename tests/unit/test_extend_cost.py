@@ -14,7 +14,7 @@ def test_it_is_said_in_one_line_with_the_other_ways() -> None:
     costs = extend_costs(engine, state, 3)
     said = cost_in_words(engine, state, 3, handoff="continuous", drain=True)
     others = f"clean {costs['clean']}, in flight {costs['in flight']}"
-    assert said == f"3 chunks: {costs['continuous']} chunk-forwards ({others})"
+    assert said == f"{costs['continuous']} chunk-forwards ({others})"
     assert max(costs["clean"], costs["in flight"]) < costs["continuous"]
 
 
@@ -22,6 +22,5 @@ def test_it_is_said_in_one_line_with_the_other_ways() -> None:
 def test_a_beginning_has_no_other_ways(chunks: int) -> None:
     engine = tiny_engine(steps=8)
     begun = engine.begin(width=32, height=32)
-    words = "1 chunk" if chunks == 1 else "2 chunks"
     said = cost_in_words(engine, begun, chunks, handoff="clean", drain=True)
-    assert said == f"{words}: {engine.cost(begun, chunks)} chunk-forwards"
+    assert said == f"{engine.cost(begun, chunks)} chunk-forwards"

@@ -15,6 +15,7 @@ import comfy.model_management as management
 import comfy.model_patcher
 import pack
 import torch
+from comfy_execution import caching
 from pack import distance, run
 from torch._dynamo.utils import counters
 
@@ -155,6 +156,21 @@ def check_two_models() -> dict[str, Any]:
         "second": max(distance(second, alone) for _, second in mixed),
         "different": distance(alone, Parts.expected.latents),
     }
+
+
+def check_counted() -> dict[str, int]:
+    """Bytes that ComfyUI counts in outputs of nodes when it looks for memory to free, and what their tensors are."""
+    cache = caching.RAMPressureCache(caching.CacheKeySetInputSignature)
+    outputs = {"state": _sampled(Parts.model), "prompt": Parts.text}
+    state = outputs["state"].state
+    held = {chunk.latent.data_ptr(): chunk.latent.nbytes for chunk in (*state.chunks, *state.in_flight)}
+    found = {"state tensors": sum(held.values()), "prompt tensors": Parts.text.tokens.nbytes}
+    for name, output in outputs.items():
+        cache.cache, cache.children = {name: SimpleNamespace(outputs=[[output]])}, {}
+        cache.used_generation, cache.timestamps = {name: 0}, {name: 0.0}
+        freed = cache.ram_release(float("inf"), free_active=True)
+        found[name] = round(freed - caching.RAM_CACHE_DEFAULT_RAM_USAGE)
+    return found
 
 
 def check_attention() -> dict[str, Any]:
