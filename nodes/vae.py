@@ -42,14 +42,17 @@ class PlacedVAE(comfy.sd.VAE):
         self.downscale_index_formula = self.upscale_index_formula = (length, side, side)
         self.process_input = lambda image: image * 2 - 1
         self.process_output = lambda image: image.add_(1).div_(2).clamp_(0, 1)
-        self.memory_used_encode = lambda shape, dtype: self._announced(*shape[-3:])
-        self.memory_used_decode = lambda shape, dtype: self._announced(
-            shape[-3] * length, shape[-2] * side, shape[-1] * side
-        )
         self.crop_input, self.not_video, self.disable_offload, self.handles_tiling = True, False, False, True
         self.size = self.extra_1d_channel = self.pad_channel_value = self.format_encoded = None
         self.audio_sample_rate = 44100  # of no use here, but every VAE of ComfyUI has it
         self.model_size()
+
+    def memory_used_encode(self, shape: torch.Size, dtype: torch.dtype) -> int:
+        return self._announced(*shape[-3:])
+
+    def memory_used_decode(self, shape: torch.Size, dtype: torch.dtype) -> int:
+        length, side, _ = self.upscale_index_formula
+        return self._announced(shape[-3] * length, shape[-2] * side, shape[-1] * side)
 
     @contextmanager
     def working(self, frames: int, width: int, height: int) -> Iterator[Codec]:

@@ -69,6 +69,10 @@ def test_unload(check: dict[str, Any]) -> None:
     assert check["again"] < EXACT
 
 
+def test_freed(check: dict[str, bool]) -> None:
+    assert check == {"used_vae": True, "used_model": True, "used_encoder": True}
+
+
 def test_compile(check: dict[str, Any]) -> None:
     """Close to the plain model wherever its weights are, which stay ComfyUI's; nothing is compiled twice."""
     assert check["works"] and 0 < check["graphs"] <= 4 and check["breaks"] == 0

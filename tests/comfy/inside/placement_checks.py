@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import weakref
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -124,6 +125,36 @@ def check_unload() -> dict[str, Any]:
     management.unload_all_models()
     after = [type(patcher.model).__name__ for patcher in management.loaded_models()]
     return {"before": loaded, "after": after, "again": distance(_sampled(Parts.model).latents, Parts.expected.latents)}
+
+
+def check_freed() -> dict[str, bool]:
+    """Models go with the last wire that holds them, used or not. ComfyUI counts through its list of loaded models, and
+    fails when the garbage collector takes one out meanwhile."""
+
+    def used_vae() -> Any:
+        vae = run("MagiLoadVAE", model="nano")
+        run("MagiVAEDecode", vae=vae, state=_sampled(Parts.model))
+        return vae
+
+    def used_model() -> Any:
+        model = run("MagiLoadModel", model="nano")
+        _sampled(run("MagiModelSettings", model=model, attention="sdpa"))
+        return model
+
+    def used_encoder() -> Any:
+        encoder = run("MagiLoadTextEncoder", model="nano")
+        run("MagiTextEncode", text_encoder=encoder, prompt="it turns blue")
+        return encoder
+
+    found = {}
+    gc.disable()
+    try:
+        for make in (used_vae, used_model, used_encoder):
+            weights = weakref.ref(make().patcher.model)
+            found[make.__name__] = weights() is None
+    finally:
+        gc.enable()
+    return found
 
 
 def check_detached() -> dict[str, Any]:
