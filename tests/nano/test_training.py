@@ -125,6 +125,9 @@ def test_new_shots_in_disguise_become_what_the_history_shows(corpus):
     seen = corpus.new_shot[clip, place] & (place > 0) & (drawn.t >= 0.1) & (drawn.t < 0.6)
     free = ~drawn.fixed.unflatten(1, (6, 6)).all(2)
     assert torch.equal(other, seen & free) and other.any()
+    chosen = (corpus.new_shot[clip, place] & (place > 0) & (drawn.t >= 0.1))[..., None]
+    weights = [batch.weight.unflatten(1, (6, 6)) for batch in (drawn, disguised)]
+    assert torch.equal(weights[1], torch.where(chosen, 3 * weights[0], weights[0]))
     left = frames_of(1 - drawn.t)[:, None, :, None, None]
     ends = [batch.x + left * batch.target for batch in (drawn, disguised)]
     moving = ~drawn.fixed[:, None, :, None, None].expand_as(drawn.x)
@@ -208,7 +211,8 @@ def engine_text(batch, i, k, special, null_rows, text_model):
     return assemble_text(tokens, special, names, durations[0] if durations else None, 64)
 
 
-def test_levels_with_small_errors_count_more(batch):
+def test_levels_with_small_errors_count_more(corpus):
+    batch = sample_batch(corpus, 96, torch.Generator().manual_seed(3), Mix(disguised=0.0))
     balance = LevelBalance(CPU, 0.5)
     slots = progress_of(batch.t)
     for _ in range(400):

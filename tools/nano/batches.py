@@ -35,6 +35,7 @@ NO_DURATION, NO_HQ, DYNAMIC_SHARE = 0.1, 0.1, 0.15
 GUESSED_FROM = 0.2  # timestep from which on the model's guess at a chunk is worth keeping
 GUESS_STRENGTH = 1.5  # of what is wrong with a guess, at most
 DISGUISED_FROM, DISGUISED_TO = 0.1, 0.6  # timesteps between which a new shot may show other things
+DISGUISED_WEIGHT = 3.0  # in the loss, of chunks chosen for it, also when nothing else shows any more: they are few
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Mix:
     steps: int | None = None
     unknown: float = 0.03
     guessed: float = 0.35
-    disguised: float = 0.6
+    disguised: float = 0.8
 
 
 BASE_MIX = Mix()
@@ -263,7 +264,7 @@ def sample_batch(corpus: Corpus, size: int, generator: torch.Generator, mix: Mix
     strength = torch.where(guessed, GUESS_STRENGTH * uniform(size, 1), 0.0)[..., None, None, None, None]
     disguised = new_shot & ~clean & (t >= DISGUISED_FROM) & (uniform(size, CHUNKS) < mix.disguised)
     fading = ((DISGUISED_TO - t) / (DISGUISED_TO - DISGUISED_FROM)).clamp(min=0)
-    share = torch.where(disguised, fading * uniform(size, CHUNKS), 0.0)[..., None, None, None, None]
+    share = torch.where(disguised, fading * (1 - uniform(size, CHUNKS).square()), 0.0)[..., None, None, None, None]
     change = share * (corpus.disguises[corpus.disguise[clip], place].float() - x0)
     x = level * (x0.lerp(corpus.guesses[clip, place].float(), strength) + change) + (1 - level) * noise
     target = x0 - noise - level / (1 - level).clamp(min=1 - DISGUISED_TO) * change  # ends at x0 all the same
@@ -279,7 +280,8 @@ def sample_batch(corpus: Corpus, size: int, generator: torch.Generator, mix: Mix
     source = torch.where((image[..., None] & (frame == 0))[:, :, None, :, None, None], still, x0)
     x = torch.where(given[:, :, None, :, None, None], source, x)
     fixed = clean[..., None] | given
-    weight = ~fixed & ~guessed[..., None]
+    counted = ~fixed & ~guessed[..., None]
+    weight = counted * torch.where(disguised, DISGUISED_WEIGHT, 1.0)[..., None]
 
     null = null_sample | clean
     prefixes = torch.where(null[..., None], corpus.null_prefix[clip, place], corpus.text_prefix[clip, place])
@@ -290,7 +292,7 @@ def sample_batch(corpus: Corpus, size: int, generator: torch.Generator, mix: Mix
     return Batch(
         x=x.transpose(1, 2).flatten(2, 3).contiguous(),
         target=target.transpose(1, 2).flatten(2, 3).contiguous(),
-        weight=weight.flatten(1, 2).float(),
+        weight=weight.flatten(1, 2),
         fixed=fixed.flatten(1, 2),
         t=torch.where(clean, CLEAN_T, t),
         first_key=first_key,

@@ -41,7 +41,7 @@ from tools.nano.vocabulary import (
 REPEAT, ACT, RECOLOUR, REPAINT = range(4)
 EVENT_WEIGHTS = (0.30, 0.45, 0.18, 0.07)
 SECOND_OBJECT_SHARE = 0.2
-NEW_SHOT_SHARE = 0.1  # of later chunks: the same things, the object at another place
+NEW_SHOT_SHARE = 0.2  # of later chunks: the same things, the object at another place
 ACTION_WEIGHTS = np.array([1.0, 1.0, 1.0, 1.0, 1.1, 1.1, 1.0, 0.8, 0.8])
 SECOND_WEIGHTS = np.array([1.0, 1.0, 1.0, 1.0, 3.0, 1.0, 1.0, 0.0, 0.0])
 
@@ -192,7 +192,8 @@ def sample_scenes(count: int, seed: int, *, plain: bool = False, held_out: bool 
 
 
 def with_other_things(scenes: Scenes, seed: int) -> Scenes:
-    """The same films, in which the first object has another colour and most often another shape and background."""
+    """The same films, in which the first object has another colour and most often another shape, size and
+    background."""
     rng = np.random.default_rng([seed, 4])
 
     def other(values: np.ndarray, kinds: int, share: float) -> np.ndarray:
@@ -201,8 +202,13 @@ def with_other_things(scenes: Scenes, seed: int) -> Scenes:
 
     colours = other(np.stack([scenes.colour_from[:, 0], scenes.colour_to[:, 0]], 1), len(COLOUR_NAMES), 1.0)
     backgrounds = other(np.stack([scenes.background_from, scenes.background_to], 1), len(BACKGROUNDS), 0.6)
+    path, begins = scenes.path.copy(), scenes.path[:, 0, 0, 2]
+    larger = RADII["big"] / RADII["small"]
+    factor = np.where(begins < SIZE_BOUNDARY, larger, 1 / larger)
+    path[:, 0, :, 2] *= np.where(rng.random(len(factor)) < 0.6, factor, 1.0)[:, None].astype(path.dtype)
     return replace(
         scenes,
+        path=path,
         shape=np.stack([other(scenes.shape[:, 0], len(SHAPES), 0.8), scenes.shape[:, 1]], 1),
         colour_from=np.stack([colours[:, 0], scenes.colour_from[:, 1]], 1),
         colour_to=np.stack([colours[:, 1], scenes.colour_to[:, 1]], 1),
