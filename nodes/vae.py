@@ -47,6 +47,7 @@ class PlacedVAE(comfy.sd.VAE):
         self.audio_sample_rate = 44100  # of no use here, but every VAE of ComfyUI has it
         self.model_size()
 
+    # Methods, where ComfyUI has lambdas: one that holds `self` keeps the weights until the garbage collector comes.
     def memory_used_encode(self, shape: torch.Size, dtype: torch.dtype) -> int:
         return self._announced(*shape[-3:])
 
