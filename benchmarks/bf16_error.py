@@ -16,7 +16,9 @@ import time
 import torch
 from torch import Tensor
 
-from magi_core.attention import Attention, get_attention, sdpa
+from magi_core.attention.choose import get_attention
+from magi_core.attention.sdpa import sdpa
+from magi_core.attention.spans import Attention
 from magi_core.config import DiTConfig
 from magi_core.dit import DiT, TextAttention, WindowAttention
 

@@ -15,7 +15,7 @@ import torch
 
 from benchmarks.counting import Counter
 from benchmarks.models import arguments, engine_for, report, ten_prompts
-from magi_core.errors import Cancelled
+from magi_core.state.state import Cancelled
 
 
 def main() -> None:
@@ -32,7 +32,7 @@ def main() -> None:
 
     waits, kept, all_kept = [], [], True
     for number in range(options.requests):
-        engine.memory.clear()
+        engine.cache.clear()
         asked, moment, handed_out = threading.Event(), [], []
 
         def ask(moment=moment, asked=asked) -> None:

@@ -32,7 +32,7 @@ def main() -> None:
     whole, once = counter.of(lambda: engine.extend(begun, prompts, len(prompts)))
     counts, errors = {}, {}
     for name, way in WAYS.items():
-        engine.memory.clear()
+        engine.cache.clear()
         chained, count = counter.of(lambda way=way: chain(**way))
         counts[name] = count.chunks
         errors[name] = float(f"{((chained.latents - whole.latents).norm() / whole.latents.norm()).item():.2e}")

@@ -16,11 +16,11 @@ import torch
 
 from benchmarks.bf16_error import SIZES, random_model, synchronise
 from benchmarks.models import arguments, report
-from magi_core.attention import get_attention
-from magi_core.compilation import Compiler
+from magi_core.attention.choose import get_attention
 from magi_core.config import DiTConfig
 from magi_core.dit import DiT
 from magi_core.engine import Engine
+from magi_core.kernels.compilation import Compiler
 from magi_core.loading import load
 from magi_core.text.conditioning import PromptEmbedding
 from magi_core.weights import pick_device
@@ -38,7 +38,7 @@ def main() -> None:
     prompt = PromptEmbedding("", torch.randn(50, engine.dit.config.caption_channels))
 
     def seconds(engine: Engine) -> tuple[float, torch.Tensor]:
-        engine.memory.clear()
+        engine.cache.clear()
         begun = engine.begin(width=options.size, height=options.size, seed=1)
         synchronise()
         start = time.perf_counter()

@@ -34,7 +34,7 @@ def main() -> None:
 
     rounds = []
     for _ in range(options.repeats):
-        engine.memory.clear()
+        engine.cache.clear()
         first, full = render(prompts)
         second, edit = render(edited)
         third, revert = render(prompts)

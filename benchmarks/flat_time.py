@@ -22,7 +22,7 @@ from torch import Tensor
 
 from benchmarks.models import arguments, engine_for, report
 from magi_core import load_state
-from magi_core.attention import sdpa
+from magi_core.attention.sdpa import sdpa
 from magi_core.engine import Engine
 from magi_core.state import ChunkRecord, SamplerState
 
@@ -53,8 +53,8 @@ def random_state(engine: Engine, size: int, chunks: int) -> SamplerState:
 
 
 def forget_results(engine: Engine) -> None:
-    engine.memory.chunks.clear()
-    engine.memory.frontiers.clear()
+    engine.cache.chunks.clear()
+    engine.cache.frontiers.clear()
 
 
 def compare(engine: Engine, states: dict[str, SamplerState], extend: Callable, extends: int) -> dict:

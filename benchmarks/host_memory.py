@@ -1,7 +1,7 @@
 """Host memory of a long video: what it takes at most at chunk 1,000 against chunk 20.
 
-One process samples the chunks, each decoded and written to an mp4 as it becomes clean (`magi_core.recording`), and
-compares the peak of its resident memory over the chunks from 20 to 1,000, closing the file included, with the peak
+One process samples the chunks, each decoded and written to an mp4 as it becomes clean (`magi_core.video.recording`),
+and compares the peak of its resident memory over the chunks from 20 to 1,000, closing the file included, with the peak
 over the chunks from 10 to 20. Weights are loaded and the pipeline is full by then, so neither hides growth. Allowed
 are 4 bytes per value of the latents finished in between (float32, the video itself) and 20 MB. On a CPU, K/V pages are
 host memory too; what the engine's caches hold at the end is reported. Ratio: growth / allowed growth.
@@ -18,7 +18,8 @@ from pathlib import Path
 
 from benchmarks.models import arguments, engine_for, report
 from benchmarks.resident_memory import ResidentPeak, allocated, resident
-from magi_core.recording import VideoRecording, record
+from magi_core.state.decode import record
+from magi_core.video.recording import VideoRecording
 
 SLACK = 20_000_000
 PROMPT = "a big red circle on a white background"
@@ -65,7 +66,7 @@ def main() -> None:
         peaks_mb=[_mb(few), _mb(many)],
         peaks_apart="yes" if memory.resets else "no, this system cannot reset them",
         resident_mb={done: None if size is None else _mb(size) for done, size in sizes.items()},
-        caches_mb={name: _mb(stats.bytes) for name, stats in engine.memory.stats.items()},
+        caches_mb={name: _mb(stats.bytes) for name, stats in engine.cache.stats.items()},
         video_mb=_mb(video),
         fragmented=recording.note or "no",
         ms_a_chunk_first_and_last_tenth=[

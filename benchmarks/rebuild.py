@@ -23,12 +23,12 @@ def main() -> None:
     found = {}
     for handoff in ("clean", "continuous"):
         engine.extend(state, "a small green star", handoff=handoff)  # the last chunk's own page is made here
-        engine.memory.chunks.clear()
-        engine.memory.frontiers.clear()
+        engine.cache.chunks.clear()
+        engine.cache.frontiers.clear()
         held, with_pages = counter.of(
             lambda handoff=handoff: engine.extend(state, "a small green star", handoff=handoff)
         )
-        engine.memory.clear()
+        engine.cache.clear()
         remade, without = counter.of(
             lambda handoff=handoff: engine.extend(state, "a small green star", handoff=handoff)
         )

@@ -42,9 +42,9 @@ def main() -> None:
     new, prompts = options.chunks - options.fork, ten_prompts()[: options.chunks]
     begun = engine.begin(width=options.size, height=options.size)
     one = engine.extend(begun, prompts, len(prompts))
-    remembered = {name: stats.bytes for name, stats in engine.memory.stats.items()}
+    remembered = {name: stats.bytes for name, stats in engine.cache.stats.items()}
     other = engine.extend(one.at(options.fork), "a small green star", new, handoff="continuous")
-    more = {name: stats.bytes - remembered[name] for name, stats in engine.memory.stats.items()}
+    more = {name: stats.bytes - remembered[name] for name, stats in engine.cache.stats.items()}
     chunk = one.chunks[0].latent.nbytes
     extra = storage_bytes(finished(one, other)) - storage_bytes(finished(one))
     bare = replace(other, frontier=None)

@@ -2,7 +2,7 @@
 import { app } from "../../scripts/app.js"
 import { api } from "../../scripts/api.js"
 
-const EVENT = "magi.clip" // sent by nodes/preview.py: { node, run, chunk, filename, type }
+const EVENT = "magi.clip" // sent by nodes/ui/preview.py: { node, run, chunk, filename, type }
 const NAME = "magi_clips"
 const HEIGHT = 120
 const MARGIN = 10 // that the classic canvas leaves around a DOM widget: it is part of the widget's height

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from magi_core.config import Guidance, SamplingSettings
     from magi_core.engine import Engine
-    from magi_core.errors import Cancelled, MagiError
+    from magi_core.errors import MagiError
     from magi_core.loading import load
-    from magi_core.state import ChunkRecord, SamplerState, load_state
+    from magi_core.state import Cancelled, ChunkRecord, SamplerState, load_state
 
 _HOME = {
-    "Cancelled": "errors",
+    "Cancelled": "state",
     "ChunkRecord": "state",
     "Engine": "engine",
     "Guidance": "config",

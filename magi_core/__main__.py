@@ -2,7 +2,7 @@
 
 import sys
 
-from magi_core.cli import main
+from magi_core.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

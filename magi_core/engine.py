@@ -11,21 +11,22 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from magi_core import extension
-from magi_core.attention import Attention, sdpa
-from magi_core.compilation import Compiler
+from magi_core.attention.sdpa import sdpa
+from magi_core.attention.spans import Attention
+from magi_core.cache.engine_cache import EngineCache
 from magi_core.config import PIXELS_PER_LATENT, SamplingSettings
-from magi_core.decoding import TakeDecoder
-from magi_core.direction import Directions, check_ranges, encode_directions, per_chunk
+from magi_core.digest import digest
 from magi_core.dit import DiT
 from magi_core.errors import MagiError
+from magi_core.kernels.compilation import Compiler
+from magi_core.sampling import extension
 from magi_core.sampling.cost import run_cost
+from magi_core.sampling.loop import StepEvent
 from magi_core.sampling.noise import chunk_noise
-from magi_core.sampling.plan import Slot
-from magi_core.sampling.sampler import StepEvent
+from magi_core.sampling.window import Slot
 from magi_core.state import ChunkRecord, SamplerState
-from magi_core.state.digest import digest
-from magi_core.state.memory import Memory
+from magi_core.state.decode import TakeDecoder
+from magi_core.story.direction import Directions, check_ranges, encode_directions, per_chunk
 from magi_core.text.chunk_text import ChunkTexts, Prompt
 from magi_core.text.conditioning import PromptEmbedding
 
@@ -41,7 +42,7 @@ class Engine:
 
     settings: sampling defaults of this engine. special_tokens: the learned tokens prepended to prompts, or None.
     noise: `(seed, chunk index, shape) -> Tensor`; tests inject recorded noise here.
-    memory: K/V pages, finished chunks and frontiers by content, shared by copies of the engine.
+    cache: K/V pages, finished chunks and frontiers by content, shared by copies of the engine.
     compiler: compiles parts of the transformer, or None.
     """
 
@@ -53,7 +54,7 @@ class Engine:
         "attention",
         "fingerprint",
         "noise",
-        "memory",
+        "cache",
         "compiler",
     )
 
@@ -68,7 +69,7 @@ class Engine:
         attention: Attention = sdpa,
         fingerprint: str = "",
         noise: Callable[[int, int, tuple[int, ...]], Tensor] = chunk_noise,
-        memory: Memory | None = None,
+        cache: EngineCache | None = None,
         compiler: Compiler | None = None,
     ) -> None:
         if vae is not None and vae.z_channels != dit.config.latent_channels:
@@ -81,7 +82,7 @@ class Engine:
         self.attention, self.fingerprint, self.noise = attention, fingerprint, noise
         self.compiler = compiler
         self._identity = fingerprint or uuid.uuid4().hex  # weights without a fingerprint are like no others
-        self.memory = memory or Memory(dit.device)
+        self.cache = cache or EngineCache(dit.device)
         null = dit.y_embedder.null_caption_embedding.detach().float().cpu()
         self.texts = ChunkTexts(text_encoder, special_tokens, null)
 
@@ -132,7 +133,7 @@ class Engine:
             raise MagiError("give an image or a video to start from, not both")
         notes: tuple[str, ...] = ()
         if image is not None or video is not None:
-            from magi_core.prefix import encode_prefix  # brings in the video codecs, which sampling does without
+            from magi_core.vae.prefix import encode_prefix  # brings in the video codecs, which sampling does without
 
             if self.vae is None:
                 raise MagiError("this engine has no VAE: load one to start from an image or a video")
@@ -268,7 +269,7 @@ class Engine:
         exactly from any of those points (`state.save(path, all_frontiers=True)`, `state.at`)."""
         own = {frontier.key: frontier for frontier in state.frontiers}
         keys = [record.key for record in state.chunks[:-1] if record.key]
-        found = [own.get(key) or self.memory.frontiers.get(key) for key in keys]
+        found = [own.get(key) or self.cache.frontiers.get(key) for key in keys]
         return replace(state, frontiers=tuple(frontier for frontier in found if frontier is not None))
 
     def decode(self, state: SamplerState, *, start: int = 0, stop: int | None = None) -> Iterator[Tensor]:

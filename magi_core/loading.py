@@ -10,11 +10,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from magi_core.attention import Attention, get_attention
-from magi_core.compilation import Compiler, check_compilation
+from magi_core.attention.choose import get_attention
+from magi_core.attention.spans import Attention
 from magi_core.config import Guidance, SamplingSettings
 from magi_core.engine import Engine
 from magi_core.errors import MagiError
+from magi_core.kernels.compilation import Compiler, check_compilation
 from magi_core.text import load_special_tokens, load_text_encoder
 from magi_core.vae import load_vae
 from magi_core.weights import ModelFiles, find_model, fingerprint, load_dit, pick_device

@@ -11,14 +11,14 @@ from comfy_api.latest import ComfyExtension, io
 
 from .chunk_sampler import MagiChunkSampler
 from .decode_to_file import MagiDecodeToFile
-from .example_inputs import offer_example_inputs
 from .extend import MagiExtend
+from .host.example_inputs import offer_example_inputs
+from .host.model_folder import register_model_folder
 from .load_model import MagiLoadModel
 from .load_state import MagiLoadState
 from .load_text_encoder import MagiLoadTextEncoder
 from .load_vae import MagiLoadVAE
 from .lora import MagiLoRA
-from .model_folder import register_model_folder
 from .model_settings import MagiModelSettings
 from .rewind import MagiRewind
 from .save_state import MagiSaveState

@@ -11,10 +11,9 @@ from torch import Tensor
 from magi_core.config import PIXELS_PER_LATENT
 from magi_core.engine import Engine
 
-from .run_widgets import run_inputs
-from .sampling_run import sample
-from .sampling_widgets import sampling_inputs, settings_from
-from .size_widgets import size_inputs
+from .ui.sampling_run import sample
+from .ui.sampling_widgets import sampling_inputs, settings_from
+from .ui.widgets import run_inputs, size_inputs
 from .wires import CATEGORY, Conditioning, Model, Prompt, Prompts, State, from_latent
 
 

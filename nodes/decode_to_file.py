@@ -15,15 +15,15 @@ from comfy_api.latest import InputImpl, io, ui
 from torch import Tensor
 
 from magi_core.config import VIDEO_FRAMES_PER_CHUNK
-from magi_core.decoding import TakeDecoder
 from magi_core.errors import MagiError
-from magi_core.output_path import check_name
-from magi_core.recording import VideoRecording, record
-from magi_core.take_story import story_of
+from magi_core.state.decode import TakeDecoder, record
+from magi_core.state.story import story_of
+from magi_core.video.output_path import check_name
+from magi_core.video.recording import VideoRecording
 
-from .progress import show
-from .take_folder import shown
-from .vae import magi_vae, noting
+from .host.take_folder import shown
+from .host.vae import magi_vae, noting
+from .ui.progress import show
 from .wires import CATEGORY, Generation, State
 
 

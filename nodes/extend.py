@@ -5,11 +5,11 @@ from __future__ import annotations
 import comfy.sd
 from comfy_api.latest import io
 
-from magi_core.continuation import HANDOFFS
 from magi_core.engine import Engine
+from magi_core.sampling.handoff import HANDOFFS
 
-from .run_widgets import run_inputs
-from .sampling_run import sample
+from .ui.sampling_run import sample
+from .ui.widgets import run_inputs
 from .wires import CATEGORY, Conditioning, Generation, Model, Prompt, Prompts, State
 
 

@@ -7,12 +7,12 @@ from comfy_api.latest import io
 from magi_core.loading import load
 from magi_core.weights import fingerprint, pick_dtype
 
-from .attention import CHOICES, attention_for
-from .device import model_devices
-from .engine import PlacedEngine
-from .layers import operations
-from .model_folder import files_of, model_input
-from .patcher import in_patcher, weights_that_move
+from .host.attention import CHOICES, attention_for
+from .host.device import model_devices
+from .host.engine import PlacedEngine
+from .host.layers import operations
+from .host.model_folder import files_of, model_input
+from .host.patcher import in_patcher, weights_that_move
 from .wires import CATEGORY, Model
 
 

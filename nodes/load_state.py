@@ -8,11 +8,11 @@ from comfy_api.latest import io
 
 from magi_core.engine import Engine
 from magi_core.state import load_state
-from magi_core.state.take_files import take_fingerprint
-from magi_core.take_words import describe
+from magi_core.state.describe import describe
+from magi_core.state.files import take_fingerprint
 
-from .progress import show, show_notes
-from .take_folder import SAVED, listed_takes, take_path
+from .host.take_folder import SAVED, listed_takes, take_path
+from .ui.progress import show, show_notes
 from .wires import CATEGORY, Generation, Model, State
 
 

@@ -7,10 +7,10 @@ from comfy_api.latest import io
 from magi_core.text import read_t5
 from magi_core.weights import fingerprint
 
-from .device import text_devices
-from .model_folder import model_input, part_of, reader_of
-from .patcher import weights_that_move
-from .text_encoder import PlacedTextEncoder
+from .host.device import text_devices
+from .host.model_folder import model_input, part_of, reader_of
+from .host.patcher import weights_that_move
+from .host.text_encoder import PlacedTextEncoder
 from .wires import CATEGORY, TextEncoder
 
 MAX_LENGTH = 800  # tokens of a prompt that official models were trained with

@@ -7,11 +7,11 @@ from comfy_api.latest import io
 from magi_core.vae import load_vae
 from magi_core.weights import fingerprint
 
-from .device import vae_devices
-from .layers import operations
-from .model_folder import model_input, part_of
-from .patcher import weights_that_move
-from .vae import PlacedVAE
+from .host.device import vae_devices
+from .host.layers import operations
+from .host.model_folder import model_input, part_of
+from .host.patcher import weights_that_move
+from .host.vae import PlacedVAE
 from .wires import CATEGORY
 
 

@@ -10,8 +10,8 @@ from comfy_api.latest import io
 from magi_core.errors import MagiError
 from magi_core.weights import fingerprint
 
-from .engine import PlacedEngine
-from .lora_weights import with_lora
+from .host.engine import PlacedEngine
+from .host.lora_weights import with_lora
 from .wires import CATEGORY, Model
 
 FOLDER = "loras"

@@ -6,10 +6,10 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from magi_core.compilation import Compiler, check_compilation
+from magi_core.kernels.compilation import Compiler, check_compilation
 
-from .attention import CHOICES, attention_for
-from .engine import PlacedEngine
+from .host.attention import CHOICES, attention_for
+from .host.engine import PlacedEngine
 from .wires import CATEGORY, Model
 
 MIB = 1 << 20
@@ -78,7 +78,7 @@ class MagiModelSettings(io.ComfyNode):
             changes["attention"] = attention_for(attention, model.patcher)
         budgets = {"device_bytes": _bytes(device_cache), "host_bytes": _bytes(host_cache)}
         if any(budget is not None for budget in budgets.values()):
-            changes["memory"] = model.memory.with_page_budgets(**budgets)
+            changes["cache"] = model.cache.with_page_budgets(**budgets)
         return io.NodeOutput(model.copy(**changes))
 
 

@@ -7,8 +7,8 @@ from comfy_api.latest import io
 from magi_core.engine import Engine
 from magi_core.errors import MagiError
 
-from .progress import show
-from .take_folder import SAVED, new_take_path, shown
+from .host.take_folder import SAVED, new_take_path, shown
+from .ui.progress import show
 from .wires import CATEGORY, Generation, Model, State
 
 

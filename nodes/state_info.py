@@ -11,15 +11,16 @@ from comfy_api.latest import io, ui
 from comfy_execution.graph_utils import ExecutionBlocker
 from torch import Tensor
 
+from magi_core.cache.describe import cache_in_words
 from magi_core.config import VIDEO_FRAMES_PER_CHUNK
-from magi_core.contact_sheet import ContactSheet
-from magi_core.decoding import TakeDecoder
 from magi_core.engine import Engine
 from magi_core.state import SamplerState
-from magi_core.take_words import describe, memory_in_words
+from magi_core.state.decode import TakeDecoder
+from magi_core.state.describe import describe
+from magi_core.video.contact_sheet import ContactSheet
 
-from .progress import show
-from .vae import PlacedVAE, magi_vae, noting
+from .host.vae import PlacedVAE, magi_vae, noting
+from .ui.progress import show
 from .wires import CATEGORY, Generation, Model, State
 
 
@@ -61,7 +62,7 @@ class MagiStateInfo(io.ComfyNode):
         lines = describe(made, "this video")
         if model is not None:
             lines += [f"this model differs: {what}" for what in model.differences(made)]
-            lines += memory_in_words(model.memory)
+            lines += cache_in_words(model.cache)
         text = "\n".join(lines)
         show(cls.hidden.unique_id, text)
         if vae is None or not made.frames:

@@ -9,13 +9,13 @@ import comfy.utils
 from comfy_api.latest import io
 
 from magi_core.config import VIDEO_FRAMES_PER_CHUNK
-from magi_core.direction import encode_directions
 from magi_core.errors import MagiError
-from magi_core.storyboard import parse_storyboard
+from magi_core.story.direction import encode_directions
+from magi_core.story.storyboard import parse_storyboard
 from magi_core.text import PromptEmbedding
 
-from .progress import show, show_notes
-from .text_encoder import text_encoder_of
+from .host.text_encoder import text_encoder_of
+from .ui.progress import show, show_notes
 from .wires import CATEGORY, Conditioning, Prompts, Story, TextEncoder
 
 EXAMPLE = "0-1: a big red circle moves right on a gray background\n2: it turns blue\n3: it moves left"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from magi_core.errors import MagiError
-from magi_core.storyboard import Storyboard
+from magi_core.story.storyboard import Storyboard
 
 from .wires import CATEGORY, Story
 

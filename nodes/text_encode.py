@@ -9,8 +9,8 @@ from comfy_api.latest import io
 
 from magi_core.text import PromptEmbedding
 
-from .progress import show_notes
-from .text_encoder import text_encoder_of
+from .host.text_encoder import text_encoder_of
+from .ui.progress import show_notes
 from .wires import CATEGORY, Conditioning, Prompt, TextEncoder
 
 SWITCHES = {

@@ -9,7 +9,7 @@ from comfy_api.latest import InputImpl, Types, io
 
 from magi_core.video import exact_fps
 
-from .vae import decode_into, magi_vae, noting
+from .host.vae import decode_into, magi_vae, noting
 from .wires import CATEGORY, Generation, State
 
 

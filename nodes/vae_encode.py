@@ -8,11 +8,11 @@ from torch import Tensor
 
 from magi_core.engine import check_size
 from magi_core.errors import MagiError
-from magi_core.prefix import encode_prefix, resample
+from magi_core.vae.prefix import encode_prefix, resample
 
-from .progress import show_notes
-from .size_widgets import size_inputs
-from .vae import magi_vae, noting
+from .host.vae import magi_vae, noting
+from .ui.progress import show_notes
+from .ui.widgets import size_inputs
 from .wires import CATEGORY, to_latent
 
 

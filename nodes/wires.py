@@ -11,8 +11,8 @@ from torch import Tensor
 from magi_core.config import LATENT_SCALE
 
 if TYPE_CHECKING:
-    from magi_core.direction import DirectedPrompt, Direction
     from magi_core.state import SamplerState
+    from magi_core.story.direction import DirectedPrompt, Direction
     from magi_core.text import PromptEmbedding
 
 CATEGORY = "MAGI"
@@ -21,7 +21,7 @@ SCALE = "magi_scale_factor"
 Model = io.Custom("MAGI_MODEL")  # magi_core.Engine
 TextEncoder = io.Custom("MAGI_TEXT_ENCODER")  # magi_core.text.TextEncoder
 Conditioning = io.Custom("MAGI_CONDITIONING")  # Prompt or Prompts
-Story = io.Custom("MAGI_STORYBOARD")  # magi_core.storyboard.Storyboard
+Story = io.Custom("MAGI_STORYBOARD")  # magi_core.story.storyboard.Storyboard
 State = io.Custom("MAGI_STATE")  # Generation
 
 

@@ -11,10 +11,10 @@ import sys
 import time
 from pathlib import Path
 
-from magi_core.cli_doctor import find_comfyui
+from magi_core.cli.doctor import find_comfyui
 from magi_core.config import VIDEO_FRAMES_PER_CHUNK
-from magi_core.contact_sheet import contact_sheet
 from magi_core.video import read_video
+from magi_core.video.contact_sheet import contact_sheet
 from scripts import demo_comfyui
 from scripts.workflow import Graph, Story, story_of, to_api
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import magi_core
-from magi_core.storyboard import parse_storyboard
+from magi_core.story.storyboard import parse_storyboard
 from tools.example_inputs import FOLDER
 
 TAKE = FOLDER / "magi_example_take.magi"

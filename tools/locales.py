@@ -53,7 +53,7 @@ def _schemas() -> list[Any]:
     sys.modules[PACK] = pack
     spec.loader.exec_module(pack)
     extension = asyncio.run(pack.comfy_entrypoint())
-    sys.modules[f"{PACK}.nodes.model_folder"].register_model_folder()
+    sys.modules[f"{PACK}.nodes.host.model_folder"].register_model_folder()
     return [node.define_schema() for node in asyncio.run(extension.get_node_list())]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from magi_core.attention import Attention, Span
+from magi_core.attention.spans import Attention, merge_spans
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,15 +95,3 @@ class TextAttention:
             for block, context in zip(blocks, self.contexts, strict=True)
         ]
         return torch.cat(out)[None]
-
-
-def merge_spans(spans: Sequence[Span]) -> list[Span]:
-    """Join neighbouring queries that read the same keys into one span."""
-    merged = [spans[0]]
-    for (q0, q1), keys in spans[1:]:
-        (last0, last1), last_keys = merged[-1]
-        if keys == last_keys and last1 == q0:
-            merged[-1] = ((last0, q1), keys)
-        else:
-            merged.append(((q0, q1), keys))
-    return merged

@@ -7,15 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from magi_core.compilation import fusible
-
-FP8_MAX = torch.finfo(torch.float8_e4m3fn).max
-
-
-@fusible(x=(1,))
-def quantise(x: Tensor, scale: Tensor) -> Tensor:
-    """`x / scale` in float32, clamped, rounded to bfloat16, then to float8_e4m3fn (twice, like the reference)."""
-    return (x.float() / scale).clamp(-FP8_MAX, FP8_MAX).to(torch.bfloat16).to(torch.float8_e4m3fn)
+from magi_core.kernels.fused import quantise
 
 
 class Fp8Linear(nn.Module):

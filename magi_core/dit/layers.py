@@ -10,10 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from magi_core.compilation import fusible
 from magi_core.config import DiTConfig
 from magi_core.dit.fp8 import Fp8Linear
-from magi_core.dit.rope import rotate
+from magi_core.kernels.fused import add_gated, gated_silu, layer_norm_1p, multiply_fp32, normalise_and_rotate
 
 SelfAttention = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 """`(layer, q [B, S, heads, d], k [B, S, groups, d], v like k) -> [B, S, heads, d]`: decides what is attended to."""
@@ -139,42 +138,18 @@ class Block(nn.Module):
         """[B, S, hidden] -> the same; `condition` [B, n, cond] holds one row per chunk of S / n tokens."""
         attention_gate, mlp_gate = self.ada_modulate_layer(condition)
         update = self.self_attention(x, rope, attend, cross)
-        x = add_gated(x, update, attention_gate, self.self_attn_post_norm)
-        return add_gated(x, self.mlp(x), mlp_gate, self.mlp_post_norm)
+        x = _join(x, update, attention_gate, self.self_attn_post_norm)
+        return _join(x, self.mlp(x), mlp_gate, self.mlp_post_norm)
 
 
-def layer_norm_1p(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
-    """See `LayerNorm1p`."""
-    return F.layer_norm(x, (x.shape[-1],), weight + 1, bias, eps)
-
-
-@fusible(x=(1,), sine=(0,), cosine=(0,))
-def normalise_and_rotate(x: Tensor, sine: Tensor, cosine: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
-    """`LayerNorm1p`, then `rotate`, of `x` [B, S, heads, d] in float32; returned in the dtype of `x`."""
-    return rotate(layer_norm_1p(x.float(), weight, bias, eps), sine, cosine).to(x.dtype)
-
-
-@fusible(x=(1,))
-def gated_silu(x: Tensor) -> Tensor:
-    """The first half of the last axis through SiLU, times the second half."""
-    gate, value = x.chunk(2, dim=-1)
-    return F.silu(gate) * value
-
-
-def add_gated(x: Tensor, update: Tensor, gate: Tensor, norm: LayerNorm1p) -> Tensor:
+def _join(x: Tensor, update: Tensor, gate: Tensor, norm: LayerNorm1p) -> Tensor:
     """`x + norm(gate * update)` in float32, returned in the dtype of `x`; the norm comes after the gate.
 
     x, update: [B, S, hidden]; gate: [B, n, hidden], one row per chunk of S / n tokens.
     """
     chunks = gate.shape[1]
     per_chunk = x.unflatten(1, (chunks, -1)), update.unflatten(1, (chunks, -1))
-    return _add_gated(*per_chunk, gate, *norm.parts(x.device)).flatten(1, 2)
-
-
-@fusible(x=(1, 2), update=(1, 2), gate=(1,))
-def _add_gated(x: Tensor, update: Tensor, gate: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
-    """`add_gated` with a chunk axis, [B, n, S / n, hidden]."""
-    return (x.float() + layer_norm_1p(update.float() * gate.float()[:, :, None], weight, bias, eps)).to(x.dtype)
+    return add_gated(*per_chunk, gate, *norm.parts(x.device)).flatten(1, 2)
 
 
 def project_fp32(linear: nn.Module, x: Tensor) -> Tensor:
@@ -186,17 +161,6 @@ def project_fp32(linear: nn.Module, x: Tensor) -> Tensor:
         return linear(x)
     own = getattr(linear, "project_fp32", None)
     return multiply_fp32(x, linear.weight) if own is None else own(x)
-
-
-def multiply_fp32(x: Tensor, weight: Tensor) -> Tensor:
-    """`x @ weight.T` [..., out] in float32, as if both were widened first.
-
-    On CUDA the tensor cores multiply bfloat16 exactly and accumulate in float32, which equals the reference's upcast
-    matmul at a tenth of its time.
-    """
-    if x.is_cuda and x.dtype == weight.dtype == torch.bfloat16 and not torch.is_grad_enabled():
-        return torch.mm(x.flatten(0, -2), weight.t(), out_dtype=torch.float32).view(*x.shape[:-1], -1)
-    return F.linear(x.float(), weight.float())
 
 
 def make_linear(

@@ -10,11 +10,11 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from magi_core.config import DiTConfig
+from magi_core.device import Placed
 from magi_core.dit.context import TextContext
 from magi_core.dit.embed import CaptionEmbedder, FinalLinear, TimestepEmbedder
 from magi_core.dit.layers import Block, CrossAttention, LayerNorm1p, SelfAttention
 from magi_core.dit.rope import RotaryEmbedding
-from magi_core.placement import Placed
 
 
 class Blocks(nn.Module):

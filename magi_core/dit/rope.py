@@ -41,11 +41,3 @@ def centred_positions(length: int, height: int, width: int) -> Tensor:
     stretch = math.sqrt(REFERENCE_GRID / (height * width))
     scale = (length * stretch - 1) / (length - 1)
     return (torch.arange(length, dtype=torch.float64) - (length - 1) / 2) * scale
-
-
-def rotate(x: Tensor, sine: Tensor, cosine: Tensor) -> Tensor:
-    """Rotate the first `2 * r` channels of `x` [B, S, heads, d], half against half; `sine`, `cosine`: [S, r]."""
-    r = sine.shape[-1]
-    sine, cosine = sine[:, None], cosine[:, None]
-    first, second, rest = x[..., :r], x[..., r : 2 * r], x[..., 2 * r :]
-    return torch.cat([first * cosine - second * sine, second * cosine + first * sine, rest], dim=-1)

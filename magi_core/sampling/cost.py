@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from magi_core.config import SamplingSettings
 from magi_core.sampling.guidance import pass_weights
-from magi_core.sampling.plan import ForwardPlan, Slot, plan_stage, stages
 from magi_core.sampling.timesteps import timesteps
+from magi_core.sampling.window import ForwardPlan, Slot, plan_stage, stages
 
 
 def run_cost(

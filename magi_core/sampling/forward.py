@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from magi_core.attention import Attention
-from magi_core.compilation import Compiler, compiling
+from magi_core.attention.spans import Attention
 from magi_core.config import SamplingSettings
 from magi_core.dit import DiT, KVPage, TextAttention, TextContext, WindowAttention
+from magi_core.kernels.compilation import Compiler, compiling
 from magi_core.sampling.guidance import PassWeights, pass_weights
-from magi_core.sampling.plan import ForwardPlan
 from magi_core.sampling.timesteps import step_factor, step_intervals, timesteps
+from magi_core.sampling.window import ForwardPlan
 
 
 @dataclass(frozen=True, eq=False)

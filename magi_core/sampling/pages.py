@@ -7,12 +7,12 @@ from collections.abc import Callable, Collection, Mapping
 
 from torch import Tensor
 
+from magi_core.cache.page_pool import PagePool
+from magi_core.digest import digest
 from magi_core.dit import KVPage
-from magi_core.freed_memory import settled
+from magi_core.host_memory import settled
 from magi_core.sampling.forward import Predictor
-from magi_core.sampling.plan import plan_history
-from magi_core.state.digest import digest
-from magi_core.state.page_pool import PagePool
+from magi_core.sampling.window import plan_history
 
 
 class PageBook:

@@ -7,9 +7,10 @@ from pathlib import Path
 from types import TracebackType
 
 from magi_core.errors import MagiError
+from magi_core.state.chunk import ChunkRecord
 from magi_core.state.save import FORMAT, HEAD, PREFIX, chunk_file, parts_folders, write_part
-from magi_core.state.state import ChunkRecord, SamplerState
-from magi_core.state.words import chunk_parts, head_parts
+from magi_core.state.serialise import chunk_parts, head_parts
+from magi_core.state.state import SamplerState
 
 
 class Autosave:

@@ -18,8 +18,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from magi_core.errors import MagiError
+from magi_core.state.serialise import Tensors, Words, chunk_parts, head_parts, state_from
 from magi_core.state.state import SamplerState
-from magi_core.state.words import Tensors, Words, chunk_parts, head_parts, state_from
 
 FORMAT = 2
 KEY = "magi_state"

@@ -16,29 +16,8 @@ from magi_core.config import (
     SamplingSettings,
 )
 from magi_core.errors import MagiError
+from magi_core.state.chunk import ChunkRecord
 from magi_core.state.frontier import Frontier, InFlight
-
-
-@dataclass(frozen=True, eq=False)
-class ChunkRecord:
-    """One finished chunk.
-
-    index: its place in the whole video, prefix included. latent: [C, 6, h, w] float32 on the CPU; in a chunk that was
-    partly given, the given frames come first. prompt, seed: what it was made from (the seed with the chunk's own
-    offset). transition, kv_ranges: how it followed; None where it saw what the settings say. special_tokens: names of
-    those in front of its prompt; None for the settings'.
-    key: digest of everything the latent depends on. run_start: first chunk of the run it was made in.
-    """
-
-    index: int
-    latent: Tensor
-    prompt: str
-    seed: int
-    key: str = ""
-    run_start: int = 0
-    transition: str = "continue"
-    kv_ranges: tuple[int, ...] | None = None
-    special_tokens: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,3 +151,11 @@ class SamplerState:
         saved = {frontier.key: frontier for frontier in self.frontiers}
         earlier = tuple(frontier for frontier in self.frontiers if frontier.next_chunk < count)
         return replace(self, chunks=chunks, frontier=saved.get(last), frontiers=earlier)
+
+
+class Cancelled(Exception):
+    """Raised when a run is cancelled. `state` holds everything that was finished until then."""
+
+    def __init__(self, state: SamplerState) -> None:
+        super().__init__("cancelled; the finished chunks are kept")
+        self.state = state

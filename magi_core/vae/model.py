@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from magi_core.device import Placed
 from magi_core.errors import MagiError
-from magi_core.placement import Placed
 from magi_core.vae.config import VAEConfig
 
 VAEAttention = Callable[[Tensor, Tensor, Tensor], Tensor]

@@ -1,5 +1,6 @@
 """Checkpoints: where they are, what they are, and how they are read without copying them into memory."""
 
+from magi_core.device import pick_device, pick_dtype
 from magi_core.weights.check import check_state_dict
 from magi_core.weights.find import (
     Missing,
@@ -12,7 +13,7 @@ from magi_core.weights.find import (
     is_vae_folder,
 )
 from magi_core.weights.fingerprint import fingerprint
-from magi_core.weights.load import load_dit, pick_device, pick_dtype
+from magi_core.weights.load import load_dit
 from magi_core.weights.lora_names import lora_targets
 from magi_core.weights.reader import Checkpoint, read_tensors
 from magi_core.weights.recognise import recognise, variant_from_name

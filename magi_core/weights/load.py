@@ -10,17 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from magi_core.device import pick_device, pick_dtype
 from magi_core.dit import DiT
-from magi_core.errors import MagiError
 from magi_core.weights.check import check_state_dict
 from magi_core.weights.find import find_dit
 from magi_core.weights.header import TensorHeader
 from magi_core.weights.reader import Checkpoint, read_tensors
 from magi_core.weights.recognise import choose_variant, official_config, recognise
 
-SMALL_MODEL = 1_000_000_000  # parameters; below, float32 on the CPU costs little and gains accuracy
 FLOATS = (torch.float32, torch.bfloat16, torch.float16)
-DTYPES = {"fp32": torch.float32, "float32": torch.float32, "bf16": torch.bfloat16, "bfloat16": torch.bfloat16}
 
 
 def load_dit(
@@ -56,32 +54,6 @@ def load_dit(
     state = {name: checkpoint[name].to(device, tensor.dtype) for name, tensor in expected.items()}
     dit.load_state_dict(state, assign=True)
     return dit.eval().requires_grad_(False)
-
-
-def pick_device(device: torch.device | str = "auto") -> torch.device:
-    """The device named, or for "auto" the first CUDA (or ROCm) GPU, else Apple's, else the CPU."""
-    if device != "auto":
-        try:
-            return torch.device(device)
-        except RuntimeError:
-            raise MagiError(f"unknown device {device!r}: use 'auto', 'cpu', 'cuda' or 'cuda:1'") from None
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-
-def pick_dtype(dtype: torch.dtype | str, device: torch.device, parameters: int) -> torch.dtype:
-    """The dtype named, or for "auto" bfloat16, as the reference runs; small models on the CPU float32.
-
-    parameters: size of the model. A large one stays bfloat16 on the CPU too: float32 would double its memory.
-    """
-    if isinstance(dtype, torch.dtype) and dtype in DTYPES.values():
-        return dtype
-    if dtype == "auto":
-        return torch.float32 if device.type == "cpu" and parameters < SMALL_MODEL else torch.bfloat16
-    if isinstance(dtype, str) and dtype in DTYPES:
-        return DTYPES[dtype]
-    raise MagiError(f"unknown number format {dtype}: use 'auto', 'bf16' or 'fp32'")
 
 
 def _wrong_numbers(expected: dict[str, Tensor], found: dict[str, TensorHeader]) -> list[str]:

@@ -13,13 +13,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from magi_core.attention import sdpa
+from magi_core.attention.sdpa import sdpa
 from magi_core.config import Guidance, SamplingSettings
 from magi_core.dit import DiT
 from magi_core.sampling.forward import ForwardInput, Predictor
 from magi_core.sampling.guidance import scales
-from magi_core.sampling.plan import Slot, plan_history, plan_stage
 from magi_core.sampling.timesteps import step_factor, step_intervals, timesteps
+from magi_core.sampling.window import Slot, plan_history, plan_stage
 from tools.nano.batches import CLEAN_T, TEXT_LENGTH, Batch, make_corpus, sample_batch
 from tools.nano.chunk_attention import sdpa_mask
 from tools.nano.distill import student_weights

@@ -11,11 +11,11 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from magi_core.attention import sdpa
+from magi_core.attention.sdpa import sdpa
 from magi_core.config import LATENT_SCALE
 from magi_core.dit import DiT, TextAttention, WindowAttention
-from magi_core.sampling.plan import transition_ranges
 from magi_core.sampling.timesteps import timesteps
+from magi_core.story.transitions import transition_ranges
 from magi_core.text.conditioning import assemble_null, assemble_text
 from magi_core.text.special_tokens import SPECIAL_TOKEN_NAMES, SpecialTokens, load_special_tokens
 from magi_core.vae.config import VAEConfig

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from magi_core.loading import ASSETS
-from magi_core.storyboard import parse_storyboard
+from magi_core.story.storyboard import parse_storyboard
 from tools.nano.text_model import UNKNOWN, make_tokenizer
 
 PAGE = (Path(__file__).parents[2] / "docs" / "nano.md").read_text(encoding="utf-8")

@@ -71,13 +71,13 @@ def engine() -> Engine:
 
 @pytest.fixture(scope="session")
 def part(nodes: dict[str, Any]) -> Callable[[str], Any]:
-    """`part("vae")`: a module of the pack."""
+    """`part("host.vae")`: a module of the pack."""
     return lambda name: sys.modules[f"{PACK}.nodes.{name}"]
 
 
 @pytest.fixture(scope="session")
 def vae(part: Callable[[str], Any]) -> Any:
-    return part("vae").PlacedVAE(tiny_vae(), part("device").vae_devices())
+    return part("host.vae").PlacedVAE(tiny_vae(), part("host.device").vae_devices())
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ SMALL = {"width": 32, "height": 32, "steps": 4}
 @pytest.fixture
 def model(engine: Any) -> Any:
     """An engine that remembers nothing of other tests."""
-    return engine.copy(memory=type(engine.memory)())
+    return engine.copy(cache=type(engine.cache)())
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_continuous_makes_what_one_run_makes(run, model, prompt) -> None:
 
 def test_a_chain_left_in_flight_ends_as_one_run(run, model, prompt) -> None:
     whole = run("MagiChunkSampler", model=model, conditioning=prompt("red"), chunks=3, **SMALL)
-    model.memory.clear()
+    model.cache.clear()
     part = run("MagiChunkSampler", model=model, conditioning=prompt("red"), leave_in_flight=True, **SMALL)
     assert part.frames == 0 and len(part.state.pending) == 1
     part = run("MagiExtend", model=model, state=part, conditioning=prompt("red"), leave_in_flight=True)
@@ -66,7 +66,7 @@ def test_the_price_is_shown_first_and_stays(run, model, prompt, texts) -> None:
 def test_a_fallback_is_said_on_the_node(run, model, prompt, texts) -> None:
     part = run("MagiChunkSampler", model=model, conditioning=prompt("red"), chunks=2, **SMALL)
     back = run("MagiRewind", state=part, chunks=1)
-    model.memory.clear()
+    model.cache.clear()
     run("MagiExtend", model=model, state=back, conditioning=prompt("blue"), handoff="continuous")
     assert list(texts)[-1].startswith("the pipeline of this take is not remembered any more")
 
@@ -108,7 +108,7 @@ def test_after_an_interrupt_a_run_goes_on_where_it_was(run, model, prompt, monke
     try:
         whole = sample()
         needed, forwards = forwards, 0
-        model.memory.clear()
+        model.cache.clear()
         monkeypatch.setattr(management, "processing_interrupted", lambda: forwards >= needed - 3)
         management.interrupted = True
         with pytest.raises(management.InterruptProcessingException):
@@ -131,7 +131,7 @@ def test_autosave_keeps_the_chunks_that_an_interrupt_left(run, model, prompt, mo
 
     def count(module, inputs, output) -> None:
         nonlocal finished
-        finished = len(model.memory.chunks._entries)
+        finished = len(model.cache.chunks._entries)
 
     hook = model.dit.register_forward_hook(count)
     monkeypatch.setattr(management, "processing_interrupted", lambda: finished >= 2)
@@ -172,7 +172,7 @@ def test_a_run_goes_on_without_clips_that_fail(run, part, model, prompt, vae, mo
     def refuse(*args: object) -> None:
         raise failure
 
-    monkeypatch.setattr(part("preview"), "write_video", refuse)
+    monkeypatch.setattr(part("ui.preview"), "write_video", refuse)
     server.PromptServer.instance.events.clear()
     made = run("MagiChunkSampler", model=model, conditioning=prompt("red"), vae=vae, chunks=2, **SMALL)
     assert made.state.finished == 2

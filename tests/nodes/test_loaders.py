@@ -73,10 +73,10 @@ def test_pages_leave_the_device_when_a_node_is_done(run: Any, part: Any, engine:
     cpu, gpu = torch.device("cpu"), torch.device("meta")
     for device, kept in ((cpu, True), (gpu, False)):
         patcher = CoreModelPatcher(engine.dit, device, cpu)
-        placed = part("engine").PlacedEngine.of(engine, patcher)
+        placed = part("host.engine").PlacedEngine.of(engine, patcher)
         run("MagiChunkSampler", model=placed, conditioning=prompt("a ball"), chunks=2, width=32, height=32, steps=4)
-        assert bool(placed.memory.stats["pages"].entries) == kept
-        assert placed.memory.stats["chunks"].entries == 2
+        assert bool(placed.cache.stats["pages"].entries) == kept
+        assert placed.cache.stats["chunks"].entries == 2
 
 
 def test_pages_leave_the_device_after_an_interrupt(run: Any, part: Any, engine: Any, prompt: Any) -> None:
@@ -84,20 +84,20 @@ def test_pages_leave_the_device_after_an_interrupt(run: Any, part: Any, engine: 
     from comfy.model_patcher import CoreModelPatcher
 
     patcher = CoreModelPatcher(engine.dit, torch.device("meta"), torch.device("cpu"))
-    placed = part("engine").PlacedEngine.of(engine, patcher)
-    put, placed.memory.pages.put = placed.memory.pages.put, lambda *page: (put(*page), interrupt())
+    placed = part("host.engine").PlacedEngine.of(engine, patcher)
+    put, placed.cache.pages.put = placed.cache.pages.put, lambda *page: (put(*page), interrupt())
 
     def interrupt() -> None:
         management.interrupted = True
 
     with pytest.raises(management.InterruptProcessingException):
         run("MagiChunkSampler", model=placed, conditioning=prompt("a ball"), chunks=3, width=32, height=32, steps=4)
-    assert placed.memory.stats["pages"].entries == 0
-    assert placed.memory.stats["chunks"].entries > 0
+    assert placed.cache.stats["pages"].entries == 0
+    assert placed.cache.stats["chunks"].entries > 0
 
 
 def test_attention_is_comfyuis_unless_chosen(run: Any, part: Any) -> None:
-    from magi_core.attention import sdpa
+    from magi_core.attention.sdpa import sdpa
 
     calls = []
 

@@ -12,27 +12,27 @@ MIB = 1 << 20
 
 
 def test_budgets_are_the_copys_own_and_results_the_same(run: Any, engine: Any, prompt: Any) -> None:
-    model = engine.copy(memory=type(engine.memory)())
-    before = model.memory.pages.stats.budget
+    model = engine.copy(cache=type(engine.cache)())
+    before = model.cache.pages.stats.budget
     small = run("MagiModelSettings", model=model, device_cache=1, host_cache=2)
     assert small.dit is model.dit
-    assert small.memory.pages.stats.budget == MIB and small.memory.pages.host_stats.budget == 2 * MIB
-    assert model.memory.pages.stats.budget == before
-    assert small.memory.chunks is model.memory.chunks  # what was made before is not made again
+    assert small.cache.pages.stats.budget == MIB and small.cache.pages.host_stats.budget == 2 * MIB
+    assert model.cache.pages.stats.budget == before
+    assert small.cache.chunks is model.cache.chunks  # what was made before is not made again
 
     how = {"conditioning": prompt("red"), "width": 32, "height": 32, "steps": 4, "chunks": 2}
     made = run("MagiChunkSampler", model=small, **how)
-    model.memory.clear()
+    model.cache.clear()
     assert torch.equal(run("MagiChunkSampler", model=model, **how).latents, made.latents)
 
 
 def test_left_alone_it_changes_nothing(run: Any, engine: Any) -> None:
     same = run("MagiModelSettings", model=engine)
-    assert same.memory is engine.memory and same.attention is engine.attention and same.compiler is None
+    assert same.cache is engine.cache and same.attention is engine.attention and same.compiler is None
 
 
 def test_attention_is_chosen_by_name(run: Any, engine: Any) -> None:
-    from magi_core.attention import get_attention
+    from magi_core.attention.choose import get_attention
 
     model = engine.copy()
     model.patcher = SimpleNamespace(load_device=torch.device("cpu"))
@@ -53,10 +53,10 @@ def test_compiling_is_of_the_copy(run: Any, engine: Any, prompt: Any) -> None:
     how = {"conditioning": prompt("red"), "width": 32, "height": 32, "steps": 4, "chunks": 2}
     torch._dynamo.reset()
     counters.clear()
-    model.memory.clear()
+    model.cache.clear()
     expected = run("MagiChunkSampler", model=model, **how).latents
     assert counters["stats"]["unique_graphs"] == 0
-    model.memory.clear()
+    model.cache.clear()
     made = run("MagiChunkSampler", model=fast, **how).latents
     assert counters["stats"]["unique_graphs"] > 0
     torch.testing.assert_close(made, expected, rtol=0, atol=1e-5)

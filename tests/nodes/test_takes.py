@@ -87,12 +87,12 @@ def test_other_weights_are_said_when_a_take_is_loaded(run, folders, engine, take
 
 
 def test_all_frontiers_let_a_rewind_be_exact_another_day(run, nodes, folders, engine, prompt) -> None:
-    model = engine.copy(memory=type(engine.memory)())
+    model = engine.copy(cache=type(engine.cache)())
     made = run("MagiChunkSampler", model=model, conditioning=prompt("red"), chunks=3, **SMALL)
     with pytest.raises(MagiError, match="all_frontiers needs the model"):
         run("MagiSaveState", state=made, all_frontiers=True)
     run("MagiSaveState", state=made, all_frontiers=True, model=model)
-    another_day = engine.copy(memory=type(engine.memory)())
+    another_day = engine.copy(cache=type(engine.cache)())
     back = run("MagiRewind", state=run("MagiLoadState", take=_listed(nodes)[0]), chunks=2)
     again = run("MagiExtend", model=another_day, state=back, conditioning=prompt("red"), handoff="continuous")
     assert torch.allclose(again.latents, made.latents, atol=1e-5)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from magi_core.attention import sdpa
+from magi_core.attention.sdpa import sdpa
 from magi_core.config import Guidance, SamplingSettings
 from magi_core.dit import TextAttention, WindowAttention
 from magi_core.sampling.forward import ForwardInput, Predictor
 from magi_core.sampling.guidance import pass_weights
-from magi_core.sampling.plan import ForwardPlan, PlannedChunk
+from magi_core.sampling.window import ForwardPlan, PlannedChunk
 from magi_core.text.conditioning import assemble_null
 from tests.parity.golden import FORWARD_TOLERANCE, GUIDED_TOLERANCE, cases, golden_dit, max_error
 

@@ -8,12 +8,13 @@ from torch import nn
 
 from magi_core.config import DiTConfig, Guidance, SamplingSettings
 from magi_core.dit.embed import TimestepEmbedder, timestep_features
-from magi_core.dit.fp8 import Fp8Linear, quantise
+from magi_core.dit.fp8 import Fp8Linear
 from magi_core.dit.layers import add_gated
-from magi_core.dit.rope import RotaryEmbedding, rotate
+from magi_core.dit.rope import RotaryEmbedding
+from magi_core.kernels.fused import quantise, rotate
 from magi_core.sampling.guidance import scales
-from magi_core.sampling.plan import plan_history, plan_stage, stages
 from magi_core.sampling.timesteps import step_intervals, timesteps
+from magi_core.sampling.window import plan_history, plan_stage, stages
 from tests.parity.golden import FORWARD_TOLERANCE, cases, golden_dit, max_error
 
 

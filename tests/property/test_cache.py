@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from magi_core.state.cache import BoundedCache
+from magi_core.cache.bounded import BoundedCache
 from tests.property.bounded import bounded
 
 KEYS = "abcdef"

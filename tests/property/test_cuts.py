@@ -52,7 +52,7 @@ def test_cut_invariance(schedule, distill, prefix, seed, pieces):
         if not prompts:
             break
         if forget:
-            engine.memory.clear()
+            engine.cache.clear()
         if state.chunks and not state.pending:
             way = way | {"handoff": "continuous"}  # a drained take goes on cleanly unless asked otherwise
         before, at = state.chunks, at + len(prompts)

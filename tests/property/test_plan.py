@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from magi_core.config import SamplingSettings
-from magi_core.sampling.plan import Slot, plan_stage, stages
+from magi_core.sampling.window import Slot, plan_stage, stages
 from tests.property.bounded import bounded
 
 

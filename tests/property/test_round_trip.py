@@ -60,5 +60,5 @@ def test_save_and_load(tmp_path, prefix, seed, fps, total, prompts, drain, back,
 
 
 def self_contained(engine, state, handoff):
-    engine.memory.clear()
+    engine.cache.clear()
     return engine.extend(state, "green", handoff=handoff)

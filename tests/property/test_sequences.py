@@ -16,9 +16,9 @@ import torch
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
-from magi_core.errors import Cancelled
+from magi_core.cache.engine_cache import EngineCache
 from magi_core.state import SamplerState, load_state
-from magi_core.state.memory import Memory
+from magi_core.state.state import Cancelled
 from tests.property.bounded import bounded
 from tests.tiny import tiny_engine
 
@@ -66,7 +66,7 @@ class Take:
 class Takes(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
-        self.engine = tiny_engine(**SCHEDULE).copy(memory=Memory(host_bytes=1 << 16))
+        self.engine = tiny_engine(**SCHEDULE).copy(cache=EngineCache(host_bytes=1 << 16))
         self.takes: list[Take] = []
         begun = self.engine.begin(**SIZE)
         self._keep(begun, ())
@@ -133,15 +133,15 @@ class Takes(RuleBasedStateMachine):
 
     @rule(pages=st.integers(0, 4))
     def shrink_pages(self, pages):
-        entries = self.engine.memory.pages.stats
-        self.engine.memory.pages.resize(pages * entries.bytes // max(entries.entries, 1))
+        entries = self.engine.cache.pages.stats
+        self.engine.cache.pages.resize(pages * entries.bytes // max(entries.entries, 1))
 
     @rule(pages=st.integers(0, 4))
     def leave_the_device(self, pages):
-        entries = self.engine.memory.pages.stats
-        self.engine.memory.pages.resize(host_bytes=pages * entries.bytes // max(entries.entries, 1))
-        self.engine.memory.release_device()
-        assert self.engine.memory.pages.stats.entries == 0
+        entries = self.engine.cache.pages.stats
+        self.engine.cache.pages.resize(host_bytes=pages * entries.bytes // max(entries.entries, 1))
+        self.engine.cache.release_device()
+        assert self.engine.cache.pages.stats.entries == 0
 
     @rule(which=WHICH, everything=st.booleans())
     def save_and_load(self, which, everything):
@@ -152,11 +152,11 @@ class Takes(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(["pages", "chunks", "frontiers"]))
     def forget_some(self, name):
-        getattr(self.engine.memory, name).clear()
+        getattr(self.engine.cache, name).clear()
 
     @rule()
     def forget_all(self):
-        self.engine.memory.clear()
+        self.engine.cache.clear()
 
     def teardown(self):
         for take in self.takes:

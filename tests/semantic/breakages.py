@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from magi_core import extension
 from magi_core.dit import KVPage
-from magi_core.sampling import forward, plan
+from magi_core.sampling import extension, forward, plan
 from magi_core.sampling.guidance import PassWeights, pass_weights
 from magi_core.sampling.pages import PageBook
 from magi_core.text import conditioning

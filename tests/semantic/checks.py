@@ -9,7 +9,7 @@ from torch import Tensor
 
 import magi_core
 from magi_core import Engine
-from magi_core.story_chunk import StoryChunk
+from magi_core.story.chunk import StoryChunk
 from tools.nano.judging import look
 from tools.nano.vocabulary import CHUNK_FRAMES, SIZE
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from magi_core.errors import MagiError
-from magi_core.output_path import check_name
+from magi_core.video.output_path import check_name
 
 tomllib = pytest.importorskip("tomllib", reason="Python 3.11 brings it")
 REPOSITORY = Path(__file__).parents[2]

@@ -7,8 +7,9 @@ from dataclasses import FrozenInstanceError, replace
 import pytest
 import torch
 
-from magi_core.errors import Cancelled, MagiError
+from magi_core.errors import MagiError
 from magi_core.sampling.noise import chunk_noise
+from magi_core.state.state import Cancelled
 from magi_core.text.conditioning import PromptEmbedding
 from tests.tiny import tiny_engine
 

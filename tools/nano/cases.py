@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from magi_core.story_chunk import StoryChunk
+from magi_core.story.chunk import StoryChunk
 from tools.nano import captions
 from tools.nano.scenes import Scenes, sample_scenes, size_name
 from tools.nano.scripts import KEEPS_SIZE, Script, clip_of, film, write_script

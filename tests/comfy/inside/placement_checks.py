@@ -69,7 +69,7 @@ def check_dynamic_layers() -> dict[str, Any]:
     """With dynamic VRAM, ComfyUI's layers hold nothing until they are loaded."""
     before, comfy.memory_management.aimdo_enabled = comfy.memory_management.aimdo_enabled, True
     try:
-        empty = DiT(Parts.model.dit.config, operations=pack.module("layers").operations, device="meta")
+        empty = DiT(Parts.model.dit.config, operations=pack.module("host.layers").operations, device="meta")
         loaders = ("MagiLoadModel", "MagiLoadVAE", "MagiLoadTextEncoder")
         model, vae, encoder = (run(node, model="nano", dtype="fp32") for node in loaders)
     finally:
@@ -168,7 +168,7 @@ def check_detached() -> dict[str, Any]:
         weight = model.weight.clone()
     patcher = SimpleNamespace(model=model, load_device=torch.device("cpu"), offload_device=torch.device("meta"))
     with mock.patch.object(torch.Tensor, "to", lambda tensor, device: tensor.clone()):
-        pack.module("patcher")._leave_nothing(patcher, True)
+        pack.module("host.patcher")._leave_nothing(patcher, True)
     with torch.inference_mode():
         return {
             "column": distance(model.weight[:, :1], weight[:, :1]),
@@ -263,7 +263,7 @@ def check_interrupt() -> dict[str, Any]:
     found = {"before": _mib()}
     hook = Parts.model.dit.register_forward_hook(stop)
     try:
-        Parts.model.memory.clear()
+        Parts.model.cache.clear()
         run("MagiChunkSampler", model=Parts.model, conditioning=Parts.text, **SMALL | {"chunks": 4})
         found["stopped"] = False
     except management.InterruptProcessingException:
@@ -296,7 +296,7 @@ def check_vram() -> dict[str, Any]:
 def _sampled(model: Any, keep: bool = False) -> Any:
     """One chunk; from scratch unless `keep`."""
     if not keep:
-        model.memory.clear()
+        model.cache.clear()
     return run("MagiChunkSampler", model=model, conditioning=Parts.text, **SMALL)
 
 

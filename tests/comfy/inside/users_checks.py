@@ -114,14 +114,14 @@ def check_fp8_lora() -> dict[str, Any]:
     base = expected()
     found = {"base": distance(sampled(model), base)}
     with _partly(model.patcher):
-        model.memory.clear()
+        model.cache.clear()
         found["low_vram"] = distance(sampled(model), base)
     layer.forward = lambda x: quantised(x) + 2.0 * (x @ down.t() @ up.t())
-    plain.memory.clear()
+    plain.cache.clear()
     changed = expected()
     found["beside"] = distance(sampled(with_lora), changed)
     found["changes"] = distance(changed, base)
-    model.memory.clear()
+    model.cache.clear()
     found["base_again"] = distance(sampled(model), base)
     return found
 
@@ -173,7 +173,7 @@ def check_clip() -> dict[str, Any]:
     folder_paths.filename_list_cache.clear()
 
     ours = load_tokenizer(Path(comfy.sd.__file__).parent / "text_encoders" / "t5_tokenizer")
-    encoder = module("text_encoder").ClipTextEncoder(_clip(file.name, "mochi", shape))
+    encoder = module("host.text_encoder").ClipTextEncoder(_clip(file.name, "mochi", shape))
     found: dict[str, Any] = {
         "tokens": [encoder.tokenizer.ids(text) == ours.ids(text) for text in map(prepare_caption, CAPTIONS)]
     }

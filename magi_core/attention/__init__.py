@@ -1,0 +1,1 @@
+"""Attention backends behind one function, and the choice among them."""

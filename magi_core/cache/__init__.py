@@ -1,0 +1,1 @@
+"""What an engine remembers between runs, by content and within budgets."""

@@ -1,0 +1,101 @@
+"""What an engine remembers between calls: K/V pages, finished chunks and frontiers, by content and within budgets.
+
+Losing any of it costs time, never a result.
+"""
+
+from __future__ import annotations
+
+import os
+from copy import copy
+
+import torch
+from torch import Tensor
+
+from magi_core.cache.bounded import BoundedCache, CacheStats
+from magi_core.cache.page_pool import PagePool
+from magi_core.state.frontier import Frontier
+
+MIB, GIB = 1 << 20, 1 << 30
+WORDS = 1024  # what a frontier takes beside its tensors, about
+FRONTIERS = 40  # remembered whatever their size: the last takes of a scene at any resolution
+
+
+def device_page_budget(device: torch.device) -> int:
+    """Bytes of K/V pages worth keeping on `device` between runs: a tenth of a GPU's memory, 48 MiB elsewhere.
+
+    Pages that a run reads are held by the run itself, whatever the budget.
+    """
+    if device.type != "cuda":
+        return 48 * MIB
+    return torch.cuda.get_device_properties(device).total_memory // 10
+
+
+def host_page_budget(device: torch.device) -> int:
+    """Bytes of pages that found no room on a GPU: an eighth of the machine's memory, at most 8 GiB. 0 on other devices,
+    whose pages are in the host's memory already."""
+    if device.type != "cuda":
+        return 0
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not on Windows
+        memory = 16 * GIB
+    return min(8 * GIB, memory // 8)
+
+
+class EngineCache:
+    """Three caches; shared by all copies of an engine.
+
+    pages: K/V of finished chunks, on the model's device and behind that on the host. chunks: finished latents by the
+    key of their run (a take that is held shares them). frontiers: the pipeline at stages where a chunk entered, by the
+    key of the last chunk that had entered; the newest all, older ones ever fewer.
+    device_bytes, host_bytes: of pages; None: `device_page_budget` and `host_page_budget`.
+    """
+
+    def __init__(
+        self,
+        device: torch.device | str = "cpu",
+        *,
+        device_bytes: int | None = None,
+        host_bytes: int | None = None,
+        chunk_bytes: int = GIB // 2,
+        frontier_bytes: int = 4 * MIB,
+    ) -> None:
+        device = torch.device(device)
+        self.pages = PagePool(
+            device,
+            device_page_budget(device) if device_bytes is None else device_bytes,
+            host_page_budget(device) if host_bytes is None else host_bytes,
+        )
+        self.chunks: BoundedCache[Tensor] = BoundedCache(chunk_bytes, lambda latent: latent.nbytes)
+        self.frontiers: BoundedCache[Frontier] = BoundedCache(
+            frontier_bytes, lambda frontier: frontier.nbytes + WORDS, least=FRONTIERS, thin=True
+        )
+
+    def with_page_budgets(self, device_bytes: int | None = None, host_bytes: int | None = None) -> EngineCache:
+        """The same chunks and frontiers, shared, with K/V pages of its own; None keeps a budget."""
+        device, host = self.pages.stats.budget, self.pages.host_stats.budget
+        other = copy(self)
+        other.pages = PagePool(
+            self.pages.device,
+            device if device_bytes is None else device_bytes,
+            host if host_bytes is None else host_bytes,
+        )
+        return other
+
+    @property
+    def stats(self) -> dict[str, CacheStats]:
+        return {
+            "pages": self.pages.stats,
+            "host pages": self.pages.host_stats,
+            "chunks": self.chunks.stats,
+            "frontiers": self.frontiers.stats,
+        }
+
+    def release_device(self) -> None:
+        """Leave nothing on the device; pages go to the host as far as it has room."""
+        self.pages.release_device()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        for part in (self.pages, self.chunks, self.frontiers):
+            part.clear()

@@ -1,0 +1,104 @@
+"""K/V pages by content in two tiers: on the model's device, and behind that in pinned host memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+
+from magi_core.cache.bounded import BoundedCache, CacheStats
+from magi_core.dit import KVPage
+
+
+class PagePool:
+    """Pages by key. What has no room on the device goes on to the host, and comes back when it is asked for.
+
+    device: where pages live and are read. device_bytes, host_bytes: budgets; least recently used pages go first.
+    Copies run on a stream of their own, beside the model's work; `prefetch` starts them before the pages are needed.
+    On a CPU both tiers are the same memory, and pages are never copied.
+    """
+
+    def __init__(self, device: torch.device, device_bytes: int, host_bytes: int = 0) -> None:
+        self.device = device
+        self._on_host: BoundedCache[KVPage] = BoundedCache(host_bytes, _nbytes)
+        self._on_device: BoundedCache[KVPage] = BoundedCache(device_bytes, _nbytes, on_evict=self._to_host)
+        self._copies = torch.cuda.Stream(device) if device.type == "cuda" else None
+        self._arriving: dict[str, torch.cuda.Event | None] = {}
+
+    def get(self, key: str) -> KVPage | None:
+        """The page, on the device; None where neither tier holds it."""
+        page = self._on_device.get(key)
+        if page is None and self._on_host.get(key) is not None:
+            page = self._fetch(key)
+        if page is not None and (event := self._arriving.pop(key, None)) is not None:
+            reader = torch.cuda.current_stream(self.device)
+            reader.wait_event(event)
+            for layer in page.layers:
+                layer.record_stream(reader)
+        return page
+
+    def put(self, key: str, page: KVPage) -> None:
+        """Keep `page`, which lies on the device."""
+        self._on_device.put(key, page)
+
+    def prefetch(self, keys: Iterable[str]) -> None:
+        """Start bringing those pages of `keys` back that lie on the host only."""
+        for key in keys:
+            if key not in self._on_device and key in self._on_host:
+                self._fetch(key)
+
+    def release_device(self) -> None:
+        """Move every page off the device, as far as the host has room for them."""
+        budget = self._on_device.budget
+        self._on_device.resize(0)
+        self._on_device.resize(budget)
+        self._arriving.clear()
+
+    def resize(self, device_bytes: int | None = None, host_bytes: int | None = None) -> None:
+        if host_bytes is not None:
+            self._on_host.resize(host_bytes)
+        if device_bytes is not None:
+            self._on_device.resize(device_bytes)
+
+    def clear(self) -> None:
+        """Forget all pages."""
+        self._on_device.clear()
+        self._on_host.clear()
+        self._arriving.clear()
+
+    @property
+    def stats(self) -> CacheStats:
+        """Of the device. A page that is found on the host counts as a miss here, and as a hit there."""
+        return self._on_device.stats
+
+    @property
+    def host_stats(self) -> CacheStats:
+        return self._on_host.stats
+
+    def _fetch(self, key: str) -> KVPage:
+        """Move a page from the host to the device."""
+        page = self._on_host.pop(key)
+        if self._copies is not None:
+            with torch.cuda.stream(self._copies):
+                page = KVPage(tuple(layer.to(self.device, non_blocking=True) for layer in page.layers))
+            self._arriving[key] = self._copies.record_event()
+        self._on_device.put(key, page)
+        return page
+
+    def _to_host(self, key: str, page: KVPage) -> None:
+        self._arriving.pop(key, None)
+        if page.nbytes > self._on_host.budget:
+            return
+        if self._copies is not None:
+            self._copies.wait_stream(torch.cuda.current_stream(self.device))
+            with torch.cuda.stream(self._copies):
+                page = KVPage(tuple(map(self._pinned, page.layers)))
+        self._on_host.put(key, page)
+
+    def _pinned(self, layer: torch.Tensor) -> torch.Tensor:
+        layer.record_stream(self._copies)
+        return torch.empty(layer.shape, dtype=layer.dtype, pin_memory=True).copy_(layer, non_blocking=True)
+
+
+def _nbytes(page: KVPage) -> int:
+    return page.nbytes

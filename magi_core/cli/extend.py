@@ -1,0 +1,132 @@
+"""`python -m magi_core extend`: go on with a saved take."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from magi_core import __version__
+from magi_core.cli.make import Outputs, directed, make, say
+from magi_core.cli.render_plan import check_new_take, checked_device, read_story, seconds_of, to_length
+from magi_core.cli.settings import guidance_scales, setting_changes, with_scales
+from magi_core.config import VIDEO_FRAMES_PER_CHUNK, SamplingSettings
+from magi_core.errors import MagiError
+from magi_core.sampling.extension import differences
+from magi_core.state import SamplerState, load_state
+from magi_core.state.describe import counted
+from magi_core.state.story import story_of
+from magi_core.story.storyboard import Storyboard
+from magi_core.video.output_path import check_output
+from magi_core.video.rate import exact_fps
+
+
+def extend(options: argparse.Namespace, *, load: Callable[..., Any] | None = None) -> int:
+    """The command. load: in place of `magi_core.load`."""
+    source = Path(options.take)
+    changes, scales = setting_changes(options), guidance_scales(options)
+    device = checked_device(options)
+    whole = load_state(source)
+    video, take = _outputs(options, source)
+    state = whole if options.at is None else whole.at(options.at)
+    if take == source and state is not whole:
+        raise MagiError(
+            f"--at {options.at} leaves out chunks {options.at} to {whole.next_chunk - 1} of {source}, which would be "
+            "replaced: name another file with --save"
+        )
+    board, end, notes = _new_part(options, state, exact_fps(state.fps))
+    if state.total_chunks is not None:  # the take gets longer than it was said to be, and new chunks should know
+        state = replace(state, total_chunks=state.next_chunk - state.first_chunk + len(board))
+    settings = replace(state.settings, **changes, guidance=with_scales(state.settings.guidance, scales))
+    say(
+        f"extending {source} ({counted(state.finished)}) by {counted(len(board))}, {state.width}x{state.height}, "
+        f"seed {state.seed}, model {options.model} on {device}"
+    )
+    for line in board.to_text().splitlines():
+        say(f"  {line}")
+    for note in notes:
+        say(f"note: {note}")
+    if load is None:
+        from magi_core.loading import load
+    engine = load(
+        options.model,
+        variant=options.variant,
+        device=device,
+        dtype=options.dtype,
+        attention=options.attention,
+        compiled=options.compile,
+    )
+    _warn(engine, state, settings, source)
+    outputs = Outputs(video=video, take=take, keep=range(end), metadata=_metadata(options, state, board, settings))
+    how = {"handoff": options.handoff, "drain": not options.no_drain}
+    if settings != state.settings:
+        how["settings"] = settings
+    return make(engine, state, directed(engine, settings, board), outputs, model=options.model, **how)
+
+
+def _outputs(options: argparse.Namespace, source: Path) -> tuple[Path | None, Path]:
+    """Where the video and the longer take go."""
+    take = Path(options.save or source)
+    if take.resolve() == source.resolve():
+        take = source
+        check_output(take, take.suffix.lower(), "takes")
+    else:
+        check_new_take(take)
+    if options.out is None:
+        return None, take
+    check_output(Path(options.out), ".mp4", "videos", make_folder=True)
+    return Path(options.out), take
+
+
+def _new_part(
+    options: argparse.Namespace, state: SamplerState, fps: Fraction
+) -> tuple[Storyboard, int, tuple[str, ...]]:
+    """What happens in the new chunks, how many frames the video then has, and notes."""
+    story = read_story(options, fps)
+    done = state.next_chunk * VIDEO_FRAMES_PER_CHUNK
+    if options.seconds is not None:
+        frames = round(seconds_of(options.seconds) * fps)
+        if frames < 1:
+            raise MagiError(f"--seconds {options.seconds} is less than a frame at {float(fps):g} fps")
+        chunks = -(-frames // VIDEO_FRAMES_PER_CHUNK)
+    else:
+        chunks = len(story) if options.chunks is None else options.chunks
+        if chunks < 1:
+            raise MagiError(f"--chunks must be at least 1: {chunks}")
+        frames = chunks * VIDEO_FRAMES_PER_CHUNK
+    board, notes = to_length(story, chunks, spread=not options.storyboard)
+    return board, done + frames, notes
+
+
+def _warn(engine: Any, state: SamplerState, settings: SamplingSettings, source: Path) -> None:
+    """Say what differs from how the take was made; with other weights, also what this model is usually sampled with."""
+    differs = differences(engine, state, settings)
+    if differs:
+        say(f"warning: not as {source} was made: {'; '.join(differs)}", error=True)
+    if state.fingerprint != engine.fingerprint:
+        say(f"  fingerprint of the weights: {state.fingerprint or 'unknown'}, now {engine.fingerprint}", error=True)
+        own, used = asdict(engine.settings), asdict(settings)
+        for name in (name for name in own if own[name] != used[name]):
+            label = name.replace("_", " ")
+            say(f"  {label}: {used[name]}, as in the take; this model's own is {own[name]}", error=True)
+
+
+def _metadata(
+    options: argparse.Namespace, state: SamplerState, board: Storyboard, settings: SamplingSettings
+) -> dict[str, Any]:
+    """What the whole video is made from."""
+    story = Storyboard((*story_of(state).chunks, *board.chunks))
+    return {
+        "title": " / ".join(dict.fromkeys(story.prompts))[:200],
+        "storyboard": story.to_json(),
+        "comment": {
+            "made_with": f"magi_core {__version__}",
+            "model": options.model,
+            "seed": state.seed,
+            "steps": settings.steps,
+            "prompts": story.prompts,
+        },
+    }

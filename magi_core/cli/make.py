@@ -1,0 +1,232 @@
+"""What `render` and `extend` share: chunks are sampled, saved and written to the video as they come, with a bar.
+
+Ctrl-C stops before the next forward; what is finished is in the files by then.
+"""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from tqdm import tqdm
+
+from magi_core.cli.exit_codes import OK, STOPPED
+from magi_core.config import VIDEO_FRAMES_PER_CHUNK, SamplingSettings
+from magi_core.errors import MagiError
+from magi_core.state import Autosave, SamplerState
+from magi_core.state.decode import record
+from magi_core.state.describe import counted
+from magi_core.state.state import Cancelled
+from magi_core.story.direction import DirectedPrompt, check_ranges
+from magi_core.story.storyboard import Storyboard
+from magi_core.video.contact_sheet import ContactSheet
+from magi_core.video.recording import VideoRecording
+from magi_core.weights.find import WHERE
+
+BAR = "{desc} |{bar}| step {n_fmt}/{total_fmt} [{elapsed} gone, {remaining} left]"
+
+
+@dataclass(frozen=True, eq=False)
+class Outputs:
+    """Where the result goes; what is None is not made.
+
+    keep: the decoded frames that the video shows, first to last. metadata: of the video. title: of the contact sheet.
+    """
+
+    video: Path | None
+    take: Path | None
+    keep: range
+    sheet: Path | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    title: str = ""
+
+
+def make(
+    engine: Any, begun: SamplerState, prompts: Sequence[DirectedPrompt], outputs: Outputs, *, model: str, **how: Any
+) -> int:
+    """Extend `begun` by `prompts`, one each chunk, into all `outputs`; returns the exit code.
+
+    how: `handoff`, `drain`, `settings` of `Engine.stream`. model: as named on the command line, for what it says.
+    """
+    sheet = ContactSheet(VIDEO_FRAMES_PER_CHUNK) if outputs.sheet else None
+    recording = _recording(begun, outputs)
+    state, stopped, wanted = begun, False, len(begun.pending) + len(prompts)
+    saved: list[SamplerState] = []
+    with _interruptible() as cancelled, _Progress(wanted) as progress:
+        states: Iterator[SamplerState] = engine.stream(begun, prompts, on_step=progress, cancelled=cancelled, **how)
+        try:
+            with ExitStack() as files:
+                if outputs.take is not None:
+                    states = _saving(states, files.enter_context(Autosave(outputs.take)), saved)
+                if recording is not None:
+                    files.enter_context(recording)
+                    on_frames = None if sheet is None else sheet.add
+                    states = record(engine, states, recording, keep=outputs.keep, on_frames=on_frames)
+                for state in states:
+                    progress.done = len(state.chunks) - len(begun.chunks)
+        except Cancelled as error:
+            state, stopped = error.state, True
+        except KeyboardInterrupt:  # while a chunk was decoded, perhaps: the take has it already
+            state, stopped = saved[-1] if saved else state, True
+    if stopped and len(state.chunks) == len(begun.chunks):
+        say("stopped before a new chunk was finished; nothing was written", error=True)
+        return STOPPED
+    _tell(begun, state, wanted, outputs, recording, drained=how.get("drain", True))
+    if sheet is not None and outputs.sheet is not None:
+        labels = ["(given video)"] * state.first_chunk + [record.prompt for record in state.chunks]
+        sheet.save(outputs.sheet, labels, fps=state.fps, title=outputs.title)
+        say(f"wrote {outputs.sheet}")
+    if stopped:
+        left = prompts[max(len(state.chunks) - len(begun.chunks) - len(begun.pending), 0) :]
+        say(_how_to_go_on(left, outputs, model), error=True)
+    return STOPPED if stopped else OK
+
+
+def directed(engine: Any, settings: SamplingSettings, board: Storyboard) -> list[DirectedPrompt]:
+    """The storyboard with its prompts encoded; says what the text encoder noted, once per prompt.
+
+    Raises `MagiError` for what the model or `settings` have no room for.
+    """
+    _check_special_tokens(settings, board, engine)
+    check_ranges(board.chunks, settings)
+    encoded: dict[str, Any] = {}
+    for index, prompt in enumerate(board.prompts):
+        if prompt not in encoded:
+            encoded[prompt] = engine.encode_prompt(prompt)
+            for note in encoded[prompt].notes:
+                say(f"note: chunk {index}: {note}")
+    return [DirectedPrompt(chunk, encoded[chunk.prompt]) for chunk in board.chunks]
+
+
+def say(text: str, *, error: bool = False) -> None:
+    print(text, file=sys.stderr if error else sys.stdout, flush=True)
+
+
+def _recording(begun: SamplerState, outputs: Outputs) -> VideoRecording | None:
+    if outputs.video is None:
+        return None
+    return VideoRecording(
+        outputs.video,
+        width=begun.width,
+        height=begun.height,
+        fps=begun.fps,
+        metadata=outputs.metadata,
+        replace=True,
+    )
+
+
+def _saving(states: Iterator[SamplerState], take: Autosave, saved: list[SamplerState]) -> Iterator[SamplerState]:
+    """Pass states on when they are in the take and in `saved`, where only the latest stays."""
+    try:
+        for state in states:
+            take.write(state)
+            saved[:] = [state]
+            yield state
+    except Cancelled as error:
+        if saved:  # what was cancelled may know more of what is in flight than the last finished chunk
+            take.write(error.state)
+        raise
+
+
+class _Progress:
+    """A bar over all forwards: the oldest chunk in flight, the step, the time left."""
+
+    def __init__(self, chunks: int) -> None:
+        self.chunks = chunks
+        self.bar: tqdm | None = None
+        self.done = 0
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+    def __call__(self, event: Any) -> None:
+        if self.bar is None:
+            self.bar = tqdm(total=event.steps, bar_format=BAR, file=sys.stderr, dynamic_ncols=True)
+        place = f"chunk {min(self.done + 1, self.chunks)} of {self.chunks}"
+        self.bar.set_description_str(place, refresh=False)
+        self.bar.update(event.step - self.bar.n)
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """Yields a function that tells whether Ctrl-C was pressed. Pressed twice, it stops at once."""
+    pressed = threading.Event()
+
+    def on_interrupt(_number: int, _frame: FrameType | None) -> None:
+        if pressed.is_set():
+            raise KeyboardInterrupt
+        pressed.set()
+        say("\nstopping after this step; finished chunks are kept (Ctrl-C again: stop at once)", error=True)
+
+    if threading.current_thread() is not threading.main_thread():  # signals belong to the main thread
+        yield pressed.is_set
+        return
+    previous = signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield pressed.is_set
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def _check_special_tokens(settings: SamplingSettings, board: Storyboard, engine: Any) -> None:
+    wanted = settings.special_tokens or settings.negative_tokens or settings.duration_tokens
+    wanted = wanted or any(chunk.special_tokens for chunk in board.chunks)
+    if wanted and engine.special_tokens is None:
+        raise MagiError(
+            f"no special_tokens.npz found: get it from {WHERE['special tokens']}, or add --no-special-tokens"
+        )
+
+
+def _tell(
+    begun: SamplerState,
+    state: SamplerState,
+    wanted: int,
+    outputs: Outputs,
+    recording: VideoRecording | None,
+    *,
+    drained: bool,
+) -> None:
+    """What was written."""
+    new = len(state.chunks) - len(begun.chunks)
+    part = "" if new == wanted or not drained else f"{new} of {counted(wanted)}, "
+    size = f"{state.width}x{state.height}"
+    if recording is not None and recording.frames:
+        seconds = float(recording.frames / recording.fps)
+        say(
+            f"wrote {recording.path}: {part}{counted(recording.frames, 'frame')}, {seconds:.2f} s at "
+            f"{float(recording.fps):.6g} fps, {size}"
+        )
+        if recording.note:
+            say(f"note: {recording.note}")
+    if outputs.take is not None:
+        flying = f" and {len(state.pending)} in flight" if state.pending else ""
+        say(f"saved {outputs.take}: {counted(len(state.chunks))}{flying}, {size}")
+    for note in state.notes[len(begun.notes) :]:
+        say(f"note: {note}")
+
+
+def _how_to_go_on(left: Sequence[DirectedPrompt], outputs: Outputs, model: str) -> str:
+    """The command that goes on with the first of the chunks that are left, and all that are alike."""
+    if not left:
+        return f"to finish the chunks in flight: python -m magi_core extend {outputs.take} --prompt ..."
+    runs = Storyboard(tuple(prompt.chunk for prompt in left)).runs
+    first, last, chunk = runs[0]
+    length = ["--chunks", last - first + 1]
+    words: list[object] = ["render", chunk.prompt, *length, "--video", outputs.video]
+    if outputs.take is not None:
+        words = ["extend", outputs.take, "--prompt", chunk.prompt, *length]
+    words += [] if model == "nano" else ["--model", model]
+    more = ", and so on with what follows" if len(runs) > 1 else ""
+    return f"to go on: python -m magi_core {shlex.join(map(str, words))}{more}"

@@ -1,0 +1,1 @@
+"""Pure tensor functions between matrix products, and their compilation."""

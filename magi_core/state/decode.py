@@ -1,0 +1,66 @@
+"""A take's chunks as frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from magi_core.config import CHUNK_FRAMES
+from magi_core.errors import MagiError
+from magi_core.host_memory import return_freed_memory
+from magi_core.video.recording import VideoRecording
+
+if TYPE_CHECKING:
+    from magi_core.state import SamplerState
+    from magi_core.vae import VAE
+
+
+@dataclass(frozen=True, eq=False)
+class TakeDecoder:
+    """Decodes any part of a take with `vae`; memory does not grow with length."""
+
+    vae: VAE
+
+    def decode(self, state: SamplerState, *, start: int = 0, stop: int | None = None) -> Iterator[Tensor]:
+        """See `Engine.decode`."""
+        end = state.finished if state.chunks else -(-state.prefix_latent_frames // CHUNK_FRAMES)
+        stop = end if stop is None else stop
+        if not 0 <= start <= stop <= end:
+            raise MagiError(f"cannot decode chunks {start} to {stop}: this video has chunks 0 to {end}")
+        latents = state.latents_between(start, stop)
+        quirks = state.settings.reference_quirks
+        return self.vae.decode(latents, first_frame=start * CHUNK_FRAMES, reference_quirks=quirks)
+
+
+def record(
+    decoder: TakeDecoder,
+    states: Iterable[SamplerState],
+    recording: VideoRecording,
+    *,
+    keep: range | None = None,
+    on_frames: Callable[[Tensor], None] | None = None,
+) -> Iterator[SamplerState]:
+    """Decode every chunk that `states` finish into `recording`, and yield the states on.
+
+    states: as `Engine.stream` yields them; the chunks of the first one are all decoded, given ones included. A chunk
+    is in the file before the state that finished it is yielded.
+    keep: the decoded frames that belong to the video, first to last, such as range(2, 90); None keeps all.
+    on_frames: gets every decoded frame before `keep.stop`, in order, in blocks uint8 [n, H, W, 3].
+    Frames of one chunk at most are in memory beside those the encoder has not packed yet.
+    """
+    done = position = 0
+    for state in states:
+        while done < state.finished:
+            for block in decoder.decode(state, start=done, stop=done + 1):
+                wanted = block if keep is None else block[: max(keep.stop - position, 0)]
+                if on_frames is not None:
+                    on_frames(wanted)
+                recording.write(wanted if keep is None else wanted[max(keep.start - position, 0) :])
+                position += len(block)
+            recording.flush()
+            done += 1
+            return_freed_memory()
+        yield state

@@ -1,0 +1,43 @@
+"""What is in a take, in words."""
+
+from __future__ import annotations
+
+from magi_core.state import SamplerState
+from magi_core.state.story import story_of
+from magi_core.video.rate import exact_fps
+
+
+def describe(state: SamplerState, name: str) -> list[str]:
+    """A take in lines of text; the first begins with `name`."""
+    fps, settings = exact_fps(state.fps), state.settings
+    lines = [
+        f"{name}: {counted(state.finished)}, {counted(state.frames, 'frame')}, {float(state.frames / fps):.2f} s at "
+        f"{float(fps):.6g} fps, {state.width}x{state.height}, seed {state.seed}",
+        f"model: {state.model or 'unknown'}, weights {state.fingerprint or 'unknown'}",
+        f"settings: {settings.steps} steps, window {settings.window}, KV ranges "
+        f"{', '.join(map(str, settings.kv_ranges)) or 'all'}, guidance text {_scales(settings.guidance.text)} and "
+        f"previous {_scales(settings.guidance.previous)} from noisy to clean",
+    ]
+    if state.prefix is not None:
+        lines.append(f"given: {counted(state.prefix_frames, 'frame')} of an image or a video")
+    lines.append("chunks:" if state.chunks or state.pending else "no chunks yet")
+    in_flight = len(state.chunks)
+    for first, last, chunk in story_of(state).runs:
+        place = f"{state.first_chunk + first}" + ("" if first == last else f"-{state.first_chunk + last}")
+        tags = f" {chunk.tags}" if chunk.tags else ""
+        flying = f" (in flight from chunk {state.finished} on)" if last >= in_flight else ""
+        lines.append(
+            f"  {place}{tags}: {chunk.prompt or '(no prompt)'} · seed {state.seed + chunk.seed_offset}{flying}"
+        )
+    lines += [f"note: {note}" for note in state.notes]
+    return lines
+
+
+def _scales(scales: tuple[float, ...]) -> str:
+    """The scales in order, repeats left out."""
+    changes = [scale for i, scale in enumerate(scales) if i == 0 or scale != scales[i - 1]]
+    return ", ".join(f"{scale:g}" for scale in changes)
+
+
+def counted(count: int, what: str = "chunk") -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

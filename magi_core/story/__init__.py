@@ -1,0 +1,1 @@
+"""What is asked of a video: chunks, storyboards, transitions, directions."""

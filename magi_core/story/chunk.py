@@ -1,0 +1,154 @@
+"""One chunk of a storyboard, and its tags: `[cut]`, `[reroll 2]`, `[ranges 1,1,3,2]`, `[tokens HQ, anime]`.
+
+Tags stand between number and colon. In JSON the same is said by the keys transition, reroll, ranges and tokens.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from magi_core.errors import MagiError
+from magi_core.story.transitions import TRANSITIONS
+from magi_core.text.special_tokens import SPECIAL_TOKEN_NAMES
+
+TOKEN_ALIASES = {
+    "hq": "HQ",
+    "3d": "THREE_D_MODEL",
+    "2d": "TWO_D_ANIME",
+    "anime": "TWO_D_ANIME",
+    "static": "STATIC_FIRST_FRAMES",
+    "dynamic": "DYNAMIC_FIRST_FRAMES",
+    "borders": "BORDERNESS",
+}
+TOKENS = tuple(name for name in SPECIAL_TOKEN_NAMES if not name.startswith("DURATION_"))
+KNOWN_TAGS = f"{', '.join(f'[{name}]' for name in TRANSITIONS)}, [reroll 2], [ranges 1,1,3,2], [tokens HQ, anime]"
+MAX_OFFSET = 10**9
+
+_FIELDS = {"transition": "transition", "reroll": "seed_offset", "ranges": "kv_ranges", "tokens": "special_tokens"}
+JSON_KEYS = frozenset(_FIELDS)
+
+
+class UnknownTag(MagiError):
+    """A tag that means nothing."""
+
+
+@dataclass(frozen=True)
+class StoryChunk:
+    """What happens in one chunk. Runs of white space in the prompt count as one space.
+
+    seed_offset: added to the take's seed for this chunk's noise: another number rerolls this chunk and what follows.
+    transition: how it follows from the chunks before; see `magi_core.sampling.window.transition_ranges`.
+    kv_ranges: in place of a transition, its own KV ranges from noisy to clean; None takes the settings'.
+    special_tokens: names put before the prompt; None takes the settings', () none. Aliases become official names.
+    """
+
+    prompt: str
+    seed_offset: int = 0
+    transition: str = "continue"
+    kv_ranges: tuple[int, ...] | None = None
+    special_tokens: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "prompt", " ".join(self.prompt.split()))
+        if not _is_whole(self.seed_offset) or abs(self.seed_offset) > MAX_OFFSET:
+            raise MagiError(f"a reroll is a whole number of at most {MAX_OFFSET}, such as 2: {self.seed_offset!r}")
+        if self.transition not in TRANSITIONS:
+            raise MagiError(f"unknown transition {self.transition!r}: use {', '.join(TRANSITIONS)}")
+        if self.kv_ranges is not None:
+            object.__setattr__(self, "kv_ranges", _ranges(self.kv_ranges))
+            if self.transition != "continue":
+                raise MagiError(f"'{self.transition}' sets the KV ranges of a chunk: give it or ranges, not both")
+        if self.special_tokens is not None:
+            object.__setattr__(self, "special_tokens", _tokens(self.special_tokens))
+
+    @property
+    def going_on(self) -> StoryChunk:
+        """The next chunk of the same line: all the same, but what the transition did is done."""
+        return replace(self, transition="continue")
+
+    @property
+    def held(self) -> StoryChunk:
+        """A chunk that no line names: the prompt and its tokens go on, nothing else."""
+        return StoryChunk(self.prompt, special_tokens=self.special_tokens)
+
+    @property
+    def tags(self) -> str:
+        """As tags, `parse_tags` gives the same back; "" where there is nothing to say."""
+        words = [] if self.transition == "continue" else [self.transition]
+        words += [f"reroll {self.seed_offset}"] if self.seed_offset else []
+        words += [] if self.kv_ranges is None else ["ranges " + ",".join(map(str, self.kv_ranges))]
+        words += [] if self.special_tokens is None else ["tokens " + (", ".join(self.special_tokens) or "none")]
+        return " ".join(f"[{word}]" for word in words)
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """As JSON keys, the prompt included; what says nothing is left out."""
+        said = {key: getattr(self, name) for key, name in _FIELDS.items()}
+        silent = {"transition": "continue", "reroll": 0, "ranges": None, "tokens": None}
+        return {"prompt": self.prompt} | {key: value for key, value in said.items() if value != silent[key]}
+
+
+def parse_tags(tags: str) -> dict[str, Any]:
+    """Fields of a `StoryChunk` from "[cut] [reroll 2]". Raises `UnknownTag`, or `MagiError` for a wrong value."""
+    fields: dict[str, Any] = {}
+    for content in re.findall(r"\[([^\]]*)\]", tags):
+        name, value = _tag(content)
+        if name in fields:
+            raise MagiError(f"[{content}] says again what a tag before it says: leave one of them out")
+        fields[name] = value
+    return fields
+
+
+def json_fields(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a `StoryChunk` from the JSON keys that tags have; values of a wrong kind raise `MagiError`."""
+    for key in ("ranges", "tokens"):
+        if not isinstance(entry.get(key, []), list):
+            raise MagiError(f'"{key}" must be a list: {entry[key]!r}')
+    return {name: entry[key] for key, name in _FIELDS.items() if key in entry}
+
+
+def _tag(content: str) -> tuple[str, Any]:
+    word, *rest = content.replace(",", " ").split() or [""]
+    word = word.lower()
+    whole = re.sub(r"[\s-]+", "_", content.strip().lower())
+    if whole in TRANSITIONS:
+        return "transition", whole
+    if word == "reroll" and len(rest) <= 1:
+        return "seed_offset", _whole(rest[0], content) if rest else 1
+    if word == "ranges" and rest:
+        return "kv_ranges", tuple(_whole(number, content) for number in rest)
+    if word == "tokens" and rest:
+        return "special_tokens", () if [name.lower() for name in rest] == ["none"] else tuple(rest)
+    raise UnknownTag(f"unknown tag [{content}]; known are {KNOWN_TAGS}")
+
+
+def _whole(text: str, content: str) -> int:
+    if not re.fullmatch(r"[-+]?[0-9]{1,10}", text):
+        raise MagiError(f"[{content}] needs whole numbers, not {text!r}")
+    return int(text)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _ranges(ranges: Sequence[int]) -> tuple[int, ...]:
+    if not ranges or not all(_is_whole(r) and r >= 1 for r in ranges):
+        raise MagiError(f"KV ranges count the chunk itself, so each is a whole number from 1 on: {list(ranges)}")
+    return tuple(ranges)
+
+
+def _tokens(names: Sequence[str]) -> tuple[str, ...]:
+    """Official names, each once."""
+    official: dict[str, None] = {}
+    for name in names:
+        known = TOKEN_ALIASES.get(str(name).lower(), str(name).upper())
+        if known.startswith("DURATION_"):
+            raise MagiError(f"{name} is no tag: duration follows from the length of the video (total_chunks)")
+        if known not in TOKENS:
+            raise MagiError(f"there is no special token {name!r}; known are {', '.join((*TOKENS, *TOKEN_ALIASES))}")
+        official[known] = None
+    return tuple(official)

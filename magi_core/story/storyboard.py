@@ -1,0 +1,247 @@
+"""What happens in each chunk, as text to type or as JSON with the same meaning.
+
+    # Chunks count from 0; a chunk is 24 frames, 1 second at 24 fps. This line is a comment.
+    0-2: a red ball rolls along a table
+    3 [new_shot]: it stops
+    4s-6s [reroll 2]: a hand picks it up
+    the camera pulls back
+
+Here chunks 0, 1 and 2 share a prompt, chunk 3 has its own, from second 4 to second 6 are chunks 4 and 5, and a line
+without a number is the chunk after the line above: 6.
+
+Tags between number and colon direct the chunk (`StoryChunk`, docs/storyboard.md). Of a line for several chunks a
+transition is for the first of them, the other tags for all. Lines may come in any order. Chunks that no line names keep
+prompt and special tokens of the chunk before. A prompt may be empty (`3:`): the chunk follows what came before. As
+JSON: `{"chunks": [{"at": "0-2", "prompt": "...", "transition": "cut", "reroll": 2, "ranges": [1, 1, 3, 2],
+"tokens": ["HQ"]}, "..."]}`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from magi_core.config import VIDEO_FRAMES_PER_CHUNK
+from magi_core.errors import MagiError
+from magi_core.story.chunk import JSON_KEYS, StoryChunk, UnknownTag, json_fields, parse_tags
+
+__all__ = ["StoryChunk", "Storyboard", "parse_storyboard"]
+
+MAX_CHUNKS = 100_000  # more than a day of video: certainly a typing error
+
+_PLACE = re.compile(r"\s*(?P<place>[-–+]?\d[\d\s.,s–-]*)?(?P<tags>(?:\[[^\]]*\]\s*)*)\s*$")
+_RANGE = re.compile(r"(?P<first>[^–-]+?)\s*(?:[–-]\s*(?P<last>[^–-]+?))?\s*$")
+_NUMBER = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)\s*(s?)$")
+_ALLOWED = "write '3: ...', '0-2: ...' or in seconds '4s-6s: ...'"
+
+
+@dataclass(frozen=True)
+class Storyboard:
+    """One entry per chunk, from chunk 0 on."""
+
+    chunks: tuple[StoryChunk, ...]
+
+    @classmethod
+    def of(cls, prompts: Iterable[str]) -> Storyboard:
+        """One prompt per chunk."""
+        return cls(tuple(StoryChunk(prompt) for prompt in prompts))
+
+    def __len__(self) -> int:
+        return len(self.chunks)
+
+    @property
+    def prompts(self) -> list[str]:
+        return [chunk.prompt for chunk in self.chunks]
+
+    @property
+    def runs(self) -> list[tuple[int, int, StoryChunk]]:
+        """(first chunk, last chunk, the first of them) of all that one line says."""
+        runs: list[tuple[int, int, StoryChunk]] = []
+        for index, chunk in enumerate(self.chunks):
+            if runs and chunk == runs[-1][2].going_on:
+                runs[-1] = (runs[-1][0], index, runs[-1][2])
+            else:
+                runs.append((index, index, chunk))
+        return runs
+
+    def of_length(self, chunks: int) -> Storyboard:
+        """Cut to `chunks`, or held: the last prompt goes on."""
+        return Storyboard((self.chunks + (self.chunks[-1].held,) * (chunks - len(self)))[:chunks])
+
+    def to_text(self) -> str:
+        """The text form; `parse_storyboard` gives the same storyboard back."""
+        heads = [" ".join(filter(None, (_place(first, last), chunk.tags))) for first, last, chunk in self.runs]
+        lines = (f"{head}: {chunk.prompt}" for head, (_, _, chunk) in zip(heads, self.runs, strict=True))
+        return "".join(line.rstrip() + "\n" for line in lines)
+
+    def to_json(self) -> str:
+        """The JSON form; `parse_storyboard` gives the same storyboard back."""
+        entries = [{"at": _place(first, last)} | chunk.json for first, last, chunk in self.runs]
+        return json.dumps({"chunks": entries}, ensure_ascii=False, indent=2) + "\n"
+
+
+def parse_storyboard(text: str, *, fps: float | Fraction = 24) -> Storyboard:
+    """A storyboard from its text or JSON form (see the module's description).
+
+    fps: of the finished video; a chunk lasts 24 / fps seconds. Raises `MagiError`, with the line or entry, for ranges
+    that overlap, run backwards or are no numbers, seconds that are not whole chunks, tags that are unknown or
+    have wrong values, a missing chunk 0, no line at all.
+    """
+    text = text.removeprefix("\ufeff")
+    chunk_seconds = VIDEO_FRAMES_PER_CHUNK / Fraction(fps)
+    entries = _json_entries(text) if _is_json(text) else _text_entries(text)
+    taken: dict[int, tuple[str, StoryChunk]] = {}  # chunk -> (where, what happens)
+    following = 0
+    for where, place, story in entries:
+        first, last = (following, following) if place is None else _chunks(place, where, chunk_seconds)
+        if last >= MAX_CHUNKS:
+            raise MagiError(f"{where}: chunk {last} is too far out; at most {MAX_CHUNKS} chunks are possible")
+        for chunk in range(first, last + 1):
+            if chunk in taken:
+                raise MagiError(f"{where}: chunk {chunk} already has a prompt ({taken[chunk][0]}); one is possible")
+            taken[chunk] = (where, story if chunk == first else story.going_on)
+        following = last + 1
+    if not taken:
+        raise MagiError(f"the storyboard has no prompts: {_ALLOWED}, or one prompt per line")
+    if 0 not in taken:
+        raise MagiError(f"nothing says what happens in chunk 0; the first is chunk {min(taken)}: add a line '0: ...'")
+    chunks: list[StoryChunk] = []
+    for chunk in range(max(taken) + 1):
+        chunks.append(taken[chunk][1] if chunk in taken else chunks[-1].held)
+    return Storyboard(tuple(chunks))
+
+
+Entry = tuple[str, "str | None", StoryChunk]
+"""Where it stands ("line 3"), its place ("0-2") or None for the next chunk, what happens."""
+
+
+def _text_entries(text: str) -> Iterator[Entry]:
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.strip() and not line.lstrip().startswith("#"):
+            yield _line_entry(line, f"line {number}")
+
+
+def _line_entry(line: str, where: str) -> Entry:
+    head, colon, prompt = line.partition(":")
+    match = _PLACE.match(head) if colon else None
+    if match is None or not head.strip():
+        if line.lstrip().startswith("["):
+            raise _tags_without_colon(line.strip(), where)
+        return where, None, StoryChunk(line)
+    if match["place"] and prompt[:1].isdigit():
+        raise MagiError(
+            f"{where}: is '{head.strip()}:{prompt.split()[0]}' a time or a chunk with its prompt? Write "
+            f"'{head.strip()}: {prompt}', or put the number of the chunk in front: '0: {line.strip()}'"
+        )
+    try:
+        return where, match["place"], StoryChunk(prompt, **parse_tags(match["tags"]))
+    except MagiError as error:
+        raise _in(where, error) from None
+
+
+def _tags_without_colon(line: str, where: str) -> MagiError:
+    """What to say of a line that starts with a bracket and is no line with tags."""
+    tags = line[: line.find("]") + 1]
+    try:
+        parse_tags(tags or f"{line}]")
+    except MagiError as error:
+        return _in(where, error)
+    return MagiError(f"{where}: a colon goes between tags and prompt: write '{tags}: ...', or '3 {tags}: ...'")
+
+
+def _is_json(text: str) -> bool:
+    return re.match(r'\s*(\{|\[\s*["{\]])', text) is not None
+
+
+def _json_entries(text: str) -> Iterator[Entry]:
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise MagiError(f"line {error.lineno}: this storyboard looks like JSON but is not valid: {error.msg}") from None
+    if isinstance(content, dict):
+        _refuse_keys(content, {"chunks"}, "the storyboard")
+        content = content.get("chunks")
+    if not isinstance(content, list):
+        raise MagiError('a storyboard in JSON is {"chunks": [{"at": "0-2", "prompt": "..."}, "..."]}')
+    for number, entry in enumerate(content, start=1):
+        yield _json_entry(entry, f"entry {number}")
+
+
+def _json_entry(entry: Any, where: str) -> Entry:
+    if isinstance(entry, str):
+        return where, None, StoryChunk(entry)
+    if not isinstance(entry, dict) or not isinstance(entry.get("prompt"), str):
+        raise MagiError(f'{where}: must be a prompt or {{"at": "0-2", "prompt": "..."}}, not {json.dumps(entry)[:60]}')
+    _refuse_keys(entry, {"at", "prompt", *JSON_KEYS}, where)
+    place = entry.get("at")
+    if isinstance(place, bool) or not isinstance(place, str | int | None):
+        raise MagiError(f'{where}: "at" must be a chunk such as 3, or text such as "0-2" or "4s-6s": {place!r}')
+    if isinstance(place, str):
+        match = _PLACE.match(place)
+        if match is None or not match["place"]:
+            raise MagiError(f"{where}: {place!r} is no place in the video: {_ALLOWED}")
+        if match["tags"]:
+            keys = ", ".join(f'"{key}"' for key in sorted(JSON_KEYS))
+            raise MagiError(f'{where}: "at" is a place alone; {match["tags"].strip()} has its own key, one of {keys}')
+    try:
+        return where, None if place is None else str(place), StoryChunk(entry["prompt"], **json_fields(entry))
+    except MagiError as error:
+        raise _in(where, error) from None
+
+
+def _chunks(place: str, where: str, chunk_seconds: Fraction) -> tuple[int, int]:
+    """First and last chunk (inclusive) of "3", "0-2", "4s" or "4s-6s"."""
+    place = place.strip()
+    ends = _RANGE.match(place)
+    numbers = [_NUMBER.match(end) for end in ends.groups() if end is not None] if ends else []
+    if not numbers or None in numbers:
+        raise MagiError(f"{where}: {place!r} is no place in the video: {_ALLOWED}")
+    values, units = [Fraction(n[1]) for n in numbers], {n[2] for n in numbers}
+    if len(units) > 1:
+        raise MagiError(f"{where}: {place!r} mixes chunks and seconds: write both ends as '4-6' or both as '4s-6s'")
+    first, last = values[0], values[-1]
+    if len(values) == 2 and last < first:
+        low, high = (n[0] for n in reversed(numbers))
+        raise MagiError(f"{where}: {place!r} runs backwards: write '{low}-{high}'")
+    if units == {""}:
+        for value in values:
+            if value.denominator != 1:
+                raise MagiError(f"{where}: chunks are whole numbers: {place!r}; for seconds write '{place}s'")
+        return int(first), int(last)
+    for value in values:
+        if (value / chunk_seconds).denominator != 1:
+            below = value // chunk_seconds * chunk_seconds
+            raise MagiError(
+                f"{where}: a prompt lasts whole chunks of {_seconds(chunk_seconds)}: {_seconds(value)} -> use "
+                f"{_seconds(below)} or {_seconds(below + chunk_seconds)}"
+            )
+    start = int(first / chunk_seconds)
+    stop = int(last / chunk_seconds) if len(values) == 2 else start + 1
+    if stop == start:
+        raise MagiError(f"{where}: {place!r} is empty: it ends where it starts")
+    return start, stop - 1
+
+
+def _in(where: str, error: MagiError) -> MagiError:
+    """The same error with its place in the storyboard."""
+    bracket = ". A prompt that starts with a bracket needs the number of its chunk in front: '0: [...'"
+    return MagiError(f"{where}: {error}{bracket if isinstance(error, UnknownTag) else ''}")
+
+
+def _refuse_keys(content: dict[str, Any], known: set[str], where: str) -> None:
+    unknown = sorted(set(content) - known)
+    if unknown:
+        names = ", ".join(f'"{key}"' for key in sorted(known))
+        raise MagiError(f"{where}: unknown {', '.join(map(repr, unknown))}; known are {names}")
+
+
+def _place(first: int, last: int) -> str:
+    return f"{first}" if first == last else f"{first}-{last}"
+
+
+def _seconds(value: Fraction) -> str:
+    return f"{float(value):.4g}s"

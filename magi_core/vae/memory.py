@@ -1,0 +1,22 @@
+"""How much memory the VAE needs beside its weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from magi_core.dit.memory import FP32
+
+if TYPE_CHECKING:
+    from magi_core.vae import TileSettings, VAEConfig
+
+
+def vae_bytes(config: VAEConfig, tile: TileSettings, *, width: int, height: int, frames: int, itemsize: int) -> int:
+    """Decoding `frames` frames of a size in pixels: one tile through the model, one slab of tiles kept. Encoding takes
+    less."""
+    rows, columns = min(height, tile.height), min(width, tile.width)
+    length = min(-(-frames // config.patch_length) * config.patch_length, tile.frames)
+    tokens = length // config.patch_length * (rows // config.patch_size) * (columns // config.patch_size) + 1
+    block = config.embed_dim * (5 * itemsize + 3 * FP32 + int(config.mlp_ratio * 2) * itemsize)
+    pixels = rows * columns * length * config.unpatch_channels * (2 * itemsize + FP32)
+    slab = 6 * width * height * length * config.in_chans * FP32  # overlapping tiles, their blends, the whole
+    return tokens * block + pixels + slab

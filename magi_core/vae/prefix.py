@@ -1,0 +1,51 @@
+"""From an image or a video in memory to the clean latents that a generation starts with."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from magi_core.config import FRAMES_PER_LATENT
+from magi_core.errors import MagiError
+from magi_core.video.frame_source import SHOWN_AT
+from magi_core.video.images import as_frames, fit
+from magi_core.video.rate import exact_fps
+
+if TYPE_CHECKING:
+    from magi_core.vae import VAE
+
+
+def encode_prefix(
+    vae: VAE, *, width: int, height: int, image: Any = None, video: Any = None, policy: str = "crop"
+) -> tuple[Tensor, tuple[str, ...]]:
+    """Latents [1, C, p, height / 8, width / 8] of an image [H, W, 3] or a video [T, H, W, 3], and what was done to it.
+
+    A video whose length is not a multiple of 4 is filled up in front with repeats of its first frame, because a latent
+    covers 4 frames and the last frame must stay the one that is continued. policy: "crop", "pad" or "stretch".
+    """
+    if (image is None) == (video is None):
+        raise MagiError("give an image or a video to start from, one of the two")
+    frames = as_frames(image if video is None else video, "image" if video is None else "video")
+    frames, note = fit(frames, width, height, policy)
+    notes = [note] if note else []
+    missing = -len(frames) % FRAMES_PER_LATENT
+    if video is not None and missing:
+        frames = torch.cat([frames[:1].expand(missing, -1, -1, -1), frames])
+        notes.append(f"the video's first frame is repeated {missing} times, so that its length is a multiple of 4")
+    return vae.encode(frames), tuple(notes)
+
+
+def resample(frames: Tensor, fps: float | Fraction, wanted: float | Fraction) -> Tensor:
+    """Frames [T, ...] shown at a constant `fps`, as they would be seen at `wanted` frames per second.
+
+    Picks frames as `read_video` does for files, without blending. The same rate returns `frames` itself.
+    """
+    source, target = exact_fps(fps), exact_fps(wanted)
+    if source == target:
+        return frames
+    count = max(round(len(frames) / source * target), 1)
+    chosen = [min(int((k + SHOWN_AT) / target * source), len(frames) - 1) for k in range(count)]
+    return frames[chosen]

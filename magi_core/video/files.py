@@ -1,0 +1,172 @@
+"""Video files in and out through PyAV, one frame at a time: memory does not grow with length when writing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import av
+import torch
+from torch import Tensor
+
+from magi_core.errors import MagiError
+from magi_core.video.frame_source import FrameSource, resample
+from magi_core.video.images import fit
+from magi_core.video.mp4 import Mp4Encoder, check_even, check_frames, tags_of
+from magi_core.video.output_path import check_output
+from magi_core.video.rate import exact_fps
+
+
+@dataclass(frozen=True, eq=False)
+class Video:
+    """frames: uint8 [T, H, W, 3]. fps: exact. notes: what reading changed (resampled, cropped), in words."""
+
+    frames: Tensor
+    fps: Fraction
+    notes: tuple[str, ...] = ()
+
+
+def read_video(
+    path: str | Path,
+    *,
+    fps: float | str | Fraction = 24,
+    max_frames: int | None = None,
+    size: tuple[int, int] | None = None,
+    policy: str = "crop",
+) -> Video:
+    """The picture track of any file PyAV reads, upright, with square pixels, resampled to `fps` by timestamps.
+
+    max_frames: stop there. size, policy: fit every frame to (width, height) while reading (see `fit`), so that a
+    large film never lies in memory at its own size. Sound is ignored; transparent pixels show white.
+    Raises `MagiError` for a file that is missing, damaged, or has no picture track.
+    """
+    rate, path = exact_fps(fps), Path(path)
+    if not path.is_file():
+        raise MagiError(f"there is no video at {path}: check the path")
+    if max_frames is not None and max_frames < 1:
+        raise MagiError(f"max_frames must be at least 1: {max_frames}")
+    source = FrameSource(path)
+    frames: list[Tensor] = []
+    note, latest, latest_fitted = "", None, None
+    for picture in resample(source, rate):
+        if picture is not latest:
+            latest, latest_fitted = picture, picture
+            if size is not None:
+                fitted, note = fit(picture[None], *size, policy)
+                latest_fitted = fitted[0]
+        if frames and latest_fitted.shape != frames[0].shape:
+            raise MagiError(f"the picture size changes inside {path}: convert it to one size, or give a size to fit to")
+        frames.append(latest_fitted)
+        if len(frames) == max_frames:
+            break
+    if not frames:
+        raise MagiError(f"{path} has a picture track, but no frame in it can be decoded: the file is damaged")
+    notes = [note] if note else []
+    if source.rate and source.rate != rate:
+        notes.insert(0, f"resampled from {_number(source.rate)} to {_number(rate)} frames per second")
+    return Video(torch.stack(frames), rate, tuple(notes))
+
+
+class VideoWriter:
+    """Writes frames to an H.264 mp4 (yuv420p, bt709, limited range, tagged) as they come; use as a context manager.
+
+    The file appears under its name when it is complete. When the body raises, nothing is left behind and a file that
+    had the name before stays; to keep what is done, see `magi_core.video.recording`. metadata: tags of any name; values
+    that are not strings are stored as JSON. Raises `MagiError` before writing for a rate or name that cannot work.
+    """
+
+    def __init__(
+        self, path: str | Path, fps: float | str | Fraction, *, metadata: Mapping[str, Any] | None = None
+    ) -> None:
+        self.path, self.fps, self.frames = Path(path), exact_fps(fps), 0
+        check_output(self.path, ".mp4", "videos")
+        self._tags = tags_of(metadata)
+        self._partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
+        self._encoder: Mp4Encoder | None = None
+        self._shape: tuple[int, ...] = ()
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.discard()
+
+    def write(self, block: Tensor) -> None:
+        """Append frames uint8 [n, H, W, 3]. The first block decides the size; both sides must be even."""
+        check_frames(block)
+        if not len(block):
+            return
+        if self._encoder is None:
+            self._open(*block.shape[1:3])
+        elif tuple(block.shape[1:3]) != self._shape:
+            raise MagiError(f"all frames of a video must have one size: {block.shape[2]}x{block.shape[1]} after "
+                            f"{self._shape[1]}x{self._shape[0]}")  # fmt: skip
+        with self._guarded():
+            for pixels in block.cpu().numpy():
+                self._encoder.write(pixels)
+                self.frames += 1
+
+    def close(self) -> None:
+        """Finish the file and give it its name. No frames at all is a `MagiError`."""
+        if self._encoder is None:
+            raise MagiError(f"there are no frames to write to {self.path}")
+        with self._guarded():
+            self._encoder.finish()
+            os.replace(self._partial, self.path)
+        self._encoder = None
+
+    def discard(self) -> None:
+        """Drop what was written; a file that had the name before stays."""
+        encoder, self._encoder = self._encoder, None
+        if encoder is not None:
+            encoder.abandon()
+        self._partial.unlink(missing_ok=True)
+
+    def _open(self, height: int, width: int) -> None:
+        check_even(width, height)
+        with self._guarded():
+            self._encoder = Mp4Encoder(
+                str(self._partial), width=width, height=height, fps=self.fps, tags=self._tags, movflags="faststart"
+            )
+        self._shape = (height, width)
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as error:
+            self.discard()
+            if isinstance(error, av.error.FFmpegError | OSError):
+                raise MagiError(
+                    f"cannot write {self.path} ({error}): check the folder and the free disk space"
+                ) from error
+            raise
+
+
+def write_video(
+    path: str | Path,
+    blocks: Iterable[Tensor],
+    fps: float | str | Fraction,
+    *,
+    metadata: Mapping[str, Any] | None = None,
+) -> int:
+    """Write blocks of frames uint8 [n, H, W, 3] with a `VideoWriter`; returns the number of frames."""
+    with VideoWriter(path, fps, metadata=metadata) as writer:
+        for block in blocks:
+            writer.write(block)
+    return writer.frames
+
+
+def _number(rate: Fraction) -> str:
+    return f"{float(rate):.3f}".rstrip("0").rstrip(".")

@@ -1,0 +1,209 @@
+"""Chunks to a video file while they arrive: what is finished can be played, whatever happens next.
+
+A recording grows as a fragmented mp4: an empty index with the tags, then one closed fragment per `flush`. Each fragment
+is encoded and packed in memory and appended at once, so that a killed process leaves a file that ends with a whole
+chunk. Closing turns it into an ordinary mp4 with the index in front, without encoding anything again.
+Source: ISO/IEC 14496-12, movie fragments.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import av
+from torch import Tensor
+
+from magi_core.errors import MagiError
+from magi_core.video.mp4 import MOVFLAGS, Mp4Encoder, check_even, check_frames, checked_encoder, tags_of
+from magi_core.video.output_path import check_output
+from magi_core.video.rate import exact_fps
+
+if TYPE_CHECKING:
+    pass
+
+INDEX = (b"ftyp", b"moov")  # what a fragmented file begins with; every fragment is made with one of its own
+
+
+class VideoRecording:
+    """A video file that grows by whole chunks; use as a context manager, which closes it however its body ends.
+
+    width, height: of every frame, even. fps: exact. metadata: tags of any name ("prompt", "workflow", "storyboard");
+    values that are not strings are stored as JSON; they are in the file from the first chunk on.
+    replace: whether a file that has the name is replaced, when the first chunk is written.
+    frames: written so far. note: after closing, why the file stayed fragmented, or "".
+    Raises `MagiError` before any work for a name, size, rate or metadata that cannot work.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        width: int,
+        height: int,
+        fps: float | str | Fraction,
+        metadata: Mapping[str, Any] | None = None,
+        replace: bool = False,
+    ) -> None:
+        self.path, self.fps, self.frames, self.note = Path(path), exact_fps(fps), 0, ""
+        check_output(self.path, ".mp4", "videos")
+        if self.path.exists() and not replace:
+            raise MagiError(f"there is a file {self.path} already: choose another name, or move it away")
+        check_even(width, height)
+        checked_encoder()
+        self._width, self._height, self._tags = width, height, tags_of(metadata)
+        self._file: BinaryIO | None = None
+        self._fragments = 0
+        self._fragment: Mp4Encoder | None = None
+        self._packed = io.BytesIO()
+
+    def __enter__(self) -> VideoRecording:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._drop_fragment()  # half a chunk: the file ends with the last whole one
+        self.close()
+
+    def write(self, block: Tensor) -> None:
+        """Append frames uint8 [n, H, W, 3]. They are in the file after the next `flush`."""
+        check_frames(block)
+        if tuple(block.shape[1:3]) != (self._height, self._width):
+            raise MagiError(
+                f"this recording is {self._width}x{self._height}, and a frame is {block.shape[2]}x{block.shape[1]}: "
+                "all frames of a video must have one size"
+            )
+        try:
+            for pixels in block.cpu().numpy():
+                fragment = self._fragment = self._fragment or self._new_fragment()
+                fragment.write(pixels)
+        except av.error.FFmpegError as error:
+            self._drop_fragment()
+            raise MagiError(f"the video encoder failed on {self.path} ({error}): {self._kept()}") from error
+
+    def flush(self) -> None:
+        """Put what was written into the file, where it stays if the process is killed. Best after a whole chunk."""
+        if self._fragment is None:
+            return
+        fragment, packed = self._fragment, self._packed
+        try:
+            fragment.finish()
+            self._append(b"".join(box for kind, box in _boxes(packed.getvalue()) if self._wanted(kind)))
+        except (av.error.FFmpegError, OSError) as error:
+            self._drop_fragment()
+            raise MagiError(
+                f"cannot write {self.path} ({error}): check the folder and the free disk space; {self._kept()}"
+            ) from error
+        self.frames, self._fragment = fragment.frame, None
+        self._fragments += 1
+
+    def close(self) -> None:
+        """Flush, and put the index in front. If that fails, the fragmented file stays, and `note` says why."""
+        try:
+            self.flush()
+        finally:
+            if self._file is not None:
+                self._file.close()
+                self._file = None
+                self.note = self._index()
+
+    def _new_fragment(self) -> Mp4Encoder:
+        self._packed = io.BytesIO()
+        return Mp4Encoder(
+            self._packed,
+            width=self._width,
+            height=self._height,
+            fps=self.fps,
+            tags=self._tags,
+            first_frame=self.frames,
+            movflags="empty_moov+default_base_moof+frag_custom+frag_discont+skip_trailer",
+            # Times count from the start of the video, not of the fragment.
+            options={
+                "fragment_index": str(self._fragments + 1),
+                "use_editlist": "0",
+                "avoid_negative_ts": "disabled",
+            },
+            reorder=False,  # reordered frames would begin before their fragment
+        )
+
+    def _wanted(self, kind: bytes) -> bool:
+        return kind not in INDEX or not self._fragments
+
+    def _append(self, content: bytes) -> None:
+        """Add to the file, all of it or nothing."""
+        if self._file is None:
+            self._file = self.path.open("wb")
+        end = self._file.tell()
+        try:
+            self._file.write(content)
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError:
+            with suppress(OSError):
+                self._file.seek(end)
+                self._file.truncate()
+            raise
+
+    def _drop_fragment(self) -> None:
+        fragment, self._fragment = self._fragment, None
+        if fragment is not None:
+            fragment.abandon()
+
+    def _kept(self) -> str:
+        return f"the {self.frames} frames before are in it" if self.frames else "nothing was written"
+
+    def _index(self) -> str:
+        """Rewrite the fragmented file with its index in front; returns why that was not possible, or ""."""
+        if not self.frames:
+            self.path.unlink(missing_ok=True)  # not even its first chunk could be written
+            return ""
+        whole = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
+        try:
+            _copy_streams(self.path, whole, self._tags)
+            os.replace(whole, self.path)
+        except (av.error.FFmpegError, OSError) as error:
+            return f"{self.path} stays a fragmented mp4, which most players open too ({error})"
+        finally:
+            with suppress(OSError):
+                whole.unlink(missing_ok=True)
+        return ""
+
+
+def _boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The boxes of an mp4 on the outermost level: (kind, all of its bytes)."""
+    start = 0
+    while start < len(content):
+        size = int.from_bytes(content[start : start + 4], "big")
+        yield content[start + 4 : start + 8], content[start : start + size]
+        start += size
+
+
+def _copy_streams(source: Path, target: Path, tags: Mapping[str, str]) -> None:
+    """The same packets in an ordinary mp4 with the index in front."""
+    with (
+        av.open(str(source)) as given,
+        av.open(str(target), "w", format="mp4", options={"movflags": f"{MOVFLAGS}+faststart"}) as made,
+    ):
+        made.metadata.update(tags)
+        stream = given.streams.video[0]
+        copy = _stream_like(made, stream)
+        copy.time_base = stream.time_base
+        for packet in given.demux(stream):
+            if packet.dts is not None:  # the empty packet that ends a demuxed stream
+                packet.stream = copy
+                made.mux(packet)
+
+
+def _stream_like(container: Any, stream: Any) -> Any:
+    """A stream for copied packets; PyAV 14 renamed the method."""
+    if hasattr(container, "add_stream_from_template"):
+        return container.add_stream_from_template(stream)
+    return container.add_stream(template=stream)

@@ -1,0 +1,1 @@
+"""ComfyUI's hands: devices, weights, folders."""

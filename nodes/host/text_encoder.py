@@ -1,0 +1,108 @@
+"""Two ways to a text encoder in ComfyUI: a T5 folder in ComfyUI's hands, and the CLIP that a core loader made.
+
+Both share `magi_core`'s way from a prompt to its embedding (cleaning, tokens, cutting, notes); only what turns token
+ids into hidden states differs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import comfy.ops
+import comfy.sd
+import torch
+from comfy.text_encoders.t5 import T5
+from torch import Tensor
+
+from magi_core.errors import MagiError
+from magi_core.text import T5Parts, TextEncoder, Tokenizer
+from magi_core.text.memory import t5_bytes
+
+from .device import Devices
+from .patcher import in_patcher, make_room
+
+KEY = "t5xxl"
+WAY_OUT = "choose type 'mochi' or 'ltxv' in Load CLIP, with a t5xxl file, or use Magi Load Text Encoder"
+
+
+class PlacedTextEncoder(TextEncoder):
+    """T5 with ComfyUI's layers. Hidden states are float32, as ComfyUI and the reference run it."""
+
+    def __init__(self, parts: T5Parts, devices: Devices, max_length: int) -> None:
+        config = parts.config
+        settings = {name: getattr(config, name) for name in ("num_layers", "d_model", "d_kv", "num_heads", "d_ff")}
+        settings |= {"vocab_size": config.vocab_size, "model_type": config.model_type}
+        settings |= {"is_gated_act": config.is_gated_act, "dense_act_fn": _activation(config.dense_act_fn)}
+        model = T5(settings, parts.state["shared.weight"].dtype, torch.device("meta"), comfy.ops.manual_cast)
+        first = model.encoder.block[0].layer[0].SelfAttention  # the one that holds the positions of all
+        if config.relative_attention_num_buckets != first.relative_attention_num_buckets:
+            raise MagiError(
+                "this T5 counts positions differently from T5-v1.1: use the one that MAGI-1 is published with"
+            )
+        first.relative_attention_max_distance = config.relative_attention_max_distance
+        model.load_state_dict(parts.state, assign=True)
+        super().__init__(model.eval().requires_grad_(False), parts.tokenizer, max_length)
+        self.config, self.patcher = config, in_patcher(model, devices)
+
+    @property
+    def channels(self) -> int:
+        return self.config.d_model
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.model.dtype
+
+    def hidden_states(self, ids: list[int]) -> Tensor:
+        shape = {"width": self.config.d_model, "inner": self.config.d_ff, "heads": self.config.num_heads}
+        make_room(self.patcher, t5_bytes(len(ids), **shape))
+        batch = torch.tensor([ids], device=self.patcher.load_device)
+        return self.model(batch, None, dtype=torch.float32)[0][0]
+
+
+class ClipTextEncoder(TextEncoder):
+    """The T5-XXL inside a core CLIP. Raises `MagiError` for one that is something else, or does not mask padding."""
+
+    def __init__(self, clip: Any, max_length: int = 800) -> None:
+        tokens = clip.tokenize("")
+        if set(tokens) != {KEY}:
+            found = " and ".join(tokens) or "nothing"
+            raise MagiError(f"this CLIP reads prompts with {found}, not with T5-XXL alone: {WAY_OUT}")
+        own = next(part for part in vars(clip.tokenizer).values() if getattr(part, "embedding_key", None) == KEY)
+        super().__init__(clip.cond_stage_model, _tokenizer(own), max_length)
+        self.clip, self._channels = clip, own.embedding_size
+
+    @property
+    def channels(self) -> int:
+        return self._channels
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return next(iter(self.model.dtypes), torch.float32)
+
+    def hidden_states(self, ids: list[int]) -> Tensor:
+        out = self.clip.encode_from_tokens({KEY: [[(token, 1.0) for token in ids]]}, return_dict=True)
+        if "attention_mask" not in out:
+            raise MagiError(
+                f"this CLIP's type lets T5 look at the padding of a prompt, which MAGI must not see: {WAY_OUT}"
+            )
+        visible = out["attention_mask"].flatten().bool().to(out["cond"].device)
+        return out["cond"].flatten(0, 1)[visible]
+
+
+def text_encoder_of(wire: Any) -> TextEncoder:
+    """What came in: MAGI's own text encoder as it is, a CLIP wrapped."""
+    return ClipTextEncoder(wire) if isinstance(wire, comfy.sd.CLIP) else wire
+
+
+def _tokenizer(own: Any) -> Tokenizer:
+    """The CLIP's own T5 tokenizer. Weights in brackets, and "embedding:" in a prompt, mean nothing to MAGI."""
+
+    def pieces(text: str) -> list[int]:
+        return own.tokenizer(text, add_special_tokens=False)["input_ids"]
+
+    return Tokenizer(pieces, own.end_token, len(own.inv_vocab))
+
+
+def _activation(name: str) -> str:
+    """The name by which ComfyUI knows transformers' activation."""
+    return "gelu_pytorch_tanh" if name == "gelu_new" else name

@@ -1,0 +1,105 @@
+"""One run of the sampler on a node: progress and previews, autosave, stopping when the user interrupts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+import comfy.model_management as management
+
+from magi_core.errors import MagiError
+from magi_core.sampling.price import cost_in_words
+from magi_core.state import Autosave
+from magi_core.state.length import chunks_for
+from magi_core.state.state import Cancelled
+
+from ..host.take_folder import autosave_path
+from ..wires import Generation, Prompt, Prompts
+from .preview import Preview
+from .progress import StepProgress, show, show_notes
+
+if TYPE_CHECKING:
+    from magi_core.engine import Engine
+    from magi_core.state import SamplerState
+
+NO_ROOM = (
+    "there is not enough memory for this: make width and height smaller, lower the window of Magi Chunk Sampler "
+    "(chunks in the works at a time), or give K/V pages less room on the device with Magi Model Settings"
+)
+
+
+def sample(
+    engine: Engine,
+    state: SamplerState,
+    conditioning: Prompt | Prompts,
+    *,
+    node_id: str | None,
+    chunks: int,
+    seconds: float,
+    leave_in_flight: bool,
+    autosave: str,
+    vae: Any,
+    handoff: str = "clean",
+) -> Generation:
+    """`state` with the chunks that `conditioning` describes.
+
+    chunks: at least so many; the last prompt of a storyboard goes on where it has fewer. seconds: above 0, the length
+    of the new part instead. autosave: name of a take to keep up to date, or "". vae: for previews, or None.
+    An interrupt takes effect before the next model forward; the engine remembers what was finished.
+    """
+    count, frames = chunks_for(state, seconds) if seconds else (max(chunks, conditioning.length), None)
+    how = {"handoff": handoff, "drain": not leave_in_flight}
+    cost = cost_in_words(engine, state, count, **how)
+    path = autosave_path(autosave) if autosave.strip() else None
+    preview = Preview.on(node_id, vae, state)
+    show(node_id, cost)
+    made = _without_crash(
+        lambda: _run(
+            engine,
+            state,
+            conditioning.for_chunks(count),
+            None if path is None else Autosave(path),
+            preview,
+            StepProgress(node_id, below=cost, still=preview.still),
+            how,
+        )
+    )
+    show_notes(node_id, made.notes[len(state.notes) :], cost)
+    return Generation.of(made, frames)
+
+
+def _run(
+    engine: Engine,
+    state: SamplerState,
+    directions: list[Any],
+    saved: Autosave | None,
+    preview: Preview,
+    progress: StepProgress,
+    how: dict[str, Any],
+) -> SamplerState:
+    made = state
+    with saved or nullcontext():
+        states = engine.stream(state, directions, on_step=progress, cancelled=management.processing_interrupted, **how)
+        try:
+            for made in states:
+                if saved is not None:
+                    saved.write(made)
+                preview.finished(made)
+        except Cancelled as stopped:
+            if saved is not None and made is not state:
+                saved.write(stopped.state)
+            management.throw_exception_if_processing_interrupted()
+            raise
+    return made
+
+
+def _without_crash(run: Callable[[], SamplerState]) -> SamplerState:
+    """`run()`; when memory runs out, in words. Said outside the handler, which would keep the run's tensors alive."""
+    try:
+        return run()
+    except management.OOM_EXCEPTION:
+        pass
+    management.unload_all_models()
+    management.soft_empty_cache()
+    raise MagiError(NO_ROOM)

@@ -1,0 +1,47 @@
+"""Inputs that Magi Chunk Sampler and Magi Extend share, after their own: workflows store widgets in order."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+
+def run_inputs() -> list[io.Input]:
+    return [
+        io.Boolean.Input(
+            "leave_in_flight",
+            default=False,
+            advanced=True,
+            tooltip="Leave the last chunks half done, for the next Magi Extend to finish: a chain of nodes then costs "
+            "no more than one run, but its last chunks appear one node later. Switch it off in the last node.",
+        ),
+        io.Float.Input(
+            "seconds",
+            default=0.0,
+            min=0.0,
+            max=100000.0,
+            step=0.1,
+            round=0.001,
+            advanced=True,
+            tooltip="Length of the new part in seconds, in place of chunks: as many chunks as it takes are made, and "
+            "the decoded video ends at this point to the frame. 0 goes by chunks.",
+        ),
+        io.String.Input(
+            "autosave",
+            default="",
+            advanced=True,
+            placeholder="name of a take, or empty",
+            tooltip="Name of a take in output/magi that is brought up to date after every chunk: after a crash, Magi "
+            "Load State goes on from there. Empty saves nothing.",
+        ),
+        io.Vae.Input(
+            "vae",
+            optional=True,
+            tooltip="Optional, from Magi Load VAE: shows on this node what is coming, and finished chunks as clips "
+            "while later ones are made.",
+        ),
+    ]
+
+
+def size_inputs() -> list[io.Input]:
+    tooltip = "Pixels, a multiple of 16. 720 suits the 4.5B model, 128 is what nano was made for."
+    return [io.Int.Input(name, default=720, min=16, max=8192, step=16, tooltip=tooltip) for name in ("width", "height")]

@@ -1,0 +1,124 @@
+"""What an engine remembers: pages in two tiers, frontiers ever fewer the older they are, noise when it is needed."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from magi_core.cache.bounded import BoundedCache
+from magi_core.cache.engine_cache import FRONTIERS, EngineCache
+from magi_core.cache.page_pool import PagePool
+from magi_core.dit import KVPage
+from magi_core.sampling.noise import chunk_noise
+from tests.tiny import tiny_engine
+
+SIZE = {"width": 32, "height": 32}
+CPU = torch.device("cpu")
+
+
+def page(value: int = 0) -> KVPage:
+    """A page of 800 bytes."""
+    return KVPage((torch.full((100,), float(value)), torch.full((100,), float(value))))
+
+
+def test_pages_without_room_on_the_device_are_found_on_the_host():
+    pool = PagePool(CPU, 1600, 1600)
+    for value in range(5):
+        pool.put(str(value), page(value))
+    assert pool.stats.entries == 2 and pool.host_stats.entries == 2
+    assert pool.get("0") is None, "neither tier has room for it"
+    for value in (4, 3, 2, 1):
+        assert pool.get(str(value)).layers[0][0] == value
+    assert pool.stats.bytes <= 1600 and pool.host_stats.bytes <= 1600
+    assert pool.stats.hits == 2 and pool.host_stats.hits == 2
+
+
+def test_prefetched_pages_are_on_the_device_when_asked_for():
+    pool = PagePool(CPU, 1600, 8000)
+    for value in range(4):
+        pool.put(str(value), page(value))
+    pool.prefetch(["0", "1", "unknown"])
+    hits = pool.stats.hits
+    assert pool.get("0") is not None and pool.get("1") is not None and pool.stats.hits == hits + 2
+
+
+def test_releasing_the_device_leaves_pages_on_the_host():
+    pool = PagePool(CPU, 8000, 1600)
+    for value in range(4):
+        pool.put(str(value), page(value))
+    pool.release_device()
+    assert pool.stats.entries == 0 and pool.host_stats.entries == 2 and pool.stats.budget == 8000
+    assert pool.get("3") is not None and pool.stats.entries == 1
+
+
+def test_a_run_from_pages_on_the_host_is_the_same():
+    engine = tiny_engine().copy(cache=EngineCache(host_bytes=1 << 20))
+    state = engine.extend(engine.begin(**SIZE), ["red", "blue", "green"])
+    expected = engine.extend(state, "red").latents
+    engine.cache.release_device()
+    engine.cache.chunks.clear()
+    engine.cache.frontiers.clear()
+    before = engine.cache.pages.stats
+    assert before.entries == 0 and engine.cache.pages.host_stats.entries > 0
+    assert torch.equal(engine.extend(state, "red").latents, expected)
+    assert engine.cache.pages.stats.misses == before.misses, "no page had to be made again"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="copies between device and host need a GPU")
+def test_pages_survive_the_way_to_the_host_and_back():
+    device = torch.device("cuda")
+    pool = PagePool(device, 1 << 28, 1 << 30)
+    pages = {
+        str(i): KVPage((torch.randn(1 << 20, device=device), torch.randn(1 << 20, device=device))) for i in range(64)
+    }
+    copies = {key: [layer.cpu() for layer in page.layers] for key, page in pages.items()}
+    for key in list(pages):
+        pool.put(key, pages.pop(key))
+    assert pool.host_stats.entries >= 30
+    pool.prefetch(["0", "1", "2"])
+    for key in copies:
+        assert all(torch.equal(a.cpu(), b) for a, b in zip(pool.get(key).layers, copies[key], strict=True))
+    pool.release_device()
+    torch.cuda.synchronize()
+    assert torch.cuda.memory_allocated() < 1 << 20
+
+
+def test_old_entries_get_fewer_but_reach_back_to_the_first():
+    cache = BoundedCache(10, lambda value: 1, thin=True)
+    for number in range(100):
+        cache.put(str(number), number)
+    held = [number for number in range(100) if str(number) in cache]
+    assert held[0] == 0 and held[-5:] == [95, 96, 97, 98, 99] and len(held) <= 10
+
+
+def test_entries_that_must_stay_are_kept_whatever_their_size():
+    cache = BoundedCache(5, lambda value: value, least=3)
+    for number in range(6):
+        cache.put(str(number), 100 + number)
+    assert cache.stats.entries == 3 and cache.get("5") == 105 and cache.get("2") is None
+
+
+def test_a_long_take_is_edited_from_the_nearest_frontier():
+    engine = tiny_engine(steps=4).copy(cache=EngineCache(frontier_bytes=0))
+    prompts = ["red"] * (FRONTIERS + 20)
+    calls = []
+    engine.dit.register_forward_hook(lambda *_: calls.append(1))
+    first = engine.extend(engine.begin(**SIZE), prompts)
+    full, _ = len(calls), calls.clear()
+    edited = engine.extend(engine.begin(**SIZE), [*prompts[:30], "blue", *prompts[31:]])
+    assert all(a.latent is b.latent for a, b in zip(first.chunks[:27], edited.chunks, strict=False))
+    assert not torch.equal(first.chunks[30].latent, edited.chunks[30].latent)
+    assert len(calls) < 0.75 * full, "as if nothing before chunk 30 were remembered"
+
+
+def test_noise_is_drawn_when_a_chunk_enters():
+    drawn = []
+
+    def noise(seed, chunk, shape):
+        drawn.append(chunk)
+        return chunk_noise(seed, chunk, shape)
+
+    engine = tiny_engine(steps=4).copy(noise=noise)
+    for state in engine.stream(engine.begin(**SIZE), "red", 9):
+        assert max(drawn) <= state.finished + 3, "no more than the window ahead"
+    assert drawn == list(range(9))

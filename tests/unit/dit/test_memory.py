@@ -1,0 +1,93 @@
+"""What is announced to a host is what is needed: never less than the measured peak, and not much more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from magi_core.attention.sdpa import sdpa
+from magi_core.cache.engine_cache import EngineCache
+from magi_core.config import DiTConfig, SamplingSettings
+from magi_core.dit import DiT, TextAttention, WindowAttention
+from magi_core.dit.memory import chunk_tokens, forward_bytes, page_bytes, sampling_memory
+from magi_core.text.memory import t5_bytes
+from magi_core.vae import VAE, TileSettings, VAEConfig, ViTVAE
+from magi_core.vae.memory import vae_bytes
+from tests.peak_memory import PeakMemory
+from tests.tiny import tiny_engine
+
+OFFICIAL = DiTConfig(34, 3072, 12288, 24, 8, 128)
+
+
+@pytest.mark.parametrize("gated", [False, True])
+@pytest.mark.parametrize("inner", [512, 2048])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_forward_takes_what_is_announced(gated: bool, inner: int, dtype: torch.dtype) -> None:
+    config = DiTConfig(2, 256, inner, 4, 2, 64, caption_channels=64, caption_max_length=80, gated=gated)
+    dit = DiT(config, dtype=dtype).requires_grad_(False)
+    chunks, side = 4, 16
+    text = TextAttention(sdpa, [dit.text_context(torch.randn(80, 64))] * chunks)
+    window = WindowAttention(sdpa, [(0, i + 1) for i in range(chunks)])
+    latents = torch.randn(1, 16, 6 * chunks, side, side)
+    with torch.no_grad(), PeakMemory() as memory:
+        dit(latents, torch.rand(1, chunks), text, frames=torch.arange(6 * chunks), attend=window, dropped=False)
+    announced = forward_bytes(config, chunks * chunk_tokens(config, side * 8, side * 8), dtype.itemsize)
+    assert memory.peak <= announced <= 1.5 * memory.peak
+
+
+def test_pages_are_counted_as_the_engine_makes_them() -> None:
+    engine = tiny_engine(steps=4).copy(cache=EngineCache())
+    engine.extend(engine.begin(width=32, height=32), "a ball", 3)
+    kept = engine.cache.stats["pages"]
+    page = page_bytes(engine.dit.config, chunk_tokens(engine.dit.config, 32, 32), 4)
+    assert kept.entries and kept.bytes == page * kept.entries
+
+
+@pytest.mark.parametrize(("ranges", "pages"), [((5, 4, 3, 2), 5), ((), 20)])
+def test_as_many_pages_as_are_looked_at(ranges: tuple[int, ...], pages: int) -> None:
+    """Without ranges a chunk looks at everything before it."""
+    size, settings = {"width": 720, "height": 720, "chunks": 20}, SamplingSettings(kv_ranges=ranges)
+    page = page_bytes(OFFICIAL, chunk_tokens(OFFICIAL, 720, 720), 2)
+    assert sampling_memory(OFFICIAL, settings, **size, itemsize=2).pages == pages * page
+    kept = sampling_memory(OFFICIAL, settings, **size, itemsize=2, page_budget=7 * page)
+    assert kept.pages == max(pages, 7) * page  # those that the engine keeps between runs are there as well
+
+
+def test_the_official_model_is_announced_as_a_few_gigabytes() -> None:
+    settings = SamplingSettings()
+    announced = sampling_memory(OFFICIAL, settings, width=720, height=720, chunks=10, itemsize=2)
+    assert 2e9 < announced.activations < 8e9  # 60,750 tokens in flight
+    assert announced.total < 20e9
+    short = replace(settings, window=1)
+    assert sampling_memory(OFFICIAL, short, width=720, height=720, chunks=10, itemsize=2).total < announced.total
+
+
+@pytest.mark.parametrize("final_projection", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("width", "height"), [(128, 128), (320, 192)])
+def test_the_vae_takes_what_is_announced(final_projection: bool, dtype: torch.dtype, width: int, height: int) -> None:
+    shape = {"embed_dim": 128 if final_projection else 256, "use_final_proj": final_projection}
+    config = VAEConfig(z_chans=16, depth=2, num_heads=4, video_size=128, video_length=12, **shape)
+    tile = TileSettings(128, 128, 12)
+    vae = VAE(ViTVAE(config, dtype=dtype).requires_grad_(False), tile=tile)
+    announced = vae_bytes(config, tile, width=width, height=height, frames=12, itemsize=dtype.itemsize)
+    with PeakMemory() as decoding:
+        list(vae.decode(torch.randn(1, 16, 3, height // 8, width // 8)))
+    assert decoding.peak <= announced <= 3 * decoding.peak
+    with PeakMemory() as encoding:
+        vae.encode(torch.rand(12, height, width, 3))
+    assert encoding.peak <= announced
+
+
+@pytest.mark.parametrize("length", [20, 400])
+def test_a_prompt_takes_what_is_announced(length: int) -> None:
+    from transformers import T5Config, T5EncoderModel
+
+    shape = {"d_model": 256, "d_kv": 32, "d_ff": 640, "num_heads": 8}
+    config = T5Config(vocab_size=100, num_layers=2, feed_forward_proj="gated-gelu", **shape)
+    model = T5EncoderModel(config).eval().requires_grad_(False)
+    with PeakMemory() as memory:
+        model(input_ids=torch.zeros(1, length, dtype=torch.long))
+    assert memory.peak <= t5_bytes(length, width=256, inner=640, heads=8) <= 2 * memory.peak

@@ -1,0 +1,39 @@
+"""A length in seconds becomes whole chunks, and a frame at which the video ends."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from magi_core.errors import MagiError
+from magi_core.state.length import chunks_for
+from tests.tiny import tiny_engine
+
+
+def _state(prefix: int = 0, chunks: int = 0, fps: float = 24):
+    engine = tiny_engine(steps=4)
+    given = torch.zeros(1, 16, prefix, 4, 4) if prefix else None
+    state = engine.begin(width=32, height=32, fps=fps, prefix=given)
+    return engine.extend(state, "red", chunks) if chunks else state
+
+
+@pytest.mark.parametrize(
+    ("state", "seconds", "wanted"),
+    [
+        ({}, 1.0, (1, 24)),
+        ({}, 7.5, (8, 180)),
+        ({}, 0.04, (1, 1)),
+        ({"fps": 12}, 2.5, (2, 30)),
+        ({"fps": 23.976}, 1.001, (1, 24)),
+        ({"chunks": 2}, 1.5, (2, 84)),
+        ({"prefix": 1}, 1.5, (2, 36)),  # an image is the first frame of what is new
+        ({"prefix": 8}, 1.0, (2, 56)),  # a video comes before it
+    ],
+)
+def test_seconds_become_chunks_and_frames(state: dict, seconds: float, wanted: tuple[int, int]) -> None:
+    assert chunks_for(_state(**state), seconds) == wanted
+
+
+def test_less_than_a_frame_is_refused() -> None:
+    with pytest.raises(MagiError, match=r"less than a frame at 24 fps: use 0\.042 or more"):
+        chunks_for(_state(), 0.01)
