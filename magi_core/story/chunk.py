@@ -36,7 +36,7 @@ class UnknownTag(MagiError):
 
 
 @dataclass(frozen=True)
-class StoryChunk:
+class ChunkSpec:
     """What happens in one chunk. Runs of white space in the prompt count as one space.
 
     seed_offset: added to the take's seed for this chunk's noise: another number rerolls this chunk and what follows.
@@ -65,14 +65,14 @@ class StoryChunk:
             object.__setattr__(self, "special_tokens", _tokens(self.special_tokens))
 
     @property
-    def going_on(self) -> StoryChunk:
+    def going_on(self) -> ChunkSpec:
         """The next chunk of the same line: all the same, but what the transition did is done."""
         return replace(self, transition="continue")
 
     @property
-    def held(self) -> StoryChunk:
+    def held(self) -> ChunkSpec:
         """A chunk that no line names: the prompt and its tokens go on, nothing else."""
-        return StoryChunk(self.prompt, special_tokens=self.special_tokens)
+        return ChunkSpec(self.prompt, special_tokens=self.special_tokens)
 
     @property
     def tags(self) -> str:
@@ -92,7 +92,7 @@ class StoryChunk:
 
 
 def parse_tags(tags: str) -> dict[str, Any]:
-    """Fields of a `StoryChunk` from "[cut] [reroll 2]". Raises `UnknownTag`, or `MagiError` for a wrong value."""
+    """Fields of a `ChunkSpec` from "[cut] [reroll 2]". Raises `UnknownTag`, or `MagiError` for a wrong value."""
     fields: dict[str, Any] = {}
     for content in re.findall(r"\[([^\]]*)\]", tags):
         name, value = _tag(content)
@@ -103,7 +103,7 @@ def parse_tags(tags: str) -> dict[str, Any]:
 
 
 def json_fields(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of a `StoryChunk` from the JSON keys that tags have; values of a wrong kind raise `MagiError`."""
+    """Fields of a `ChunkSpec` from the JSON keys that tags have; values of a wrong kind raise `MagiError`."""
     for key in ("ranges", "tokens"):
         if not isinstance(entry.get(key, []), list):
             raise MagiError(f'"{key}" must be a list: {entry[key]!r}')

@@ -12,7 +12,7 @@ from server import PromptServer
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from magi_core.sampling import StepEvent
+    from magi_core.sampling.events import Stepped
 
 PICTURE_SIDE = 512  # pixels on the node
 
@@ -24,12 +24,12 @@ class StepProgress:
     """
 
     def __init__(
-        self, node_id: str | None, *, below: str = "", still: Callable[[StepEvent], Image | None] = lambda event: None
+        self, node_id: str | None, *, below: str = "", still: Callable[[Stepped], Image | None] = lambda event: None
     ) -> None:
         self.node_id, self.below, self.still = node_id, below, still
         self._bar: comfy.utils.ProgressBar | None = None
 
-    def __call__(self, event: StepEvent) -> None:
+    def __call__(self, event: Stepped) -> None:
         self._bar = self._bar or comfy.utils.ProgressBar(event.steps, node_id=self.node_id)
         picture = self.still(event)
         preview = None if picture is None else ("JPEG", picture, PICTURE_SIDE)

@@ -17,7 +17,9 @@ from PIL import Image
 
 from magi_core.cli.main import main
 from magi_core.config import Guidance, SamplingSettings
-from magi_core.state import ChunkRecord, SamplerState
+from magi_core.sampling.cost import Cost
+from magi_core.sampling.extension import ChunkFate
+from magi_core.state import ChunkRecord, PlacedChunk, SamplerState
 from magi_core.state.state import Cancelled
 from magi_core.story.storyboard import parse_storyboard
 from magi_core.text import PromptEmbedding
@@ -54,18 +56,25 @@ class StandIn:
         prefix = torch.zeros(1, 4, given, height // 8, width // 8) if given else None
         return SamplerState(width, height, fps, seed, self.settings, channels=4, prefix=prefix)
 
-    def stream(self, state, prompts, *, on_step, cancelled):
-        self.asked["prompts"] = [prompt.prompt for prompt in prompts]
-        self.asked["story"] = [prompt.chunk for prompt in prompts]
+    def plan(self, state, prompts, *, end):
+        self.asked["prompts"] = [prompt.spec.prompt for prompt in prompts]
+        self.asked["story"] = [prompt.spec for prompt in prompts]
+        self.asked["end"] = end
+        new = {state.next_chunk + place: prompt for place, prompt in enumerate(prompts)}
+        fates = [ChunkFate(index, "", "computed") for index in new]
+        return SimpleNamespace(given=state, new=new, chunks=fates, cost=Cost(), drain=True)
+
+    def run(self, extension, *, on_step, cancelled):
+        state, prompts = extension.given, extension.new.values()
         for done, prompt in enumerate(prompts):
             for step in range(STEPS):
                 if cancelled():
                     raise Cancelled(state)
                 if self.interrupt_in_chunk == done:
                     os.kill(os.getpid(), signal.SIGINT)
-                on_step(SimpleNamespace(chunk=done, step=done * STEPS + step + 1, steps=len(prompts) * STEPS))
-            record = ChunkRecord(state.next_chunk, torch.zeros(state.latent_shape), prompt.prompt, state.seed)
-            state = state.with_chunk(record)
+                on_step(SimpleNamespace(done=done, step=done * STEPS + step + 1, steps=len(prompts) * STEPS))
+            place = PlacedChunk(state.next_chunk, prompt.spec, state.seed)
+            state = state.with_chunk(ChunkRecord(place, torch.zeros(state.latent_shape)))
             yield state
 
     def decode(self, state, *, start, stop):

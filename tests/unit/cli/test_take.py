@@ -90,7 +90,7 @@ from tests.tiny import tiny_engine
 advance = magi_core.cli.make._Progress.__call__
 def until(self, event):
     advance(self, event)
-    if self.done == 2:
+    if event.done == 2:
         os.kill(os.getpid(), signal.SIGKILL)
 magi_core.cli.make._Progress.__call__ = until
 main(["render", *"abcdef", "--width", "32", "--height", "32", "--model", ".", "--out", "a.mp4", "--save", "a.magi"],
@@ -167,7 +167,7 @@ def test_a_storyboards_first_chunk_is_the_first_new_one(command, take):
     Path("more.txt").write_text("0 [cut]: green\n1: white\n", encoding="utf-8")
     assert command("extend", take, "--storyboard", "more.txt") == 0
     chunks = load_state(take).chunks[2:]
-    assert [(chunk.index, chunk.prompt, chunk.transition) for chunk in chunks] == [
+    assert [(chunk.index, chunk.prompt, chunk.spec.transition) for chunk in chunks] == [
         (2, "green", "cut"),
         (3, "white", "continue"),
     ]
@@ -225,7 +225,7 @@ def test_what_cannot_be_extended_is_one_line_and_changes_nothing(command, take, 
 
 
 def test_ctrl_c_keeps_finished_chunks_in_take_and_video_and_says_how_to_go_on(command, take, capsys, monkeypatch):
-    engine, stream = tiny_engine(steps=STEPS), type(tiny_engine()).stream
+    engine, stream = tiny_engine(steps=STEPS), type(tiny_engine()).run
 
     def interrupted(self, *arguments, **how):
         for count, state in enumerate(stream(self, *arguments, **how), start=1):
@@ -233,7 +233,7 @@ def test_ctrl_c_keeps_finished_chunks_in_take_and_video_and_says_how_to_go_on(co
             if count == 2:
                 os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(type(engine), "stream", interrupted)
+    monkeypatch.setattr(type(engine), "run", interrupted)
     prompts = [word for name in ("a", "b", "it's c", "it's c", "d") for word in ("--prompt", name)]
     assert command("extend", take, *prompts, "-o", "a.mp4", engine=engine) == 130
     assert [chunk.prompt for chunk in load_state(take).chunks] == ["red", "blue", "a", "b"]
@@ -245,13 +245,13 @@ def test_ctrl_c_keeps_finished_chunks_in_take_and_video_and_says_how_to_go_on(co
 
 def test_ctrl_c_before_a_new_chunk_leaves_the_take(command, take, capsys, monkeypatch):
     before = take.read_bytes()
-    engine, stream = tiny_engine(steps=STEPS), type(tiny_engine()).stream
+    engine, stream = tiny_engine(steps=STEPS), type(tiny_engine()).run
 
     def interrupted(self, *arguments, **how):
         os.kill(os.getpid(), signal.SIGINT)
         yield from stream(self, *arguments, **how)
 
-    monkeypatch.setattr(type(engine), "stream", interrupted)
+    monkeypatch.setattr(type(engine), "run", interrupted)
     assert command("extend", take, "--prompt", "green", "-o", "a.mp4", engine=engine) == 130
     assert "stopped before a new chunk was finished; nothing was written" in capsys.readouterr().err
     assert take.read_bytes() == before and not Path("a.mp4").exists()
