@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from magi_core.dit import KVPage
-from magi_core.sampling import extension, forward, plan
+from magi_core.sampling import extension, forward, window
 from magi_core.sampling.guidance import PassWeights, pass_weights
 from magi_core.sampling.pages import PageBook
 from magi_core.text import conditioning
@@ -51,4 +51,4 @@ def special_tokens_are_left_out(patch: pytest.MonkeyPatch) -> None:
 
 
 def the_plan_shows_chunks_only_themselves(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(plan, "attended", lambda chunk, step, settings, table=None: (chunk, chunk + 1))
+    patch.setattr(window, "attended", lambda chunk, step, settings, table=None: (chunk, chunk + 1))
