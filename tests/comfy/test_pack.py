@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.comfy.comfyui import PACK, REPOSITORY, Server
+from tools.comfyui.find import REPOSITORY
+from tools.comfyui.server import PACK, Server
 
 NODES = [
     "MagiLoadModel",

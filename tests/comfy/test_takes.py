@@ -9,8 +9,8 @@ import av
 import pytest
 
 from magi_core.state import load_state
-from tests.comfy.comfyui import Server
 from tests.comfy.test_pack import _RUN, _SAMPLER, _cached, _node, _run
+from tools.comfyui.server import Server
 
 
 def _graph(text: str = "0: a big red circle moves right\n1: it turns blue", seed: int = 21) -> dict[str, Any]:

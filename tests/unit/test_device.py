@@ -13,7 +13,7 @@ from magi_core.dit.rope import RotaryEmbedding
 from magi_core.errors import MagiError
 from magi_core.kernels.fused import multiply_fp32
 from magi_core.loading import load, locate
-from tests.tiny import tiny_dit, tiny_vae
+from tools.small_models import tiny_dit, tiny_vae
 
 ELSEWHERE = torch.device("meta")
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from magi_core.cli.main import main
-from tests.tiny import tiny_engine
 from tests.unit.cli.stand_in import StandIn
 from tests.unit.cli.takes import STEPS
+from tools.small_models import tiny_engine
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from magi_core.video import read_video
-from tests.tiny import tiny_engine
+from tools.small_models import tiny_engine
 
 STEPS = 8
 

@@ -12,8 +12,8 @@ import torch
 
 from magi_core import load_state
 from magi_core.story.storyboard import parse_storyboard
-from tests.tiny import tiny_engine
 from tests.unit.cli.takes import frames_in, latents_of
+from tools.small_models import tiny_engine
 
 
 def close(a, b) -> bool:

@@ -7,8 +7,8 @@ import signal
 from pathlib import Path
 
 from magi_core import load_state
-from tests.tiny import tiny_engine
 from tests.unit.cli.takes import STEPS, frames_in
+from tools.small_models import tiny_engine
 
 
 def test_ctrl_c_keeps_finished_chunks_in_take_and_video_and_says_how_to_go_on(command, take, capsys, monkeypatch):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from magi_core import load_state
 from magi_core.state import Autosave
-from tests.tiny import tiny_engine
+from tools.small_models import tiny_engine
 
 
 def test_info_says_what_is_in_a_take(command, take, capsys):

@@ -37,7 +37,7 @@ KILLED = """
 import os, signal, sys
 import magi_core.cli.make
 from magi_core.cli.main import main
-from tests.tiny import tiny_engine
+from tools.small_models import tiny_engine
 advance = magi_core.cli.make._Progress.__call__
 def until(self, event):
     advance(self, event)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from magi_core.sampling.price import cost_in_words, extend_costs
-from tests.tiny import tiny_engine
+from tools.small_models import tiny_engine
 
 
 def test_it_is_said_in_one_line_with_the_other_ways() -> None:

@@ -11,7 +11,7 @@ from magi_core.state.decode import record
 from magi_core.state.state import Cancelled
 from magi_core.video import read_video
 from magi_core.video.recording import VideoRecording
-from tests.tiny import tiny_engine
+from tools.small_models import tiny_engine
 
 
 @pytest.mark.parametrize("prefix", [0, 1, 6, 8])

@@ -9,7 +9,7 @@ import torch
 
 from magi_core.errors import MagiError
 from magi_core.state.rewind import continues_exactly, exactness_in_words, rewind
-from tests.tiny import tiny_engine
+from tools.small_models import tiny_engine
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from magi_core.state.story import story_of
 from magi_core.story.storyboard import parse_storyboard
 from magi_core.text import SpecialTokens
 from magi_core.text.special_tokens import SPECIAL_TOKEN_NAMES
-from tests.tiny import CHANNELS, tiny_engine
 from tests.unit.story.runs import SIZE
+from tools.small_models import CHANNELS, tiny_engine
 
 
 def test_a_take_says_what_was_asked_of_it(tmp_path):

@@ -7,8 +7,8 @@ import torch
 
 import magi_core
 from magi_core.story.storyboard import Storyboard, StoryChunk, parse_storyboard
-from tests.tiny import WordEncoder, tiny_engine
 from tests.unit.story.runs import ENGINES, SIZE, relative, render
+from tools.small_models import WordEncoder, tiny_engine
 
 LONG_RUN = {"handoff": "continuous"}
 STORY = "0-1: red\n2 [cut] [reroll 2]: blue\n3: green\n4 [new_shot]: tree\n5 [ranges 2,1]: red\n6 [restyle]: end"

@@ -12,8 +12,8 @@ from magi_core.story.direction import DirectedPrompt
 from magi_core.story.storyboard import StoryChunk, parse_storyboard
 from magi_core.text import SpecialTokens
 from magi_core.text.special_tokens import SPECIAL_TOKEN_NAMES
-from tests.tiny import CHANNELS, WordEncoder, tiny_engine
 from tests.unit.story.runs import SIZE, relative, render
+from tools.small_models import CHANNELS, WordEncoder, tiny_engine
 
 
 def test_a_reroll_changes_its_chunk_and_those_after_it_only():

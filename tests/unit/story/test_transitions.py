@@ -9,8 +9,8 @@ from magi_core.config import SamplingSettings
 from magi_core.errors import MagiError
 from magi_core.story.storyboard import StoryChunk
 from magi_core.story.transitions import TRANSITIONS, chunk_ranges, transition_ranges
-from tests.tiny import tiny_engine
 from tests.unit.story.runs import ENGINES, SIZE, relative, render
+from tools.small_models import tiny_engine
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ KILLED = """
 import os, signal, sys
 from magi_core.state.decode import record
 from magi_core.video.recording import VideoRecording
-from tests.tiny import tiny_engine
+from tools.small_models import tiny_engine
 engine = tiny_engine()
 begun = engine.begin(width=32, height=32)
 recording = VideoRecording(sys.argv[1], width=32, height=32, fps=24, metadata={"storyboard": "0: red"})

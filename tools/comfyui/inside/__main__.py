@@ -1,4 +1,4 @@
-"""Runs inside ComfyUI's own interpreter: `python tests/comfy/inside COMFYUI BASE [FLAGS]`.
+"""Runs inside ComfyUI's own interpreter: `python tools/comfyui/inside COMFYUI BASE [FLAGS]`.
 
 BASE is a base directory of its own; FLAGS are ComfyUI's, `--cpu` where there are none. Dynamic VRAM is on where ComfyUI
 itself would have it on.

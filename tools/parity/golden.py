@@ -23,7 +23,7 @@ ROLLOUT_TOLERANCE = 3e-4
 
 
 def golden_dir() -> Path:
-    return Path(os.environ.get("MAGI_GOLDEN_DIR") or Path(__file__).parents[1] / "golden")
+    return Path(os.environ.get("MAGI_GOLDEN_DIR") or Path(__file__).parents[2] / "tests" / "golden")
 
 
 @dataclass(frozen=True, eq=False)

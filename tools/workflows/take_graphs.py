@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.comfy.workflow_parts import (
+from tools.workflows.parts import (
     BOARD_ROW,
     MODELS,
     PROMPT,

@@ -1,4 +1,4 @@
-"""Write `workflows/*.json` with the real frontend: `python -m tests.comfy.author_workflows`."""
+"""Write `workflows/*.json` with the real frontend: `python -m tools.workflows.author`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 from scripts.workflow import BYPASSED
-from tests.comfy.comfyui import REPOSITORY, Server, base_directory, find_chromium, find_comfyui
-from tests.comfy.frontend import BROWSER_FLAGS, FIRST_VISIT_DONE, Frontend
-from tests.comfy.link_routing import Link, Router
-from tests.comfy.take_workflow_graphs import fork_two_takes, long_stream_to_file, save_and_extend, shot_transitions
-from tests.comfy.workflow_graphs import image_to_video, storyboard, text_to_video, video_continuation
+from tools.comfyui.find import REPOSITORY, find_chromium, find_comfyui
+from tools.comfyui.frontend import BROWSER_FLAGS, FIRST_VISIT_DONE, Frontend
+from tools.comfyui.server import Server, base_directory
+from tools.workflows.graphs import image_to_video, storyboard, text_to_video, video_continuation
+from tools.workflows.link_routing import Link, Router
+from tools.workflows.take_graphs import fork_two_takes, long_stream_to_file, save_and_extend, shot_transitions
 
 GRAPHS = (
     text_to_video,

@@ -6,7 +6,7 @@ begin a video; those that need more than one run of it are in `take_workflow_gra
 
 from __future__ import annotations
 
-from tests.comfy.workflow_parts import (
+from tools.workflows.parts import (
     BOARD_ROW,
     MODELS,
     ROW,

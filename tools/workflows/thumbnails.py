@@ -1,4 +1,4 @@
-"""Write `workflows/*.jpg`, the pictures in the template browser: `python -m tests.comfy.author_thumbnails`.
+"""Write `workflows/*.jpg`, the pictures in the template browser: `python -m tools.workflows.thumbnails`.
 
 Each shipped workflow is run as it is; its picture shows four moments of the video it made.
 """
@@ -12,8 +12,9 @@ import av
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from tests.comfy.comfyui import REPOSITORY, Server, base_directory, find_chromium, find_comfyui
-from tests.comfy.frontend import BROWSER_FLAGS, FIRST_VISIT_DONE, Frontend
+from tools.comfyui.find import REPOSITORY, find_chromium, find_comfyui
+from tools.comfyui.frontend import BROWSER_FLAGS, FIRST_VISIT_DONE, Frontend
+from tools.comfyui.server import Server, base_directory
 
 SIDE = 384  # pixels; two moments side by side, or wide ones below each other
 LIMIT = 1800.0

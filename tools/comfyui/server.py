@@ -1,13 +1,11 @@
-"""Finding a ComfyUI and running it as a separate process, with a base directory of its own."""
+"""A ComfyUI as a separate process, with a base directory of its own."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -15,33 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-REPOSITORY = Path(__file__).parents[2]
+from tools.comfyui.find import REPOSITORY, interpreter
+
 PACK = "ComfyUI-MAGI"  # the folder name users get when they clone the repository
 START_LIMIT = 180.0  # seconds; a first start compiles Python files
-HOW_TO = "docs/development.md says how to get one"
-
-
-def find_comfyui() -> Path | None:
-    """The ComfyUI named by COMFYUI_PATH, else the one this pack is installed in, else ~/comfy/ComfyUI."""
-    named = os.environ.get("COMFYUI_PATH")
-    if named:
-        return Path(named)
-    places = (REPOSITORY.parents[1], Path.home() / "comfy" / "ComfyUI")
-    return next((place for place in places if (place / "main.py").is_file() and (place / "comfy_api").is_dir()), None)
-
-
-def find_chromium() -> str | None:
-    named = os.environ.get("CHROMIUM_PATH")
-    if named:
-        return named
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    return next((path for name in names if (path := shutil.which(name))), None)
-
-
-def interpreter(comfyui: Path) -> str:
-    """The Python that has ComfyUI's dependencies: the tree's own environment, or the one running the tests."""
-    places = (comfyui / folder / "bin" / "python" for folder in (".venv", "venv"))
-    return next((str(path) for path in places if path.exists()), sys.executable)
 
 
 def base_directory(folder: Path) -> Path:

@@ -9,7 +9,7 @@ from typing import Any
 
 from playwright.sync_api import ConsoleMessage, Page, WebSocket
 
-from tests.comfy.comfyui import PACK
+from tools.comfyui.server import PACK
 
 BROWSER_FLAGS = [
     "--no-sandbox",
