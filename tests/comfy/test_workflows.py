@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from scripts.workflow import BYPASSED
-from tests.comfy.test_pack import NODES
+from tests.comfy.graphs import NODES
 from tools.comfyui.find import REPOSITORY
 from tools.comfyui.results import RESULTS, frames_and_size, videos_and_pictures
 from tools.comfyui.server import Server
