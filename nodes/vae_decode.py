@@ -9,7 +9,8 @@ from comfy_api.latest import InputImpl, Types, io
 
 from magi_core.video import exact_fps
 
-from .host.vae import decode_into, magi_vae, noting
+from .host.vae import decode_into, magi_vae
+from .ui.codec_notes import noting
 from .wires import CATEGORY, Generation, State
 
 
