@@ -9,6 +9,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
 HOW_TO = "docs/development.md says how to get one"
+USUAL_PLACE = Path.home() / "comfy" / "ComfyUI"
 
 
 def find_comfyui() -> Path | None:
@@ -16,8 +17,11 @@ def find_comfyui() -> Path | None:
     named = os.environ.get("COMFYUI_PATH")
     if named:
         return Path(named)
-    places = (REPOSITORY.parents[1], Path.home() / "comfy" / "ComfyUI")
-    return next((place for place in places if (place / "main.py").is_file() and (place / "comfy_api").is_dir()), None)
+    return next(filter(is_comfyui, (REPOSITORY.parents[1], USUAL_PLACE)), None)
+
+
+def is_comfyui(folder: Path) -> bool:
+    return (folder / "main.py").is_file() and (folder / "comfy_api").is_dir()
 
 
 def find_chromium() -> str | None:

@@ -32,7 +32,7 @@ class Server:
 
     def __init__(self, comfyui: Path, base: Path, flags: Sequence[str] | None = None) -> None:
         self.comfyui, self.base, self.flags = comfyui, base, _flags() if flags is None else flags
-        self.url = f"http://127.0.0.1:{_free_port()}"
+        self.url = f"http://127.0.0.1:{free_port()}"
         self.log = base / "server.log"
 
     def __enter__(self) -> Server:
@@ -108,7 +108,7 @@ def _flags() -> list[str]:
     return os.environ.get("COMFYUI_FLAGS", "--cpu").split()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
