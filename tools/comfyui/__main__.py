@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tools.comfyui.environment import NoEnvironment, provide_environment
 from tools.comfyui.find import USUAL_PLACE, find_chromium, find_comfyui
-from tools.comfyui.server import free_port
+from tools.comfyui.server import base_directory, free_port
 from tools.comfyui.tree import NoTree, provide_tree
 
 START_LIMIT = 300.0  # seconds; a first start compiles Python files
@@ -45,7 +45,7 @@ def install(source: str | None, revision: str | None, target: Path) -> None:
     """Raises `NoTree` or `NoEnvironment`."""
     print(provide_tree(source, revision, target))
     seconds = check_start(provide_environment(target), target)
-    print(f"ComfyUI starts ({seconds:.0f} s): {target}")
+    print(f"ComfyUI starts with this pack ({seconds:.0f} s): {target}")
     if find_comfyui() != target:
         print(f"tests look for it elsewhere: set COMFYUI_PATH={target}")
     if find_chromium() is None:
@@ -53,17 +53,19 @@ def install(source: str | None, revision: str | None, target: Path) -> None:
 
 
 def check_start(python: Path, tree: Path) -> float:
-    """Seconds that a start and an end take. Raises `NoEnvironment` with the end of what ComfyUI said."""
-    with tempfile.TemporaryDirectory() as base:
+    """Seconds that a start with this pack and an end take. Raises `NoEnvironment` with the end of what ComfyUI said."""
+    with tempfile.TemporaryDirectory() as folder:
+        base = base_directory(Path(folder) / "base")
         command = [str(python), "main.py", "--cpu", "--disable-api-nodes", "--quick-test-for-ci"]
-        command += ["--port", str(free_port()), "--base-directory", base, "--database-url", "sqlite:///:memory:"]
+        command += ["--port", str(free_port()), "--base-directory", str(base), "--database-url", "sqlite:///:memory:"]
         started = time.monotonic()
         try:
             done = subprocess.run(command, cwd=tree, capture_output=True, text=True, timeout=START_LIMIT)
         except subprocess.TimeoutExpired:
             raise NoEnvironment(f"ComfyUI did not start within {START_LIMIT:.0f} s") from None
-    if done.returncode:
-        raise NoEnvironment(f"ComfyUI does not start:\n{(done.stdout + done.stderr)[-3000:]}")
+    said = done.stdout + done.stderr
+    if done.returncode or "IMPORT FAILED" in said:
+        raise NoEnvironment(f"ComfyUI does not start with this pack:\n{said[-3000:]}")
     return time.monotonic() - started
 
 
