@@ -12,7 +12,7 @@ from __future__ import annotations
 from benchmarks.models import arguments, report
 from magi_core.engine import Engine
 from magi_core.state import SamplerState
-from tests.tiny import tiny_engine
+from tools.small_models import tiny_engine
 
 COUNTS = (1, 2, 4, 8)
 

@@ -22,7 +22,8 @@ from magi_core.video.output_path import check_name
 from magi_core.video.recording import VideoRecording
 
 from .host.take_folder import shown
-from .host.vae import magi_vae, noting
+from .host.vae import magi_vae
+from .ui.codec_notes import noting
 from .ui.progress import show
 from .wires import CATEGORY, Generation, State
 

@@ -19,7 +19,8 @@ from magi_core.state.decode import TakeDecoder
 from magi_core.state.describe import describe
 from magi_core.video.contact_sheet import ContactSheet
 
-from .host.vae import PlacedVAE, magi_vae, noting
+from .host.vae import PlacedVAE, magi_vae
+from .ui.codec_notes import noting
 from .ui.progress import show
 from .wires import CATEGORY, Generation, Model, State
 

@@ -10,7 +10,8 @@ from comfy_api.latest import InputImpl, Types, io
 from magi_core.state.decode import TakeDecoder
 from magi_core.video import exact_fps
 
-from .host.vae import fill, magi_vae, noting
+from .host.vae import fill, magi_vae
+from .ui.codec_notes import noting
 from .wires import CATEGORY, Generation, State
 
 

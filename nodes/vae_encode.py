@@ -10,7 +10,8 @@ from magi_core.engine import check_size
 from magi_core.errors import MagiError
 from magi_core.vae.prefix import encode_prefix, resample
 
-from .host.vae import magi_vae, noting
+from .host.vae import magi_vae
+from .ui.codec_notes import noting
 from .ui.progress import show_notes
 from .ui.widgets import size_inputs
 from .wires import CATEGORY, to_latent

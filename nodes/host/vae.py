@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,7 +17,6 @@ from magi_core.errors import MagiError
 from magi_core.vae import VAE as Codec
 from magi_core.vae.memory import vae_bytes
 
-from ..ui.progress import show_notes
 from .device import Devices
 from .patcher import in_patcher, make_room
 
@@ -32,6 +32,7 @@ class PlacedVAE(comfy.sd.VAE):
     def __init__(self, codec: Codec, devices: Devices) -> None:
         config = codec.model.config
         self.codec, self.first_stage_model = codec, codec.model
+        codec.on_note = _log  # until a node listens
         self.patcher = in_patcher(codec.model, devices)
         self.device, self.vae_dtype, self.working_dtypes = devices.load, codec.dtype, [codec.dtype]
         self.output_device = management.intermediate_device()
@@ -64,7 +65,7 @@ class PlacedVAE(comfy.sd.VAE):
     def encode(self, pixel_samples: Tensor) -> Tensor:
         """Frames [F, H, W, C] in 0..1 to latents [1, z, t, h, w]; sides are cropped to multiples of 8."""
         frames = self.vae_encode_crop_pixels(pixel_samples)
-        with self.working(*_size(frames)) as codec, noting(codec, None):
+        with self.working(*_size(frames)) as codec:
             return (codec.encode(frames) / codec.scale_factor).to(self.output_device)
 
     def encode_tiled(
@@ -78,7 +79,7 @@ class PlacedVAE(comfy.sd.VAE):
         batch, _, latents, rows, columns = samples_in.shape
         side, length = self.codec.model.config.patch_size, self.codec.model.config.patch_length
         frames = torch.empty(batch, latents * length, rows * side, columns * side, 3, device=self.output_device)
-        with self.working(latents * length, columns * side, rows * side) as codec, noting(codec, None):
+        with self.working(latents * length, columns * side, rows * side) as codec:
             for video, latent in zip(frames, samples_in, strict=True):
                 fill(video, codec.decode(latent[None] * codec.scale_factor))
         return frames
@@ -122,16 +123,6 @@ def fill(frames: Tensor, blocks: Iterable[Tensor], on_frames: Any = None) -> Non
             on_frames(done)
 
 
-@contextmanager
-def noting(codec: Codec, node_id: str | None) -> Iterator[None]:
-    """What the codec has to say (smaller tiles, because memory ran out) is shown on the node, if any, and logged."""
-    before, codec.on_note = codec.on_note, lambda note: show_notes(node_id, [note])
-    try:
-        yield
-    finally:
-        codec.on_note = before
-
-
 def magi_vae(vae: Any) -> PlacedVAE:
     """`vae`, if it is MAGI's; `MagiError` for any other."""
     if isinstance(vae, PlacedVAE):
@@ -142,3 +133,7 @@ def magi_vae(vae: Any) -> PlacedVAE:
 def _size(frames: Tensor) -> tuple[int, int, int]:
     """Frames, width, height."""
     return frames.shape[0], frames.shape[2], frames.shape[1]
+
+
+def _log(note: str) -> None:
+    logging.info("MAGI: %s", note)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.comfy.comfyui import Server
+from tools.comfyui.server import Server
 
 LIMIT = 300.0
 BUILD = """([seed, last]) => {

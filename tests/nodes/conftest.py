@@ -14,7 +14,7 @@ import torch
 
 from magi_core.engine import Engine
 from magi_core.text import SPECIAL_TOKEN_NAMES, SpecialTokens
-from tests.tiny import CHANNELS, WordEncoder, tiny_engine, tiny_vae
+from tools.small_models import CHANNELS, WordEncoder, tiny_engine, tiny_vae
 
 REPOSITORY = Path(__file__).parents[2]
 STUB = REPOSITORY / "tests" / "comfy_stub"

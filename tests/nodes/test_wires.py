@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.tiny import tiny_engine
+from tools.small_models import tiny_engine
 
 
 def test_one_prompt_is_said_of_every_chunk(prompt: Any) -> None:

@@ -12,7 +12,7 @@ from magi_core.sampling.forward import ForwardInput, Predictor
 from magi_core.sampling.guidance import pass_weights
 from magi_core.sampling.window import ForwardPlan, PlannedChunk
 from magi_core.text.conditioning import assemble_null
-from tests.parity.golden import FORWARD_TOLERANCE, GUIDED_TOLERANCE, cases, golden_dit, max_error
+from tools.parity.golden import FORWARD_TOLERANCE, GUIDED_TOLERANCE, cases, golden_dit, max_error
 
 ALL_PASSES = Guidance((0.0,), (2.0,), (3.0,))  # no weight is zero, so that no pass is left out
 

@@ -15,7 +15,7 @@ from magi_core.kernels.fused import quantise, rotate
 from magi_core.sampling.guidance import scales
 from magi_core.sampling.timesteps import step_intervals, timesteps
 from magi_core.sampling.window import plan_history, plan_stage, stages
-from tests.parity.golden import FORWARD_TOLERANCE, cases, golden_dit, max_error
+from tools.parity.golden import FORWARD_TOLERANCE, cases, golden_dit, max_error
 
 
 @pytest.mark.parametrize("case", cases("schedules"), ids=repr)

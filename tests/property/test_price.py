@@ -12,7 +12,7 @@ from magi_core.dit import DiT
 from magi_core.state import SamplerState
 from magi_core.story.chunk import ChunkSpec
 from tests.property.bounded import bounded
-from tests.tiny import tiny_dit, tiny_engine
+from tools.small_models import tiny_dit, tiny_engine
 
 SIZE = {"width": 16, "height": 16}
 SCHEDULE = {"steps": 3, "window": 3, "kv_ranges": (4, 3, 2)}

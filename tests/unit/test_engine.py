@@ -11,7 +11,7 @@ from magi_core.errors import MagiError
 from magi_core.sampling.noise import chunk_noise
 from magi_core.state.state import Cancelled
 from magi_core.text.conditioning import PromptEmbedding
-from tests.tiny import tiny_engine
+from tools.small_models import tiny_engine
 
 SIZE = {"width": 32, "height": 48}
 

@@ -16,9 +16,10 @@ import numpy as np
 from PIL import Image
 
 from scripts.workflow import to_api
-from tests.comfy.comfyui import REPOSITORY, Server, base_directory
-from tests.comfy.inside.telling import run_checks
-from tests.comfy.test_workflows import RESULTS, _frames_and_size, _saved
+from tools.comfyui.find import REPOSITORY
+from tools.comfyui.inside.telling import run_checks
+from tools.comfyui.results import RESULTS, frames_and_size, videos_and_pictures
+from tools.comfyui.server import Server, base_directory
 from tools.comfyui_gpu_check.wide_model import DONE, write_lora
 
 LIMIT = 75.0  # seconds for one prompt
@@ -77,10 +78,10 @@ class Checks:
 
     def workflow(self, file: Path) -> dict[str, Any]:
         found, entry = self._measured(to_api(json.loads(file.read_text(encoding="utf-8"))))
-        videos, pictures = _saved(self.server, entry)
+        videos, pictures = videos_and_pictures(self.server, entry)
         wanted = RESULTS[file.stem]
         (video,) = videos
-        made = _frames_and_size(video)
+        made = frames_and_size(video)
         assert made == (wanted.frames, wanted.size), made
         assert len(pictures) == wanted.pictures
         return found | {"frames": made[0]}

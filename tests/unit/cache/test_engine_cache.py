@@ -10,7 +10,7 @@ from magi_core.cache.engine_cache import FRONTIERS, EngineCache
 from magi_core.cache.page_pool import PagePool
 from magi_core.dit import KVPage
 from magi_core.sampling.noise import chunk_noise
-from tests.tiny import tiny_engine
+from tools.small_models import tiny_engine
 
 SIZE = {"width": 32, "height": 32}
 CPU = torch.device("cpu")

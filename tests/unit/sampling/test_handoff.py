@@ -7,7 +7,7 @@ import torch
 
 from magi_core.errors import MagiError
 from magi_core.state.state import Cancelled
-from tests.tiny import tiny_engine
+from tools.small_models import tiny_engine
 
 SIZE = {"width": 32, "height": 32}
 PROMPTS = ["red", "blue circle", "green", "it stops", "a tall tree", "red again"]
@@ -32,7 +32,7 @@ class Counter:
 
 @pytest.fixture
 def counter(request):
-    from tests.tiny import tiny_dit
+    from tools.small_models import tiny_dit
 
     tiny_dit.cache_clear()
     counter = Counter(tiny_engine())

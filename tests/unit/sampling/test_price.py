@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from magi_core.sampling.price import cost_in_words, extension_in_words, other_ways
-from tests.tiny import tiny_engine
+from tools.small_models import tiny_engine
 
 
 def said(engine, state, chunks, handoff, drain=True):

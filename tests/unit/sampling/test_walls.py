@@ -10,7 +10,7 @@ import torch
 from magi_core.cache.engine_cache import EngineCache
 from magi_core.state import load_state
 from magi_core.story.chunk import ChunkSpec
-from tests.tiny import tiny_engine
+from tools.small_models import tiny_engine
 
 SIZE = {"width": 32, "height": 32}
 ENGINES = pytest.mark.parametrize("distill", [False, True], ids=["base", "distill"])

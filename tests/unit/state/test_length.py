@@ -8,7 +8,7 @@ import torch
 from magi_core.errors import MagiError
 from magi_core.state import load_state
 from magi_core.state.length import chunks_for
-from tests.tiny import tiny_engine
+from tools.small_models import tiny_engine
 
 
 def _state(prefix: int = 0, chunks: int = 0, fps: float = 24):

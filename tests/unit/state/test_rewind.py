@@ -10,7 +10,7 @@ import torch
 from magi_core.errors import MagiError
 from magi_core.sampling.handoff import continues_exactly, exactness_in_words
 from magi_core.state.rewind import rewind
-from tests.tiny import tiny_engine
+from tools.small_models import tiny_engine
 
 
 @pytest.fixture

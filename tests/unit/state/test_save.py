@@ -10,7 +10,7 @@ import torch
 
 import magi_core
 from magi_core.errors import MagiError
-from tests.tiny import tiny_engine
+from tools.small_models import tiny_engine
 
 SIZE = {"width": 32, "height": 32}
 
@@ -35,7 +35,7 @@ def test_round_trip(tmp_path, how, prefix):
 
 def test_a_new_process_continues_the_same(tmp_path):
     script = (
-        "import sys, magi_core; from tests.tiny import tiny_engine; "
+        "import sys, magi_core; from tools.small_models import tiny_engine; "
         "engine, state = tiny_engine().copy(fingerprint='tiny'), magi_core.load_state(sys.argv[1]); "
         "engine.extend(state, 'green', handoff='continuous').save(sys.argv[2])"
     )
