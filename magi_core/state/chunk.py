@@ -30,7 +30,7 @@ class PlacedChunk:
     @property
     def sight(self) -> int:
         """First chunk that it may attend to."""
-        return self.wall
+        return 0 if self.spec.echo else self.wall
 
 
 def placed(specs: Iterable[ChunkSpec], *, index: int, seed: int, wall: int) -> list[PlacedChunk]:

@@ -133,3 +133,37 @@ def test_an_extension_says_what_becomes_of_every_chunk():
     assert [chunk.kind for chunk in extension.chunks] == ["kept"] * 3 + ["computed"] * 5
     with pytest.raises(AttributeError):
         extension.cost = replace(extension.cost, steps=0)
+
+
+@ENGINES
+@pytest.mark.parametrize("way", [{}, {"handoff": "continuous"}], ids=str)
+def test_an_echo_sees_across_the_cut(distill, way):
+    engine, echo, made = tiny_engine(distill), ChunkSpec("a tall tree", echo=True), []
+    for first in (SHOT_ONE, OTHER_SHOT_ONE):
+        state = fresh(engine, [*first, CUT])
+        made.append(engine.extend(state, [echo, "end"], **way))
+    one, two = made
+    assert (
+        torch.equal(one.chunks[3].latent, two.chunks[3].latent)
+        or relative(one.chunks[3].latent, two.chunks[3].latent) < 1e-5
+    )
+    assert relative(one.chunks[4].latent, two.chunks[4].latent) > 1e-3
+    assert [chunk.at.wall for chunk in one.chunks[3:]] == [3, 3, 3]
+    assert one.chunks[4].key != two.chunks[4].key and one.chunks[5].key != two.chunks[5].key
+
+
+def test_an_echo_in_the_works_is_the_same_however_the_run_is_cut():
+    engine, echo = tiny_engine(), ChunkSpec("a tall tree", echo=True)
+    whole = fresh(engine, [*SHOT_ONE, CUT, echo, "end"])
+    state = engine.copy(cache=EngineCache()).extend(
+        fresh(engine, [*SHOT_ONE, CUT]), [echo, "end"], handoff="continuous"
+    )
+    assert relative(state.latents, whole.latents) < 1e-5
+    assert [chunk.key for chunk in state.chunks] == [chunk.key for chunk in whole.chunks]
+
+
+def test_without_a_wall_an_echo_changes_nothing():
+    engine = tiny_engine()
+    one, two = (fresh(engine, ["red", ChunkSpec("blue", echo=echo), "green"]) for echo in (False, True))
+    assert torch.equal(one.latents, two.latents)
+    assert [chunk.key for chunk in one.chunks] == [chunk.key for chunk in two.chunks]

@@ -14,6 +14,8 @@ from magi_core.story.storyboard import ChunkSpec
         ({"transition": "wipe"}, "unknown transition 'wipe'"),
         ({"kv_ranges": ()}, "KV ranges count the chunk itself"),
         ({"transition": "cut", "kv_ranges": (1,)}, "not both"),
+        ({"transition": "cut", "echo": True}, "give .echo. to the chunks after it"),
+        ({"echo": 1}, "echo is true or false"),
         ({"seed_offset": 1.5}, "a reroll is a whole number"),
         ({"special_tokens": ("GLITTER",)}, "no special token 'GLITTER'"),
     ],

@@ -7,7 +7,7 @@ import torch
 
 import magi_core
 from magi_core.cache.engine_cache import EngineCache
-from magi_core.story.storyboard import Storyboard, ChunkSpec, parse_storyboard
+from magi_core.story.storyboard import ChunkSpec, Storyboard, parse_storyboard
 from tests.unit.story.runs import ENGINES, SIZE, relative, render
 from tools.small_models import WordEncoder, tiny_engine
 

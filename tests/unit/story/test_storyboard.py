@@ -20,7 +20,12 @@ CHUNK = st.builds(
     st.sampled_from([0, 0, 1]) | st.integers(-(10**9), 10**9),
     st.sampled_from(TRANSITIONS),
     special_tokens=st.none() | st.lists(st.sampled_from(TOKENS), unique=True).map(tuple),
-) | st.builds(ChunkSpec, PROMPT, kv_ranges=st.lists(st.integers(1, 99), min_size=1, max_size=8).map(tuple))
+) | st.builds(
+    ChunkSpec,
+    PROMPT,
+    kv_ranges=st.lists(st.integers(1, 99), min_size=1, max_size=8).map(tuple),
+    echo=st.booleans(),
+)
 
 
 def prompts(text: str, **options: object) -> list[str]:
@@ -188,6 +193,7 @@ def chunks(text: str) -> tuple[ChunkSpec, ...]:
         ("0 [restyle] [reroll -2]: a", {"transition": "restyle", "seed_offset": -2}),
         ("0 [ranges 1,1,3,2]: a", {"kv_ranges": (1, 1, 3, 2)}),
         ("0 [ranges 2 1]: a", {"kv_ranges": (2, 1)}),
+        ("0 [Echo]: a", {"echo": True}),
         ("0 [tokens HQ, THREE_D_MODEL]: a", {"special_tokens": ("HQ", "THREE_D_MODEL")}),
         ("0 [tokens hq 3d 2d anime]: a", {"special_tokens": ("HQ", "THREE_D_MODEL", "TWO_D_ANIME")}),
         ("0 [tokens static, Dynamic]: a", {"special_tokens": ("STATIC_FIRST_FRAMES", "DYNAMIC_FIRST_FRAMES")}),
