@@ -126,6 +126,7 @@ class _Parts:
         self.state, self.frontier, self.new, self.cache, self.drain = state, frontier, new, cache, drain
         self.window, self.stop = state.settings.window, state.finished + len(new)
         self.walls = self._walls()
+        self._looked_up: dict[tuple[int, int], Frontier | None] = {}
 
     def found(self) -> tuple[Recalled | Run, ...]:
         latents = {index: self.cache.chunks.peek(chunk.at.key) for index, chunk in self.new.items()}
@@ -169,13 +170,17 @@ class _Parts:
         base = self.frontier if fresh is None else Frontier((), fresh, fresh)
         for count in range(min(self.stop, index + self.window - 1), base.next_chunk, -1):
             for first in (self.frontier.run_start, *(() if fresh is None else (fresh,))):
-                found = self.cache.frontiers.peek(self._frontier_key(count, first))
+                found = self._remembered(count, first)
                 if found is not None and found.oldest <= index:
                     return found
         return base
 
-    def _frontier_key(self, count: int, run_start: int) -> str:
-        return planned_frontier_key(self.state, self.frontier, self.new, count, run_start)
+    def _remembered(self, count: int, run_start: int) -> Frontier | None:
+        place = (count, run_start)
+        if place not in self._looked_up:
+            key = planned_frontier_key(self.state, self.frontier, self.new, count, run_start)
+            self._looked_up[place] = self.cache.frontiers.peek(key)
+        return self._looked_up[place]
 
     def _walls(self) -> list[int]:
         """Chunks at which the run can begin anew: a cut, across which no chunk looks that is in the works together with
