@@ -9,6 +9,7 @@ from magi_core.dit import KVPage
 from magi_core.sampling import forward, plan, window
 from magi_core.sampling.guidance import PassWeights, pass_weights
 from magi_core.sampling.pages import PageBook
+from magi_core.state import PlacedChunk
 from magi_core.text import conditioning
 
 
@@ -48,3 +49,7 @@ def special_tokens_are_left_out(patch: pytest.MonkeyPatch) -> None:
 
 def the_plan_shows_chunks_only_themselves(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(window, "attended", lambda index, step, settings, sight: (index, index + 1))
+
+
+def cuts_are_no_walls(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(PlacedChunk, "sight", property(lambda chunk: 0))
