@@ -43,6 +43,8 @@ export function onNodeRun(listener) {
 
 // Routes -------------------------------------------------------------------------------------------------------------
 
+const NO_ID = "00000000-0000-0000-0000-000000000000" // of a workflow just cleared, until it is loaded again
+
 /**
  * The id of the workflow that a prompt was queued from; undefined where the server does not say.
  * @param {string} promptId
@@ -51,7 +53,8 @@ export function onNodeRun(listener) {
 export async function workflowOf(promptId) {
   try {
     const answer = await api.fetchApi(`/jobs/${encodeURIComponent(promptId)}`)
-    return answer.ok ? (await answer.json()).workflow_id : undefined
+    const { workflow_id: id } = await answer.json()
+    return id === NO_ID ? undefined : id
   } catch {
     return undefined // no connection, or no JSON
   }
