@@ -10,19 +10,18 @@ from typing import TYPE_CHECKING, Any
 import comfy.model_management as management
 import folder_paths
 from PIL import Image
-from server import PromptServer
 
 from magi_core.state.decode import TakeDecoder
 from magi_core.vae.latent_rgb import CHART, FRAMES, LatentRGB, latent_rgb
 from magi_core.video import write_video
 
 from ..host.vae import PlacedVAE, magi_vae
+from .events import ClipMade, running_prompt, send
 
 if TYPE_CHECKING:
     from magi_core.sampling.events import Stepped
     from magi_core.state import SamplerState
 
-EVENT = "magi.clip"  # js/clips.js listens
 EVERY = 4  # forwards from one picture to the next
 CLIP_FAILURES = (OSError, RuntimeError, ValueError)  # codecs, full disks, no memory on the device, MagiError
 
@@ -55,7 +54,7 @@ class Preview:
 
     def finished(self, state: SamplerState) -> None:
         """Show the newest finished chunk as a clip, if it was computed just now and the VAE finds room."""
-        if self.vae is None or not self._computed or not state.chunks:
+        if self.vae is None or self.node_id is None or not self._computed or not state.chunks:
             return
         self._computed = False
         index = state.finished - 1
@@ -71,8 +70,7 @@ class Preview:
             logging.warning("MAGI: no clips of finished chunks: %s", error)
             self.vae = None
             return
-        clip = {"node": self.node_id, "run": self._run, "chunk": index, "filename": name, "type": "temp"}
-        PromptServer.instance.send_sync(EVENT, clip, PromptServer.instance.client_id)
+        send(ClipMade(running_prompt(), self.node_id, state.chunks[-1].key, index, self._run, name))
 
 
 def _has_room(vae: PlacedVAE, shape: tuple[int, ...]) -> bool:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import comfy.utils
-from server import PromptServer
+
+from .events import show_text
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -42,7 +43,7 @@ class StepProgress:
 def show(node_id: str | None, *lines: str) -> None:
     """Text on the node; empty lines are left out."""
     if node_id is not None:
-        PromptServer.instance.send_progress_text("\n".join(filter(None, lines)), node_id)
+        show_text(node_id, "\n".join(filter(None, lines)))
 
 
 def show_notes(node_id: str | None, notes: Iterable[str], below: str = "") -> None:

@@ -187,11 +187,13 @@ def test_pictures_and_clips_are_shown_while_it_runs(run, model, prompt, vae) -> 
 
     comfy.utils.previews.clear()
     server.PromptServer.instance.events.clear()
-    run("MagiChunkSampler", model=model, conditioning=prompt("red"), chunks=2, vae=vae, **SMALL | {"steps": 8})
+    made = run("MagiChunkSampler", model=model, conditioning=prompt("red"), chunks=2, vae=vae, **SMALL | {"steps": 8})
     kind, picture, side = comfy.utils.previews[0]
     assert (kind, picture.size, side) == ("JPEG", (4, 4), 512)
     clips = [data for event, data in server.PromptServer.instance.events if event == "magi.clip"]
-    assert [(clip["node"], clip["chunk"], clip["type"]) for clip in clips] == [("1", 0, "temp"), ("1", 1, "temp")]
+    expected = [("prompt", "1", chunk.key, chunk.index) for chunk in made.state.chunks]
+    assert [(clip["prompt_id"], clip["node_id"], clip["key"], clip["index"]) for clip in clips] == expected
+    assert all(key for _, _, key, _ in expected) and len({clip["run"] for clip in clips}) == 1
     with av.open(str(Path(folder_paths.get_temp_directory()) / clips[0]["filename"])) as file:
         assert sum(1 for _ in file.decode(video=0)) == 24
 
