@@ -15,6 +15,7 @@ FLOORS = (
     "host",
     "kernels",
     "attention",
+    "operations",
     "dit",
     "weights",
     "video",
