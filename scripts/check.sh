@@ -20,5 +20,7 @@ check() {
 check "style" "$PYTHON" -m ruff check .
 check "format" "$PYTHON" -m ruff format --check .
 check "types" "$PYTHON" -m mypy magi_core nodes
-check "js" bash scripts/check_js.sh
+if [ -f scripts/check_js.sh ]; then
+    check "js" bash scripts/check_js.sh
+fi
 exit "$failed"
