@@ -56,7 +56,7 @@ class MagiDecodeToFile(io.ComfyNode):
     @classmethod
     def execute(cls, vae: comfy.sd.VAE, state: Generation, filename_prefix: str) -> io.NodeOutput:
         made, vae, node_id = state.state, magi_vae(vae), cls.hidden.unique_id
-        if not state.frames:
+        if not made.frames:
             raise MagiError("there is nothing to decode yet: make chunks with Magi Chunk Sampler first")
         path, subfolder = _new_file(filename_prefix, made.width, made.height)
         recording = VideoRecording(
@@ -66,7 +66,7 @@ class MagiDecodeToFile(io.ComfyNode):
             fps=made.fps,
             metadata=_metadata(cls.hidden, story_of(made).to_json()),
         )
-        bar, done = comfy.utils.ProgressBar(state.frames, node_id=node_id), 0
+        bar, done = comfy.utils.ProgressBar(made.frames, node_id=node_id), 0
 
         def on_frames(block: Tensor) -> None:
             nonlocal done
@@ -76,7 +76,7 @@ class MagiDecodeToFile(io.ComfyNode):
 
         announced = min(made.frames, VIDEO_FRAMES_PER_CHUNK)
         with vae.working(announced, made.width, made.height) as codec, noting(codec, node_id), recording:
-            for _ in record(TakeDecoder(codec), [made], recording, keep=range(state.frames), on_frames=on_frames):
+            for _ in record(TakeDecoder(codec), [made], recording, on_frames=on_frames):
                 pass
         show(node_id, f"saved {shown(path)}: {recording.frames} frames", recording.note)
         saved = ui.SavedResult(path.name, subfolder, io.FolderType.output)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from magi_core.engine import Engine
-from magi_core.state.rewind import exactness_in_words, rewind
+from magi_core.sampling.handoff import exactness_in_words
+from magi_core.state.rewind import rewind
 
 from .ui.progress import show
 from .wires import CATEGORY, Generation, Model, State

@@ -68,18 +68,16 @@ class Generation(NamedTuple):
     """A generation in progress: the immutable state, and its tensors where ComfyUI's memory accounting sees them.
 
     tensors: the state's own, not copies, so that a chain of nodes holds every chunk once.
-    frames: that the video has when it is decoded; a length in seconds ends inside the last chunk.
     """
 
     state: SamplerState
     tensors: tuple[Tensor, ...]
-    frames: int
 
     @classmethod
-    def of(cls, state: SamplerState, frames: int | None = None) -> Generation:
+    def of(cls, state: SamplerState) -> Generation:
         given = () if state.prefix is None else (state.prefix,)
         tensors = (*given, *(record.latent for record in state.chunks), *(chunk.latent for chunk in state.in_flight))
-        return cls(state, tensors, state.frames if frames is None else min(frames, state.frames))
+        return cls(state, tensors)
 
     @property
     def latents(self) -> Tensor:

@@ -20,10 +20,14 @@ class WordEncoder:
 
     channels = CHANNELS
 
+    def origin(self, prompt: str) -> str:
+        return f"words {prompt}"
+
     def encode(self, prompt: str) -> PromptEmbedding:
         words = prompt.split()
         vectors = [torch.randn(CHANNELS, generator=torch.Generator().manual_seed(sum(map(ord, w)))) for w in words]
-        return PromptEmbedding(prompt, torch.stack(vectors) if words else torch.zeros(0, CHANNELS))
+        tokens = torch.stack(vectors) if words else torch.zeros(0, CHANNELS)
+        return PromptEmbedding(prompt, tokens, origin=self.origin(prompt))
 
 
 @cache

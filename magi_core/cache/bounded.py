@@ -53,6 +53,10 @@ class BoundedCache(Generic[V]):
         self._entries.move_to_end(key)
         return value
 
+    def peek(self, key: str) -> V | None:
+        """The value, without using it: it grows as old as it would have, and no lookup is counted."""
+        return self._entries.get(key)
+
     def __contains__(self, key: str) -> bool:
         return key in self._entries
 
@@ -80,6 +84,10 @@ class BoundedCache(Generic[V]):
         """Forget everything; counts of hits and misses stay."""
         self._entries.clear()
         self._bytes = 0
+
+    def take_over(self, other: BoundedCache[V]) -> None:
+        """Hold what `other` holds, in the same order."""
+        self._entries, self._bytes = OrderedDict(other._entries), other._bytes
 
     def resize(self, budget: int) -> None:
         self.budget = budget

@@ -47,6 +47,13 @@ class PagePool:
             if key not in self._on_device and key in self._on_host:
                 self._fetch(key)
 
+    def rehearsal(self) -> PagePool:
+        """A copy that goes through the same motions without moving anything: what would be found, and what not."""
+        other = PagePool(torch.device("cpu"), self._on_device.budget, self._on_host.budget)
+        other._on_device.take_over(self._on_device)
+        other._on_host.take_over(self._on_host)
+        return other
+
     def release_device(self) -> None:
         """Move every page off the device, as far as the host has room for them."""
         budget = self._on_device.budget

@@ -57,7 +57,7 @@ def run(plan: RenderPlan, engine: Any) -> int:
         metadata=_metadata(plan, engine),
         title=f"{plan.model} · {plan.width}x{plan.height} · seed {plan.seed} · {engine.settings.steps} steps",
     )
-    return make(engine, begun, prompts, outputs, model=plan.model)
+    return make(engine, begun, prompts, outputs, model=plan.model, end=plan.length.end)
 
 
 def _metadata(plan: RenderPlan, engine: Any) -> dict[str, Any]:

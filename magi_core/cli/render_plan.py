@@ -42,6 +42,11 @@ class Length:
     skip: int = 0
     given_chunks: int = 0
 
+    @property
+    def end(self) -> int:
+        """Where the video ends, in decoded frames."""
+        return self.skip + self.frames
+
 
 @dataclass(frozen=True, eq=False)
 class RenderPlan:

@@ -18,10 +18,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from magi_core.errors import MagiError
-from magi_core.state.serialise import Tensors, Words, chunk_parts, head_parts, state_from
+from magi_core.state.serialise import Tensors, Words, chunk_parts, from_format_2, head_parts, state_from
 from magi_core.state.state import SamplerState
 
-FORMAT = 2
+FORMAT = 3
+READABLE = (2, 3)
 KEY = "magi_state"
 HEAD = "head.safetensors"
 PREFIX = "prefix.safetensors"
@@ -50,18 +51,21 @@ def load_state(path: str | Path) -> SamplerState:
     if folders:
         folder = folders[0]
         words, tensors = read_part(folder / HEAD)
+        version = words.pop("format")
         names = [chunk_file(index) for index in range(words["first_chunk"], words.pop("finished"))]
         parts = [read_part(folder / name) for name in names]
         if words.pop("has_prefix"):
             tensors |= read_part(folder / PREFIX)[1]
         del words["first_chunk"]
-        chunks = [part for part, _ in parts]
+        chunks = [{name: value for name, value in part.items() if name != "format"} for part, _ in parts]
         for _, latents in parts:
             tensors |= latents
     else:
         words, tensors = read_part(path)
-        chunks = words.pop("chunks", [])
+        version, chunks = words.pop("format"), words.pop("chunks", [])
     try:
+        if version == 2:
+            words, chunks = from_format_2(words, chunks, tensors)
         return state_from(words, chunks, tensors)
     except (KeyError, TypeError) as error:
         raise MagiError(f"{folders[0] if folders else path} is damaged: {error!r} is missing or wrong") from None
@@ -97,7 +101,7 @@ def write_part(path: Path, words: Mapping[str, Any], tensors: Mapping[str, Tenso
 
 
 def read_part(path: Path) -> tuple[Words, Tensors]:
-    """What `write_part` wrote, without the format's number."""
+    """What `write_part` wrote; the format's number is one of `READABLE`."""
     try:
         with safe_open(path, framework="pt") as file:
             words = json.loads((file.metadata() or {}).get(KEY, "null"))
@@ -108,8 +112,8 @@ def read_part(path: Path) -> tuple[Words, Tensors]:
         raise MagiError(f"{path} is damaged or not a saved take ({error})") from None
     if not isinstance(words, dict):
         raise MagiError(f"{path} is not a saved take: choose a file written by Magi Save State or `state.save`")
-    version = words.pop("format", None)
-    if version != FORMAT:
+    version = words.get("format")
+    if version not in READABLE:
         later = isinstance(version, int) and version > FORMAT
         what = "a later version: update this one" if later else "an early version, which is not read any more"
         raise MagiError(f"{path} was saved by {what}")

@@ -1,6 +1,6 @@
-"""One chunk of a storyboard, and its tags: `[cut]`, `[reroll 2]`, `[ranges 1,1,3,2]`, `[tokens HQ, anime]`.
+"""One chunk of a storyboard, and its tags: `[cut]`, `[echo]`, `[reroll 2]`, `[ranges 1,1,3,2]`, `[tokens HQ, anime]`.
 
-Tags stand between number and colon. In JSON the same is said by the keys transition, reroll, ranges and tokens.
+Tags stand between number and colon. In JSON the same is said by the keys transition, echo, reroll, ranges and tokens.
 """
 
 from __future__ import annotations
@@ -24,10 +24,18 @@ TOKEN_ALIASES = {
     "borders": "BORDERNESS",
 }
 TOKENS = tuple(name for name in SPECIAL_TOKEN_NAMES if not name.startswith("DURATION_"))
-KNOWN_TAGS = f"{', '.join(f'[{name}]' for name in TRANSITIONS)}, [reroll 2], [ranges 1,1,3,2], [tokens HQ, anime]"
+KNOWN_TAGS = (
+    f"{', '.join(f'[{name}]' for name in TRANSITIONS)}, [echo], [reroll 2], [ranges 1,1,3,2], [tokens HQ, anime]"
+)
 MAX_OFFSET = 10**9
 
-_FIELDS = {"transition": "transition", "reroll": "seed_offset", "ranges": "kv_ranges", "tokens": "special_tokens"}
+_FIELDS = {
+    "transition": "transition",
+    "reroll": "seed_offset",
+    "ranges": "kv_ranges",
+    "tokens": "special_tokens",
+    "echo": "echo",
+}
 JSON_KEYS = frozenset(_FIELDS)
 
 
@@ -36,13 +44,14 @@ class UnknownTag(MagiError):
 
 
 @dataclass(frozen=True)
-class StoryChunk:
+class ChunkSpec:
     """What happens in one chunk. Runs of white space in the prompt count as one space.
 
     seed_offset: added to the take's seed for this chunk's noise: another number rerolls this chunk and what follows.
     transition: how it follows from the chunks before; see `magi_core.sampling.window.transition_ranges`.
     kv_ranges: in place of a transition, its own KV ranges from noisy to clean; None takes the settings'.
     special_tokens: names put before the prompt; None takes the settings', () none. Aliases become official names.
+    echo: it sees across the cuts before it, which are walls otherwise.
     """
 
     prompt: str
@@ -50,6 +59,7 @@ class StoryChunk:
     transition: str = "continue"
     kv_ranges: tuple[int, ...] | None = None
     special_tokens: tuple[str, ...] | None = None
+    echo: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "prompt", " ".join(self.prompt.split()))
@@ -61,23 +71,28 @@ class StoryChunk:
             object.__setattr__(self, "kv_ranges", _ranges(self.kv_ranges))
             if self.transition != "continue":
                 raise MagiError(f"'{self.transition}' sets the KV ranges of a chunk: give it or ranges, not both")
+        if not isinstance(self.echo, bool):
+            raise MagiError(f"echo is true or false: {self.echo!r}")
+        if self.echo and self.transition == "cut":
+            raise MagiError("a cut hides what lies before it: give [echo] to the chunks after it that may look back")
         if self.special_tokens is not None:
             object.__setattr__(self, "special_tokens", _tokens(self.special_tokens))
 
     @property
-    def going_on(self) -> StoryChunk:
+    def going_on(self) -> ChunkSpec:
         """The next chunk of the same line: all the same, but what the transition did is done."""
         return replace(self, transition="continue")
 
     @property
-    def held(self) -> StoryChunk:
+    def held(self) -> ChunkSpec:
         """A chunk that no line names: the prompt and its tokens go on, nothing else."""
-        return StoryChunk(self.prompt, special_tokens=self.special_tokens)
+        return ChunkSpec(self.prompt, special_tokens=self.special_tokens)
 
     @property
     def tags(self) -> str:
         """As tags, `parse_tags` gives the same back; "" where there is nothing to say."""
         words = [] if self.transition == "continue" else [self.transition]
+        words += ["echo"] if self.echo else []
         words += [f"reroll {self.seed_offset}"] if self.seed_offset else []
         words += [] if self.kv_ranges is None else ["ranges " + ",".join(map(str, self.kv_ranges))]
         words += [] if self.special_tokens is None else ["tokens " + (", ".join(self.special_tokens) or "none")]
@@ -87,12 +102,12 @@ class StoryChunk:
     def json(self) -> dict[str, Any]:
         """As JSON keys, the prompt included; what says nothing is left out."""
         said = {key: getattr(self, name) for key, name in _FIELDS.items()}
-        silent = {"transition": "continue", "reroll": 0, "ranges": None, "tokens": None}
+        silent = {"transition": "continue", "reroll": 0, "ranges": None, "tokens": None, "echo": False}
         return {"prompt": self.prompt} | {key: value for key, value in said.items() if value != silent[key]}
 
 
 def parse_tags(tags: str) -> dict[str, Any]:
-    """Fields of a `StoryChunk` from "[cut] [reroll 2]". Raises `UnknownTag`, or `MagiError` for a wrong value."""
+    """Fields of a `ChunkSpec` from "[cut] [reroll 2]". Raises `UnknownTag`, or `MagiError` for a wrong value."""
     fields: dict[str, Any] = {}
     for content in re.findall(r"\[([^\]]*)\]", tags):
         name, value = _tag(content)
@@ -103,7 +118,7 @@ def parse_tags(tags: str) -> dict[str, Any]:
 
 
 def json_fields(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of a `StoryChunk` from the JSON keys that tags have; values of a wrong kind raise `MagiError`."""
+    """Fields of a `ChunkSpec` from the JSON keys that tags have; values of a wrong kind raise `MagiError`."""
     for key in ("ranges", "tokens"):
         if not isinstance(entry.get(key, []), list):
             raise MagiError(f'"{key}" must be a list: {entry[key]!r}')
@@ -118,6 +133,8 @@ def _tag(content: str) -> tuple[str, Any]:
         return "transition", whole
     if word == "reroll" and len(rest) <= 1:
         return "seed_offset", _whole(rest[0], content) if rest else 1
+    if word == "echo" and not rest:
+        return "echo", True
     if word == "ranges" and rest:
         return "kv_ranges", tuple(_whole(number, content) for number in rest)
     if word == "tokens" and rest:

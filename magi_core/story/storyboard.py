@@ -9,7 +9,7 @@
 Here chunks 0, 1 and 2 share a prompt, chunk 3 has its own, from second 4 to second 6 are chunks 4 and 5, and a line
 without a number is the chunk after the line above: 6.
 
-Tags between number and colon direct the chunk (`StoryChunk`, docs/storyboard.md). Of a line for several chunks a
+Tags between number and colon direct the chunk (`ChunkSpec`, docs/storyboard.md). Of a line for several chunks a
 transition is for the first of them, the other tags for all. Lines may come in any order. Chunks that no line names keep
 prompt and special tokens of the chunk before. A prompt may be empty (`3:`): the chunk follows what came before. As
 JSON: `{"chunks": [{"at": "0-2", "prompt": "...", "transition": "cut", "reroll": 2, "ranges": [1, 1, 3, 2],
@@ -27,9 +27,9 @@ from typing import Any
 
 from magi_core.config import VIDEO_FRAMES_PER_CHUNK
 from magi_core.errors import MagiError
-from magi_core.story.chunk import JSON_KEYS, StoryChunk, UnknownTag, json_fields, parse_tags
+from magi_core.story.chunk import JSON_KEYS, ChunkSpec, UnknownTag, json_fields, parse_tags
 
-__all__ = ["StoryChunk", "Storyboard", "parse_storyboard"]
+__all__ = ["ChunkSpec", "Storyboard", "parse_storyboard"]
 
 MAX_CHUNKS = 100_000  # more than a day of video: certainly a typing error
 
@@ -43,12 +43,12 @@ _ALLOWED = "write '3: ...', '0-2: ...' or in seconds '4s-6s: ...'"
 class Storyboard:
     """One entry per chunk, from chunk 0 on."""
 
-    chunks: tuple[StoryChunk, ...]
+    chunks: tuple[ChunkSpec, ...]
 
     @classmethod
     def of(cls, prompts: Iterable[str]) -> Storyboard:
         """One prompt per chunk."""
-        return cls(tuple(StoryChunk(prompt) for prompt in prompts))
+        return cls(tuple(ChunkSpec(prompt) for prompt in prompts))
 
     def __len__(self) -> int:
         return len(self.chunks)
@@ -58,9 +58,9 @@ class Storyboard:
         return [chunk.prompt for chunk in self.chunks]
 
     @property
-    def runs(self) -> list[tuple[int, int, StoryChunk]]:
+    def runs(self) -> list[tuple[int, int, ChunkSpec]]:
         """(first chunk, last chunk, the first of them) of all that one line says."""
-        runs: list[tuple[int, int, StoryChunk]] = []
+        runs: list[tuple[int, int, ChunkSpec]] = []
         for index, chunk in enumerate(self.chunks):
             if runs and chunk == runs[-1][2].going_on:
                 runs[-1] = (runs[-1][0], index, runs[-1][2])
@@ -94,7 +94,7 @@ def parse_storyboard(text: str, *, fps: float | Fraction = 24) -> Storyboard:
     text = text.removeprefix("\ufeff")
     chunk_seconds = VIDEO_FRAMES_PER_CHUNK / Fraction(fps)
     entries = _json_entries(text) if _is_json(text) else _text_entries(text)
-    taken: dict[int, tuple[str, StoryChunk]] = {}  # chunk -> (where, what happens)
+    taken: dict[int, tuple[str, ChunkSpec]] = {}  # chunk -> (where, what happens)
     following = 0
     for where, place, story in entries:
         first, last = (following, following) if place is None else _chunks(place, where, chunk_seconds)
@@ -109,13 +109,13 @@ def parse_storyboard(text: str, *, fps: float | Fraction = 24) -> Storyboard:
         raise MagiError(f"the storyboard has no prompts: {_ALLOWED}, or one prompt per line")
     if 0 not in taken:
         raise MagiError(f"nothing says what happens in chunk 0; the first is chunk {min(taken)}: add a line '0: ...'")
-    chunks: list[StoryChunk] = []
+    chunks: list[ChunkSpec] = []
     for chunk in range(max(taken) + 1):
         chunks.append(taken[chunk][1] if chunk in taken else chunks[-1].held)
     return Storyboard(tuple(chunks))
 
 
-Entry = tuple[str, "str | None", StoryChunk]
+Entry = tuple[str, "str | None", ChunkSpec]
 """Where it stands ("line 3"), its place ("0-2") or None for the next chunk, what happens."""
 
 
@@ -131,14 +131,14 @@ def _line_entry(line: str, where: str) -> Entry:
     if match is None or not head.strip():
         if line.lstrip().startswith("["):
             raise _tags_without_colon(line.strip(), where)
-        return where, None, StoryChunk(line)
+        return where, None, ChunkSpec(line)
     if match["place"] and prompt[:1].isdigit():
         raise MagiError(
             f"{where}: is '{head.strip()}:{prompt.split()[0]}' a time or a chunk with its prompt? Write "
             f"'{head.strip()}: {prompt}', or put the number of the chunk in front: '0: {line.strip()}'"
         )
     try:
-        return where, match["place"], StoryChunk(prompt, **parse_tags(match["tags"]))
+        return where, match["place"], ChunkSpec(prompt, **parse_tags(match["tags"]))
     except MagiError as error:
         raise _in(where, error) from None
 
@@ -173,7 +173,7 @@ def _json_entries(text: str) -> Iterator[Entry]:
 
 def _json_entry(entry: Any, where: str) -> Entry:
     if isinstance(entry, str):
-        return where, None, StoryChunk(entry)
+        return where, None, ChunkSpec(entry)
     if not isinstance(entry, dict) or not isinstance(entry.get("prompt"), str):
         raise MagiError(f'{where}: must be a prompt or {{"at": "0-2", "prompt": "..."}}, not {json.dumps(entry)[:60]}')
     _refuse_keys(entry, {"at", "prompt", *JSON_KEYS}, where)
@@ -188,7 +188,7 @@ def _json_entry(entry: Any, where: str) -> Entry:
             keys = ", ".join(f'"{key}"' for key in sorted(JSON_KEYS))
             raise MagiError(f'{where}: "at" is a place alone; {match["tags"].strip()} has its own key, one of {keys}')
     try:
-        return where, None if place is None else str(place), StoryChunk(entry["prompt"], **json_fields(entry))
+        return where, None if place is None else str(place), ChunkSpec(entry["prompt"], **json_fields(entry))
     except MagiError as error:
         raise _in(where, error) from None
 

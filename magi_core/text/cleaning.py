@@ -11,6 +11,7 @@ import html
 import re
 import warnings
 from collections.abc import Iterable
+from functools import lru_cache
 from urllib.parse import unquote_plus
 
 Rules = tuple[tuple[re.Pattern[str], str], ...]
@@ -99,6 +100,7 @@ def clean_caption(caption: str) -> str:
     return caption.strip()
 
 
+@lru_cache(maxsize=4096)  # a prompt is asked for whenever an extend with it is planned
 def prepare_caption(prompt: str) -> str:
     """What the tokenizer gets to see: the cleaning applied twice, as in training. May be empty."""
     return clean_caption(clean_caption(prompt))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from magi_core.digest import digest
 from magi_core.errors import MagiError
 
 MAX_DURATION = 8  # "8 or more chunks to come, this one included"
@@ -34,6 +36,11 @@ class SpecialTokens:
     """rows: name (see `SPECIAL_TOKEN_NAMES`) -> embedding [C], fp32, holding float16 values as the reference does."""
 
     rows: Mapping[str, Tensor]
+
+    @cached_property
+    def key(self) -> str:
+        """Digest of all rows."""
+        return digest(tuple(self.rows), *self.rows.values())
 
     @property
     def channels(self) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from magi_core.errors import MagiError
 
 END_TOKEN = "</s>"
+TOKENIZER_FILES = ("spiece.model", "tokenizer.json")  # official, and as transformers writes it
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     SentencePiece is called directly: transformers' own T5 tokenizer gives the same ids but needs protobuf to convert
     the file. Raises `MagiError` when neither file is there, or the one there is damaged or lacks the end token.
     """
-    for name, load in (("spiece.model", _sentencepiece), ("tokenizer.json", _tokenizers)):
+    for name, load in zip(TOKENIZER_FILES, (_sentencepiece, _tokenizers), strict=True):
         path = folder / name
         if not path.is_file():
             continue

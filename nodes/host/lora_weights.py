@@ -14,14 +14,15 @@ from torch import Tensor
 
 from magi_core.digest import digest
 from magi_core.dit.fp8 import Fp8Linear
+from magi_core.engine import Engine
 from magi_core.errors import MagiError
 from magi_core.weights import fingerprint, lora_targets
 
-from .engine import PlacedEngine
+from .engine import patched, patcher_of
 from .patcher import Patcher
 
 
-def with_lora(engine: PlacedEngine, file: Path, strength: float) -> PlacedEngine:
+def with_lora(engine: Engine, file: Path, strength: float) -> Engine:
     """A copy of `engine` whose weights have the LoRA in `file` on them, `strength` times; weights are shared.
 
     Layers of fp8 checkpoints cannot take a change into their weights: there the LoRA runs beside the layer.
@@ -41,11 +42,11 @@ def with_lora(engine: PlacedEngine, file: Path, strength: float) -> PlacedEngine
         for target, adapter in found.items()
         if isinstance(target, str) and isinstance(engine.dit.get_submodule(target.rpartition(".")[0]), Fp8Linear)
     }
-    patcher = engine.patcher.clone()
+    patcher = patcher_of(engine).clone()
     patcher.add_patches({target: patch for target, patch in found.items() if target not in quantised}, strength)
     if quantised:
         _beside(patcher, quantised, strength, file.name)
-    return engine.patched(patcher, digest(engine.fingerprint, fingerprint(file), strength))
+    return patched(engine, patcher, digest(engine.fingerprint, fingerprint(file), strength))
 
 
 def _check_shapes(found: dict[Any, Any], shapes: dict[str, tuple[int, ...]], name: str) -> None:

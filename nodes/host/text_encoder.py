@@ -41,7 +41,7 @@ class PlacedTextEncoder(TextEncoder):
             )
         first.relative_attention_max_distance = config.relative_attention_max_distance
         model.load_state_dict(parts.state, assign=True)
-        super().__init__(model.eval().requires_grad_(False), parts.tokenizer, max_length)
+        super().__init__(model.eval().requires_grad_(False), parts.tokenizer, max_length, parts.identity)
         self.config, self.patcher = config, in_patcher(model, devices)
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -81,7 +81,7 @@ class PlacedVAE(comfy.sd.VAE):
         frames = torch.empty(batch, latents * length, rows * side, columns * side, 3, device=self.output_device)
         with self.working(latents * length, columns * side, rows * side) as codec:
             for video, latent in zip(frames, samples_in, strict=True):
-                decode_into(video, codec, latent[None] * codec.scale_factor)
+                fill(video, codec.decode(latent[None] * codec.scale_factor))
         return frames
 
     def decode_tiled(self, samples: Tensor, tile_x: int | None = None, tile_y: int | None = None, **_: Any) -> Tensor:
@@ -108,13 +108,13 @@ class PlacedVAE(comfy.sd.VAE):
         return vae_bytes(codec.model.config, codec.tile, **size, itemsize=codec.dtype.itemsize)
 
 
-def decode_into(frames: Tensor, codec: Codec, latents: Tensor, on_frames: Any = None) -> None:
-    """Fill `frames` [n, H, W, 3] float in 0..1, n <= 4t, block by block; stops when the user interrupts.
+def fill(frames: Tensor, blocks: Iterable[Tensor], on_frames: Any = None) -> None:
+    """Fill `frames` [n, H, W, 3] float in 0..1 with uint8 `blocks`; stops when the user interrupts.
 
     on_frames: called with the number of frames done so far.
     """
     done = 0
-    for block in codec.decode(latents):
+    for block in blocks:
         management.throw_exception_if_processing_interrupted()
         block = block[: len(frames) - done]
         torch.div(block.to(frames.device), 255, out=frames[done : done + len(block)])

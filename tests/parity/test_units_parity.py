@@ -32,8 +32,8 @@ class TestSchedules:
         for row in case.meta["generate_sequences"]:
             first, count = row["chunk_offset"], row["chunk_num"] - row["chunk_offset"]
             slots = list(stages(first, count, row["window_size"]))
-            assert [s[0].chunk for s in slots] == row["chunk_start"]
-            assert [s[-1].chunk + 1 for s in slots] == row["chunk_end"]
+            assert [s[0].index for s in slots] == row["chunk_start"]
+            assert [s[-1].index + 1 for s in slots] == row["chunk_end"]
             assert [s[-1].stage for s in slots] == row["t_start"]
             assert [s[0].stage + 1 for s in slots] == row["t_end"]
         compared("schedules", "generate_sequences", 0.0)
@@ -67,7 +67,7 @@ class TestSchedules:
                 assert in_tokens(plan, size) == step["kv_range"]
                 assert [c.step for c in plan.chunks] == step["denoise_step_of_each_chunk"]
                 assert plan.reencodes == step["fwd_extra_1st_chunk"]
-                assert plan.chunks[0].chunk == step["slice_point"]
+                assert plan.chunks[0].index == step["slice_point"]
         compared("schedules", "kv_ranges", 0.0)
 
 

@@ -28,7 +28,7 @@ def words(state: SamplerState) -> dict:
 
 def tensors(state: SamplerState) -> list[torch.Tensor]:
     in_flight = () if state.frontier is None else state.frontier.chunks
-    return [state.latents, *(chunk.latent for chunk in in_flight), *(chunk.text for chunk in in_flight)]
+    return [state.latents, *(chunk.latent for chunk in in_flight), *(chunk.text.tokens for chunk in in_flight)]
 
 
 @bounded(20)

@@ -10,7 +10,9 @@ from types import SimpleNamespace
 import torch
 
 from magi_core.config import SamplingSettings
-from magi_core.state import ChunkRecord, SamplerState
+from magi_core.sampling.cost import Cost
+from magi_core.sampling.extension import ChunkFate
+from magi_core.state import ChunkRecord, PlacedChunk, SamplerState
 from magi_core.state.state import Cancelled
 from magi_core.text import PromptEmbedding
 from magi_core.video import read_video
@@ -46,18 +48,24 @@ class StandIn:
         prefix = torch.zeros(1, 4, given, height // 8, width // 8) if given else None
         return SamplerState(width, height, fps, seed, self.settings, channels=4, prefix=prefix)
 
-    def stream(self, state, prompts, *, on_step, cancelled):
-        self.asked["prompts"] = [prompt.prompt for prompt in prompts]
-        self.asked["story"] = [prompt.chunk for prompt in prompts]
+    def plan(self, state, prompts, *, end):
+        self.asked["prompts"] = [prompt.spec.prompt for prompt in prompts]
+        self.asked["story"] = [prompt.spec for prompt in prompts]
+        new = {state.next_chunk + place: prompt for place, prompt in enumerate(prompts)}
+        fates = [ChunkFate(index, "", "computed") for index in new]
+        return SimpleNamespace(given=state, new=new, chunks=fates, cost=Cost(), drain=True)
+
+    def run(self, extension, *, on_step, cancelled):
+        state, prompts = extension.given, extension.new.values()
         for done, prompt in enumerate(prompts):
             for step in range(STEPS):
                 if cancelled():
                     raise Cancelled(state)
                 if self.interrupt_in_chunk == done:
                     os.kill(os.getpid(), signal.SIGINT)
-                on_step(SimpleNamespace(chunk=done, step=done * STEPS + step + 1, steps=len(prompts) * STEPS))
-            record = ChunkRecord(state.next_chunk, torch.zeros(state.latent_shape), prompt.prompt, state.seed)
-            state = state.with_chunk(record)
+                on_step(SimpleNamespace(done=done, step=done * STEPS + step + 1, steps=len(prompts) * STEPS))
+            place = PlacedChunk(state.next_chunk, prompt.spec, state.seed)
+            state = state.with_chunk(ChunkRecord(place, torch.zeros(state.latent_shape)))
             yield state
 
     def decode(self, state, *, start, stop):

@@ -69,7 +69,7 @@ def test_a_storyboards_first_chunk_is_the_first_new_one(command, take):
     Path("more.txt").write_text("0 [cut]: green\n1: white\n", encoding="utf-8")
     assert command("extend", take, "--storyboard", "more.txt") == 0
     chunks = load_state(take).chunks[2:]
-    assert [(chunk.index, chunk.prompt, chunk.transition) for chunk in chunks] == [
+    assert [(chunk.index, chunk.prompt, chunk.spec.transition) for chunk in chunks] == [
         (2, "green", "cut"),
         (3, "white", "continue"),
     ]

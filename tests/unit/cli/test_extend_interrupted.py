@@ -12,7 +12,7 @@ from tools.small_models import tiny_engine
 
 
 def test_ctrl_c_keeps_finished_chunks_in_take_and_video_and_says_how_to_go_on(command, take, capsys, monkeypatch):
-    engine, stream = tiny_engine(steps=STEPS), type(tiny_engine()).stream
+    engine, stream = tiny_engine(steps=STEPS), type(tiny_engine()).run
 
     def interrupted(self, *arguments, **how):
         for count, state in enumerate(stream(self, *arguments, **how), start=1):
@@ -20,7 +20,7 @@ def test_ctrl_c_keeps_finished_chunks_in_take_and_video_and_says_how_to_go_on(co
             if count == 2:
                 os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(type(engine), "stream", interrupted)
+    monkeypatch.setattr(type(engine), "run", interrupted)
     prompts = [word for name in ("a", "b", "it's c", "it's c", "d") for word in ("--prompt", name)]
     assert command("extend", take, *prompts, "-o", "a.mp4", engine=engine) == 130
     assert [chunk.prompt for chunk in load_state(take).chunks] == ["red", "blue", "a", "b"]
@@ -32,13 +32,13 @@ def test_ctrl_c_keeps_finished_chunks_in_take_and_video_and_says_how_to_go_on(co
 
 def test_ctrl_c_before_a_new_chunk_leaves_the_take(command, take, capsys, monkeypatch):
     before = take.read_bytes()
-    engine, stream = tiny_engine(steps=STEPS), type(tiny_engine()).stream
+    engine, stream = tiny_engine(steps=STEPS), type(tiny_engine()).run
 
     def interrupted(self, *arguments, **how):
         os.kill(os.getpid(), signal.SIGINT)
         yield from stream(self, *arguments, **how)
 
-    monkeypatch.setattr(type(engine), "stream", interrupted)
+    monkeypatch.setattr(type(engine), "run", interrupted)
     assert command("extend", take, "--prompt", "green", "-o", "a.mp4", engine=engine) == 130
     assert "stopped before a new chunk was finished; nothing was written" in capsys.readouterr().err
     assert take.read_bytes() == before and not Path("a.mp4").exists()

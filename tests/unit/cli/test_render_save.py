@@ -41,7 +41,7 @@ from tools.small_models import tiny_engine
 advance = magi_core.cli.make._Progress.__call__
 def until(self, event):
     advance(self, event)
-    if self.done == 2:
+    if event.done == 2:
         os.kill(os.getpid(), signal.SIGKILL)
 magi_core.cli.make._Progress.__call__ = until
 main(["render", *"abcdef", "--width", "32", "--height", "32", "--model", ".", "--out", "a.mp4", "--save", "a.magi"],

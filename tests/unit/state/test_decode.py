@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -60,7 +61,8 @@ def test_cancelling_keeps_the_finished_chunks(tmp_path):
     engine, steps = tiny_engine(), []
     begun = engine.begin(width=32, height=32)
     with pytest.raises(Cancelled) as stopped, VideoRecording(tmp_path / "a.mp4", width=32, height=32, fps=24) as made:
-        states = engine.stream(begun, "red", 4, on_step=lambda e: steps.append(e.chunk), cancelled=lambda: 2 in steps)
+        how = {"on_step": lambda e: steps.append(e.in_flight[0].index), "cancelled": lambda: 2 in steps}
+        states = engine.stream(begun, "red", 4, **how)
         list(record(engine, states, made))
     assert made.frames == stopped.value.state.frames > 0
     assert len(read_video(tmp_path / "a.mp4").frames) == made.frames
@@ -78,8 +80,8 @@ def test_at_most_two_chunks_of_frames_are_alive(tmp_path):
             peak = max(peak, sum(len(frames) for frames in alive))
             yield block
 
-    engine.decode = watched
+    watching = SimpleNamespace(decode=watched)
     with VideoRecording(tmp_path / "a.mp4", width=32, height=32, fps=24) as recording:
-        for state in record(engine, engine.stream(engine.begin(width=32, height=32), "red", 6), recording):
+        for state in record(watching, engine.stream(engine.begin(width=32, height=32), "red", 6), recording):
             assert len(state.chunks) * 24 == recording.frames
     assert 12 <= peak <= 48

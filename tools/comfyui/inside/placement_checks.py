@@ -54,7 +54,7 @@ def check_parity() -> dict[str, Any]:
 def check_low_vram() -> dict[str, Any]:
     """A third of each model's weights in place, the others fetched when their layers run."""
     found = {}
-    with _partly(Parts.model.patcher) as fetched:
+    with _partly(Parts.model.host.patcher) as fetched:
         found["latents"] = distance(_sampled(Parts.model, keep=True).latents, Parts.expected.latents)
         found["fetched"] = fetched
     with _partly(Parts.vae.patcher):
@@ -212,7 +212,7 @@ def check_attention() -> dict[str, Any]:
         calls.append(chosen)
         return chosen(*args, **options)
 
-    options = Parts.model.patcher.model_options["transformer_options"]
+    options = Parts.model.host.patcher.model_options["transformer_options"]
     options["optimized_attention_override"] = override
     before = comfy_attention.optimized_attention
     try:
@@ -238,7 +238,7 @@ def check_compile() -> dict[str, Any]:
     fast = run("MagiModelSettings", model=Parts.model, compile=True)
     found = {"latents": distance(_sampled(fast).latents, Parts.expected.latents)}
     graphs = counters["stats"]["unique_graphs"]
-    with _partly(fast.patcher):
+    with _partly(fast.host.patcher):
         found["low_vram"] = distance(_sampled(fast).latents, Parts.expected.latents)
     management.unload_all_models()
     found["again"] = distance(_sampled(fast).latents, Parts.expected.latents)
@@ -291,7 +291,7 @@ def check_vram() -> dict[str, Any]:
     run("MagiVAEDecode", vae=Parts.vae, state=state)
     found["after the decoder"] = _mib()
     management.unload_all_models()
-    return found | {"after unloading": _mib(), "device": str(Parts.model.patcher.load_device), "patcher": _kind()}
+    return found | {"after unloading": _mib(), "device": str(Parts.model.host.patcher.load_device), "patcher": _kind()}
 
 
 def _sampled(model: Any, keep: bool = False) -> Any:
@@ -319,7 +319,7 @@ def _mib() -> list[int]:
 
 
 def _kind() -> str:
-    return type(Parts.model.patcher).__name__
+    return type(Parts.model.host.patcher).__name__
 
 
 @contextlib.contextmanager

@@ -65,7 +65,7 @@ def check_lora() -> dict[str, Any]:
         "fingerprints": len({e.fingerprint for e in (Parts.model, with_lora, *_strengths(0.6, 1.0))}),
         "nothing": run("MagiLoRA", model=Parts.model, lora="look.safetensors", strength=0.0) is Parts.model,
     }
-    with _partly(with_lora.patcher):
+    with _partly(with_lora.host.patcher):
         found["low_vram"] = distance(_sampled(with_lora).latents, expected)
         compiled = run("MagiModelSettings", model=with_lora, compile=True)
         found["compiled"] = distance(_sampled(compiled).latents, expected)
@@ -113,7 +113,7 @@ def check_fp8_lora() -> dict[str, Any]:
 
     base = expected()
     found = {"base": distance(sampled(model), base)}
-    with _partly(model.patcher):
+    with _partly(model.host.patcher):
         model.cache.clear()
         found["low_vram"] = distance(sampled(model), base)
     layer.forward = lambda x: quantised(x) + 2.0 * (x @ down.t() @ up.t())
