@@ -28,9 +28,9 @@ def models(folders: Sequence[str] = ()) -> int:
     places = search_places(folders)
     bundled = find_models([ASSETS])
     others = [model for model in find_models(places) if model.dit not in {b.dit for b in bundled}]
-    for name, (folder, variant) in BUNDLED.items():
+    for name, (inside, variant) in BUNDLED.items():
         for model in bundled:
-            if folder in model.dit.parents and model.variant == variant:
+            if inside in model.dit.parents and model.variant == variant:
                 _show(name, model)
     if not bundled:
         print("nano: not in this copy; get the whole repository")

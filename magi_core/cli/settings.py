@@ -65,7 +65,7 @@ def with_scales(guidance: Guidance, scales: Mapping[str, float]) -> Guidance:
         "text_late": guidance.text[-1],
         "previous_late": guidance.previous[-1],
     }
-    return Guidance.simple(**(usual | scales))
+    return Guidance.simple(**{**usual, **scales})
 
 
 def _token_changes(options: argparse.Namespace) -> dict[str, Any]:

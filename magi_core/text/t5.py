@@ -117,7 +117,8 @@ def load_text_encoder(
     parts = read_t5(folder, device=device, dtype=dtype, channels=channels)
     model = _empty_model(parts.config)
     model.load_state_dict(parts.state | {EMBEDDING_ALIAS: parts.state[EMBEDDING]}, assign=True)
-    return TextEncoder(model.requires_grad_(False).eval(), parts.tokenizer, max_length, parts.identity)
+    model.requires_grad_(False).eval()  # type: ignore[no-untyped-call]  # transformers says no types here
+    return TextEncoder(model, parts.tokenizer, max_length, parts.identity)
 
 
 def read_t5(

@@ -50,7 +50,9 @@ class Mp4Encoder:
         )
         self._container.metadata.update(tags)
         quality = {"crf": "16", "preset": "medium"} | ({} if reorder else {"bf": "0"}) if encoder == "libx264" else {}
-        stream = self._stream = self._container.add_stream(encoder, rate=fps, options=quality)
+        stream = self._container.add_stream(encoder, rate=fps, options=quality)
+        assert isinstance(stream, av.VideoStream)
+        self._stream = stream
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         context = stream.codec_context
         stream.time_base = context.time_base = 1 / fps

@@ -40,9 +40,9 @@ def check_name(name: str) -> None:
     Workflows and takes travel between systems, so that names are the same everywhere.
     """
     for part in re.split(r"[/\\]", name):
-        if FORBIDDEN.search(part):
+        if found := FORBIDDEN.search(part):
             usable = FORBIDDEN.sub("-", name)
-            raise MagiError(f"{FORBIDDEN.search(part)[0]!r} cannot be in a file name: {name!r} -> use {usable!r}")
+            raise MagiError(f"{found[0]!r} cannot be in a file name: {name!r} -> use {usable!r}")
         if DEVICE.match(part):
             raise MagiError(f"{part!r} is a device on Windows, not a file name: {name!r} -> use 'my {part}'")
         if part.strip(".") and part != part.rstrip(". "):

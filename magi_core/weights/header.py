@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, Protocol
 
 import torch
 
@@ -58,7 +58,13 @@ class SafetensorsHeader:
     file_size: int
 
 
-def read_header(stream: BinaryIO, name: str, actual_size: int | None = None) -> SafetensorsHeader:
+class Readable(Protocol):
+    """What bytes are read from in order: a file, or one that is unpacked meanwhile."""
+
+    def read(self, count: int, /) -> bytes: ...
+
+
+def read_header(stream: Readable, name: str, actual_size: int | None = None) -> SafetensorsHeader:
     """The header at the start of `stream`. `name` is for messages.
 
     actual_size: bytes of the whole file, where known; any other size than the header promises raises

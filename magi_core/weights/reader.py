@@ -21,7 +21,8 @@ EDGE = 64 * 1024  # bytes of tensor data at either end of a shard that its finge
 class Shard(Protocol):
     """One weight file. `headers` costs a glance at the file; `tensor` maps, it does not copy."""
 
-    headers: Mapping[str, TensorHeader]
+    @property
+    def headers(self) -> Mapping[str, TensorHeader]: ...
 
     def tensor(self, name: str) -> Tensor: ...
 

@@ -77,7 +77,8 @@ class ClipTextEncoder(TextEncoder):
 
     @property
     def dtype(self) -> torch.dtype:
-        return next(iter(self.model.dtypes), torch.float32)
+        dtypes: Any = self.model.dtypes  # of ComfyUI's model
+        return next(iter(dtypes), torch.float32)
 
     def hidden_states(self, ids: list[int]) -> Tensor:
         out = self.clip.encode_from_tokens({KEY: [[(token, 1.0) for token in ids]]}, return_dict=True)

@@ -49,10 +49,10 @@ class PlacedVAE(comfy.sd.VAE):
         self.model_size()
 
     # Methods, where ComfyUI has lambdas: one that holds `self` keeps the weights until the garbage collector comes.
-    def memory_used_encode(self, shape: torch.Size, dtype: torch.dtype) -> int:
+    def memory_used_encode(self, shape: tuple[int, ...], dtype: torch.dtype) -> int:
         return self._announced(*shape[-3:])
 
-    def memory_used_decode(self, shape: torch.Size, dtype: torch.dtype) -> int:
+    def memory_used_decode(self, shape: tuple[int, ...], dtype: torch.dtype) -> int:
         length, side, _ = self.upscale_index_formula
         return self._announced(shape[-3] * length, shape[-2] * side, shape[-1] * side)
 

@@ -8,12 +8,14 @@ from tests.architecture.imports import Import
 
 FLOORS = (
     "errors",
+    "inputs",
     "config",
     "digest",
     "device",
     "host_memory",
     "host",
     "kernels",
+    "operations",
     "attention",
     "operations",
     "dit",

@@ -11,20 +11,24 @@ import pytest
 from tools.comfyui.environment import CONSTRAINTS, NoEnvironment, mend_companions, requirements_for_tests
 from tools.comfyui.find import REPOSITORY
 
+TORCH_LIBRARY = """
+defined = []
+def define(name, signature):
+    defined.append(name)
+"""
 NEEDS_OPERATORS = """
-import torch
-@torch.library.register_fake("torchvision::nms")
-def nms(dets, scores, iou_threshold):
-    return dets
+import torch.library
+assert {"torchvision::nms", "torchvision::qnms"} <= set(torch.library.defined), "operator does not exist"
 """
 
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Packages called torchvision and torchaudio, which can be imported."""
-    for name in ("torchvision", "torchaudio"):
+    """Packages called torch, torchvision and torchaudio, which can be imported."""
+    for name in ("torch", "torchvision", "torchaudio"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").touch()
+    (tmp_path / "torch" / "library.py").write_text(TORCH_LIBRARY)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     return tmp_path
 
@@ -59,7 +63,10 @@ def test_operators_without_their_library_are_declared_once(site: Path) -> None:
     mend_companions(Path(sys.executable))
     mended = content(site)
     mend_companions(Path(sys.executable))
-    assert content(site) == mended and mended["torchvision/_meta_registrations.py"].count(b"::qnms") == 1
+    assert (
+        content(site) == mended
+        and mended["torchvision/_meta_registrations.py"].count(b'define("torchvision::qnms') == 1
+    )
 
 
 def test_libraries_that_cannot_be_loaded_are_left_out(site: Path) -> None:
