@@ -186,7 +186,8 @@ def _frames(plan: ForwardPlan, inputs: Sequence[ForwardInput]) -> Tensor:
 
 
 def _combine(weights: PassWeights, text: Tensor | None, previous: Tensor, alone: Tensor | None) -> Tensor:
+    """The guided velocity; passes whose weight is zero may be None."""
     velocity = weights.previous * previous
-    if weights.alone:
+    if weights.alone and alone is not None:
         velocity = weights.alone * alone + velocity
-    return velocity + weights.text * text if weights.text else velocity
+    return velocity + weights.text * text if weights.text and text is not None else velocity

@@ -39,7 +39,7 @@ class _Fetched(comfy.ops.CastWeightBiasOp):
         return placed(parameter, device)
 
 
-class LinearFp32(_Fetched, _plain.Linear):
+class LinearFp32(_Fetched, _plain.Linear):  # type: ignore[name-defined]  # ComfyUI is not known here
     """ComfyUI's linear, which holds nothing until it is loaded, with the product of magi_core's `LinearFp32`."""
 
     def __init__(
