@@ -177,8 +177,8 @@ class Engine:
         What the engine remembers of earlier runs is not computed again. No model runs, unless prompts need an encoder
         that cannot tell what its result depends on. Raises `MagiError` for what cannot be done.
         """
-        how = {"handoff": handoff, "drain": drain, "settings": settings, "end": end}
-        return plan(self, state, per_chunk(directions, chunks), **how)
+        asked = per_chunk(directions, chunks)
+        return plan(self, state, asked, handoff=handoff, drain=drain, settings=settings, end=end)
 
     def run(
         self,

@@ -39,7 +39,7 @@ class Prompt(NamedTuple):
     def length(self) -> int:
         return 1
 
-    def for_chunks(self, count: int) -> list[Direction]:
+    def for_chunks(self, count: int) -> Sequence[Direction]:
         """What is said about `count` chunks."""
         return [self.embedding] * count
 
@@ -59,7 +59,7 @@ class Prompts(NamedTuple):
     def length(self) -> int:
         return len(self.chunks)
 
-    def for_chunks(self, count: int) -> list[Direction]:
+    def for_chunks(self, count: int) -> Sequence[Direction]:
         """What is said about `count` chunks: cut to them, or the last prompt goes on."""
         return [*self.chunks, *[self.chunks[-1].held] * (count - len(self.chunks))][:count]
 

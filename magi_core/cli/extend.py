@@ -50,7 +50,9 @@ def extend(options: argparse.Namespace, *, load: Callable[..., Any] | None = Non
     for note in notes:
         say(f"note: {note}")
     if load is None:
-        from magi_core.loading import load
+        from magi_core import loading
+
+        load = loading.load
     engine = load(
         options.model,
         variant=options.variant,

@@ -22,7 +22,9 @@ def render(options: argparse.Namespace, *, load: Callable[..., Any] | None = Non
     for note in plan.notes:
         say(f"note: {note}")
     if load is None:
-        from magi_core.loading import load
+        from magi_core import loading
+
+        load = loading.load
     engine = load(
         plan.model,
         variant=plan.variant,

@@ -53,7 +53,7 @@ def head_parts(state: SamplerState) -> tuple[Words, Tensors]:
 def state_from(words: Words, chunks: list[Words], tensors: Tensors) -> SamplerState:
     """The state that `head_parts` and `chunk_parts` took apart. Raises KeyError and TypeError where something is
     missing or wrong."""
-    settings = {name: tuple(v) if isinstance(v, list) else v for name, v in words["settings"].items()}
+    settings: Words = {name: tuple(v) if isinstance(v, list) else v for name, v in words["settings"].items()}
     guidance = Guidance(**{name: tuple(values) for name, values in settings.pop("guidance").items()})
 
     def in_flight(chunk: Words) -> InFlight:

@@ -90,7 +90,9 @@ class SamplerState:
     def anchor(self) -> Tensor | None:
         """Given frames [C, r, h, w] of the first generated chunk (r < 6), or None."""
         given = self.first_chunk * CHUNK_FRAMES
-        return None if self.prefix_latent_frames == given else self.prefix[0, :, given:]
+        if self.prefix is None or self.prefix_latent_frames == given:
+            return None
+        return self.prefix[0, :, given:]
 
     @property
     def latent_shape(self) -> tuple[int, int, int, int]:
@@ -120,7 +122,7 @@ class SamplerState:
 
     def chunk_latent(self, index: int) -> Tensor:
         """Latent [C, 6, h, w] of any finished chunk, given or generated."""
-        if index < self.first_chunk:
+        if self.prefix is not None and index < self.first_chunk:
             return self.prefix[0, :, index * CHUNK_FRAMES : (index + 1) * CHUNK_FRAMES]
         return self.chunks[index - self.first_chunk].latent
 
@@ -137,8 +139,8 @@ class SamplerState:
     @property
     def wall(self) -> int:
         """First chunk of the shot that goes on when the next chunk does not cut."""
-        last = (*self.chunks, *self.pending)[-1:]
-        return last[0].at.wall if last else 0
+        last = self.pending or self.chunks
+        return last[-1].at.wall if last else 0
 
     def save(self, path: str | Path, *, all_frontiers: bool = False) -> None:
         """Write the take to one file, whole or not at all; `magi_core.load_state` reads it back.

@@ -8,4 +8,5 @@ from magi_core.story.storyboard import Storyboard
 
 def story_of(state: SamplerState) -> Storyboard:
     """One entry per generated chunk of `state`, those in flight included; its chunk 0 is the take's first new one."""
-    return Storyboard(tuple(chunk.at.spec for chunk in (*state.chunks, *state.pending)))
+    finished, pending = (tuple(chunk.at.spec for chunk in chunks) for chunks in (state.chunks, state.pending))
+    return Storyboard(finished + pending)
