@@ -9,8 +9,8 @@ import json
 
 import torch
 
-from magi_core.dit.fp8 import Fp8Linear
 from magi_core.engine import Engine
+from magi_core.operations.fp8 import Fp8Linear
 from tools.parity.golden import cases, golden_dit
 from tools.parity.rollout import is_distilled, rollout_error, standin_tokens
 

@@ -2,9 +2,9 @@
 
     python -m benchmarks.plan_cost [--chunks 60] [--size 720] [--steps 64]
 
-No model runs while an extend is planned, so a tiny transformer stands in for a large one; prompts are words, cleaned by
-the bundled text encoder. Four plans: nothing remembered, all remembered, the last prompt edited, one more chunk behind
-a finished take. Ratio: the slowest of them (median of the repeats) against the bar.
+No model runs while an extend is planned, so a tiny transformer stands in for a large one; prompts are words, which
+the bundled text encoder cleans. Four plans: nothing remembered, all remembered, the last prompt edited, one more chunk
+behind a finished take. Ratio: the slowest of them (median of the repeats) against the bar.
 """
 
 from __future__ import annotations

@@ -101,4 +101,6 @@ class BoundedCache(Generic[V]):
         while self._bytes > self.budget and len(self._entries) > self.least:
             older = list(self._entries)[: len(self._entries) // 2]
             for key in older[1::2] if self.thin and len(older) > 1 else [next(iter(self._entries))]:
-                self._on_evict(key, self.pop(key))
+                value = self._entries.pop(key)
+                self._bytes -= self._size(value)
+                self._on_evict(key, value)

@@ -186,5 +186,4 @@ class _Estimate:
 
 def _kept(pages: Mapping[int, KVPage]) -> dict[int, KVPage]:
     """Pages in memory of their own, where they are on the CPU."""
-    on_cpu = {index: page for index, page in pages.items() if page.layers[0].device.type == "cpu"}
-    return dict(pages) | {index: KVPage(tuple(map(settled, page.layers))) for index, page in on_cpu.items()}
+    return {index: page.map(settled) if page.device.type == "cpu" else page for index, page in pages.items()}

@@ -10,7 +10,7 @@ import torch
 from magi_core.cache.engine_cache import EngineCache
 from magi_core.config import VIDEO_FRAMES_PER_CHUNK, SamplingSettings
 from magi_core.digest import digest
-from magi_core.dit import KVPage
+from magi_core.dit import KVLayer, KVPage
 from magi_core.dit.memory import SamplingMemory, chunk_tokens, page_bytes, sampling_memory
 from magi_core.sampling.cost import Cost, stage_cost
 from magi_core.sampling.extension import ChunkFate, Extension, Kind, NewChunk, Recalled, Run
@@ -287,4 +287,4 @@ def _cost(engine: Sampler, extension: Extension, runs: Sequence[Run]) -> Cost:
 def _page_of(engine: Sampler, state: SamplerState) -> KVPage:
     """A page's size without its numbers."""
     size = page_bytes(engine.dit.config, chunk_tokens(engine.dit.config, state.width, state.height), 1)
-    return KVPage((torch.empty(size, dtype=engine.dit.dtype, device="meta"),))
+    return KVPage((KVLayer(torch.empty(size, dtype=engine.dit.dtype, device="meta")),))

@@ -80,7 +80,7 @@ class TextEncoder:
 
     def hidden_states(self, ids: list[int]) -> Tensor:
         """[L, channels] from L token ids: the model's last layer."""
-        batch = torch.tensor([ids], device=self.model.shared.weight.device)
+        batch = torch.tensor([ids], device=self.model.device)
         return self.model(input_ids=batch).last_hidden_state[0]
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from magi_core.config import LATENT_SCALE
 from magi_core.errors import MagiError
+from magi_core.operations import PLAIN, Operations
 from magi_core.vae.codec import VAE
 from magi_core.vae.config import VAEConfig
 from magi_core.vae.model import ViTVAE
@@ -24,7 +24,7 @@ def load_vae(
     device: torch.device | str = "auto",
     dtype: torch.dtype | str = "auto",
     compute: torch.device | None = None,
-    operations: Any = nn,
+    operations: Operations = PLAIN,
 ) -> VAE:
     """The VAE in a folder with `config.json` and weights, or of a weight file with `config.json` beside it.
 

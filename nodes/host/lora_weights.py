@@ -13,9 +13,9 @@ from comfy.weight_adapter import BypassInjectionManager, WeightAdapterBase
 from torch import Tensor
 
 from magi_core.digest import digest
-from magi_core.dit.fp8 import Fp8Linear
 from magi_core.engine import Engine
 from magi_core.errors import MagiError
+from magi_core.operations.fp8 import Fp8Linear
 from magi_core.weights import fingerprint, lora_targets
 
 from .engine import patched, patcher_of
@@ -53,8 +53,8 @@ def _check_shapes(found: dict[Any, Any], shapes: dict[str, tuple[int, ...]], nam
     """ComfyUI would leave a patch of another shape out, with a line in the log."""
     for target, patch in found.items():
         parameter, part = (target, None) if isinstance(target, str) else target
-        rows = shapes[parameter][-2] if part is None else part[2]
-        if isinstance(patch, WeightAdapterBase) and patch.name == "lora" and len(shapes[parameter]) < 4:
+        if isinstance(patch, WeightAdapterBase) and patch.name == "lora" and 1 < len(shapes[parameter]) < 4:
+            rows = shapes[parameter][-2] if part is None else part[2]
             up, down = patch.weights[:2]
             if (up.shape[0], down.shape[1]) != (rows, shapes[parameter][-1]):
                 raise MagiError(

@@ -17,6 +17,7 @@ FLOORS = (
     "kernels",
     "operations",
     "attention",
+    "operations",
     "dit",
     "weights",
     "video",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-from magi_core.dit import KVPage
 from magi_core.sampling import forward, plan, window
 from magi_core.sampling.guidance import PassWeights, pass_weights
 from magi_core.sampling.pages import PageBook
@@ -33,7 +32,7 @@ def cache_holds_nothing(patch: pytest.MonkeyPatch) -> None:
     add = PageBook.add
 
     def empty(self, pages):
-        add(self, {i: KVPage(tuple(map(torch.zeros_like, page.layers))) for i, page in pages.items()})
+        add(self, {i: page.map(torch.zeros_like) for i, page in pages.items()})
 
     patch.setattr(PageBook, "add", empty)
 

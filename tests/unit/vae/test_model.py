@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import torch
 from torch import Tensor, nn
 
+from magi_core.operations import Plain
 from magi_core.vae import ViTVAE
 from tests.unit.vae.small_vae import CONFIG, model
 
@@ -37,8 +36,9 @@ def test_layers_and_attention_are_injected() -> None:
         calls.append(f"attention{list(q.shape)}")
         return nn.functional.scaled_dot_product_attention(q, k, v)
 
-    ops = SimpleNamespace(Linear=Linear, LayerNorm=nn.LayerNorm, Conv3d=nn.Conv3d)
-    ViTVAE(CONFIG, operations=ops, attention=attention).encode(torch.rand(1, 3, 4, 16, 16))
+    operations = Plain()
+    operations.Linear = Linear
+    ViTVAE(CONFIG, operations=operations, attention=attention).encode(torch.rand(1, 3, 4, 16, 16))
     assert calls == ["linear", "attention[1, 2, 17, 16]", "linear", "linear", "linear", "linear"]
 
 

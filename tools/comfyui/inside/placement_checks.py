@@ -69,7 +69,7 @@ def check_dynamic_layers() -> dict[str, Any]:
     """With dynamic VRAM, ComfyUI's layers hold nothing until they are loaded."""
     before, comfy.memory_management.aimdo_enabled = comfy.memory_management.aimdo_enabled, True
     try:
-        empty = DiT(Parts.model.dit.config, operations=pack.module("host.layers").operations, device="meta")
+        empty = DiT(Parts.model.dit.config, operations=pack.module("host.layers").COMFYUI, device="meta")
         loaders = ("MagiLoadModel", "MagiLoadVAE", "MagiLoadTextEncoder")
         model, vae, encoder = (run(node, model="nano", dtype="fp32") for node in loaders)
     finally:

@@ -51,6 +51,11 @@ def check_lora() -> dict[str, Any]:
     tensors |= {"blocks.1.attn2.to_v.lora_A.weight": down, "blocks.1.attn2.to_v.lora_B.weight": up}
     merged[f"{LAYER}.linear_kv_xattn.weight"] = weights[f"{LAYER}.linear_kv_xattn.weight"].clone()
     merged[f"{LAYER}.linear_kv_xattn.weight"][halves[0] // 2 :] += 0.5 * up @ down
+    for norm, part in ((f"{LAYER}.q_layernorm", "w_norm"), ("videodit_blocks.layers.0.mlp_post_norm", "b_norm")):
+        name = f"{norm}.{'weight' if part == 'w_norm' else 'bias'}"
+        tensors |= {f"{norm}.w_norm": torch.zeros_like(weights[f"{norm}.weight"])}
+        tensors |= {f"{norm}.{part}": torch.randn(weights[name].shape, generator=generator)}
+        merged[name] = weights[name] + 0.5 * tensors[f"{norm}.{part}"]
     _write_lora("look.safetensors", tensors)
 
     with_lora = run("MagiLoRA", model=Parts.model, lora="look.safetensors", strength=0.5)
