@@ -186,8 +186,11 @@ def _frames(plan: ForwardPlan, inputs: Sequence[ForwardInput]) -> Tensor:
 
 
 def _combine(weights: PassWeights, text: Tensor | None, previous: Tensor, alone: Tensor | None) -> Tensor:
-    """The guided velocity; passes whose weight is zero may be None."""
     velocity = weights.previous * previous
-    if weights.alone and alone is not None:
+    if weights.alone:
+        assert alone is not None, "every pass with a weight was made"
         velocity = weights.alone * alone + velocity
-    return velocity + weights.text * text if weights.text and text is not None else velocity
+    if weights.text:
+        assert text is not None, "every pass with a weight was made"
+        velocity = velocity + weights.text * text
+    return velocity

@@ -90,7 +90,9 @@ class SamplerState:
     def anchor(self) -> Tensor | None:
         """Given frames [C, r, h, w] of the first generated chunk (r < 6), or None."""
         given = self.first_chunk * CHUNK_FRAMES
-        return None if self.prefix is None or self.prefix_latent_frames == given else self.prefix[0, :, given:]
+        if self.prefix is None or self.prefix_latent_frames == given:
+            return None
+        return self.prefix[0, :, given:]
 
     @property
     def latent_shape(self) -> tuple[int, int, int, int]:
@@ -137,8 +139,8 @@ class SamplerState:
     @property
     def wall(self) -> int:
         """First chunk of the shot that goes on when the next chunk does not cut."""
-        at = [*(chunk.at for chunk in self.chunks[-1:]), *(chunk.at for chunk in self.pending[-1:])]
-        return at[-1].wall if at else 0
+        last = self.pending or self.chunks
+        return last[-1].at.wall if last else 0
 
     def save(self, path: str | Path, *, all_frontiers: bool = False) -> None:
         """Write the take to one file, whole or not at all; `magi_core.load_state` reads it back.

@@ -8,5 +8,5 @@ from magi_core.story.storyboard import Storyboard
 
 def story_of(state: SamplerState) -> Storyboard:
     """One entry per generated chunk of `state`, those in flight included; its chunk 0 is the take's first new one."""
-    asked = [*(chunk.at for chunk in state.chunks), *(chunk.at for chunk in state.pending)]
-    return Storyboard(tuple(chunk.spec for chunk in asked))
+    finished, pending = (tuple(chunk.at.spec for chunk in chunks) for chunks in (state.chunks, state.pending))
+    return Storyboard(finished + pending)
