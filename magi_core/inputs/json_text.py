@@ -30,7 +30,7 @@ def parse_json(text: str | bytes, where: object) -> Any:
         _check_depth(text)
         return json.loads(text, parse_int=_whole, parse_float=_finite, parse_constant=_finite)
     except json.JSONDecodeError as error:
-        raise MagiError(f"{where} is not valid JSON: line {error.lineno}, {error.msg}") from None
+        raise MagiError(f"line {error.lineno}: {where} looks like JSON but is not valid: {error.msg}") from None
     except (ValueError, RecursionError) as error:
         raise MagiError(f"{where} is not usable JSON: {echo(error)}") from None
 
