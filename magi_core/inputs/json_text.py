@@ -11,20 +11,20 @@ from typing import Any
 from magi_core.errors import MagiError, echo
 from magi_core.inputs.regular import read_text
 
-MAX_BYTES = 16 << 20
+MAX_BYTES = 8 << 20
 MAX_DEPTH = 48
 MAX_DIGITS = 20  # of a whole number: all that 64 bits hold
 _STRUCTURE = re.compile(r'\\.|["\[\]{}]', re.DOTALL)
 
 
-def parse_json(text: str | bytes, where: object) -> Any:
+def parse_json(text: str | bytes, where: object, limit: int = MAX_BYTES) -> Any:
     """The value in `text`. where: the file or place, for messages.
 
-    Raises `MagiError` for text that is not JSON in UTF-8, is larger than 16 MiB or nested deeper than 48 levels, for
+    Raises `MagiError` for text that is not JSON in UTF-8, is longer than `limit` or nested deeper than 48 levels, for
     numbers that are not finite, and for whole numbers of more than 20 digits.
     """
-    if len(text) > MAX_BYTES:
-        raise MagiError(f"{where} is too large for JSON: {len(text):,} characters, at most {MAX_BYTES:,} are read")
+    if len(text) > limit:
+        raise MagiError(f"{where} is too large for JSON: {len(text):,} characters, at most {limit:,} are read")
     try:
         text = text if isinstance(text, str) else text.decode("utf-8-sig")
         _check_depth(text)
