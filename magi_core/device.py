@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, echo
 
 
 class Placed:
@@ -37,7 +37,7 @@ def pick_device(device: torch.device | str = "auto") -> torch.device:
         try:
             return torch.device(device)
         except RuntimeError:
-            raise MagiError(f"unknown device {device!r}: use 'auto', 'cpu', 'cuda' or 'cuda:1'") from None
+            raise MagiError(f"unknown device {echo(device)}: use 'auto', 'cpu', 'cuda' or 'cuda:1'") from None
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")

@@ -34,11 +34,14 @@ def printable(text: object) -> str:
     return text if text.isprintable() else "".join(_shown(letter) for letter in text)
 
 
-def echo(value: Any) -> str:
-    """User input as messages quote it, at most 200 characters: text in quotes, errors and paths as they are."""
+def echo(value: Any, *, quoted: bool = True) -> str:
+    """User input as messages show it, at most 200 characters: text in quotes, errors and paths as they are.
+
+    quoted: False leaves the quotes of text out.
+    """
     if isinstance(value, int) and value.bit_length() > 4 * ECHO_LIMIT:  # Python refuses to print the longest
         return "a number of hundreds of digits"
-    plain = isinstance(value, BaseException | Path)
+    plain = isinstance(value, BaseException | Path) or (isinstance(value, str) and not quoted)
     if isinstance(value, str):
         value = _cut(value, ECHO_LIMIT)
     elif isinstance(value, bytes | list | tuple):

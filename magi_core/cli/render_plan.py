@@ -25,6 +25,7 @@ from magi_core.story.storyboard import Storyboard, parse_storyboard
 from magi_core.video import exact_fps, fit, read_image, read_video
 from magi_core.video.mp4 import checked_encoder
 from magi_core.video.output_path import check_output
+from magi_core.video.rate import MOST_LETTERS
 from magi_core.weights import pick_device, pick_dtype
 
 BUNDLED_SIZE, USUAL_SIZE = 128, 720
@@ -278,6 +279,8 @@ def _next_free(folder: Path) -> Path:
 
 def seconds_of(text: str) -> Fraction:
     try:
+        if len(text) > MOST_LETTERS or "e" in text.lower():  # an exponent makes any size
+            raise ValueError
         value = Fraction(text.strip().removesuffix("s"))
     except (ValueError, ZeroDivisionError):
         raise MagiError(f"--seconds must be a number such as 3 or 2.5: {echo(text)}") from None

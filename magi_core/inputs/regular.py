@@ -35,7 +35,7 @@ def regular_file(path: str | Path, what: str) -> Path:
         raise MagiError(f"the {what} {echo(str(path))} cannot be opened: {echo(error)}") from None
     if not stat.S_ISREG(mode):
         kind = next((name for is_kind, name in KINDS if is_kind(mode)), "no regular file")
-        raise MagiError(f"{path} is {kind}, not a file that holds a {what}: give a regular file")
+        raise MagiError(f"{path} is {kind}, not {'an' if what[0] in 'aeiou' else 'a'} {what}: give a regular file")
     return path
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from magi_core.cache.engine_cache import EngineCache
 from magi_core.digest import digest
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, echo
 from magi_core.sampling.window import history_read
 from magi_core.state import ChunkRecord, Entering, Frontier, SamplerState
 from magi_core.story.transitions import chunk_ranges
@@ -45,7 +45,7 @@ def find_frontier(state: SamplerState, handoff: str, model_key: str, cache: Engi
     pipeline as it was, the state's own or a remembered one.
     """
     if handoff not in HANDOFFS:
-        raise MagiError(f"unknown handoff {handoff!r}: use {' or '.join(map(repr, HANDOFFS))}")
+        raise MagiError(f"unknown handoff {echo(handoff)}: use {' or '.join(map(repr, HANDOFFS))}")
     fresh = clean_frontier(state, model_key)
     if not state.chunks and not state.pending or handoff == "clean" and not state.pending:
         return fresh, ""

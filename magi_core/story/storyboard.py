@@ -217,7 +217,9 @@ def _json_entry(entry: Any, where: str) -> Entry:
             raise MagiError(f"{where}: {echo(place)} is no place in the video: {_ALLOWED}")
         if tags:
             keys = ", ".join(f'"{key}"' for key in sorted(JSON_KEYS))
-            raise MagiError(f'{where}: "at" is a place alone; {echo(tags)[1:-1]} has its own key, one of {keys}')
+            raise MagiError(
+                f'{where}: "at" is a place alone; {echo(tags, quoted=False)} has its own key, one of {keys}'
+            )
     return where, None if place is None else str(place), _json_chunk(where, entry["prompt"], entry)
 
 

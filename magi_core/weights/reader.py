@@ -50,8 +50,8 @@ class Checkpoint(Mapping[str, Tensor]):
         if lost:
             raise MagiError(
                 f"{path}: {len(lost)} tensors are not in the weight file that the index names, such as "
-                f"{lost[0]} in {listed.index[lost[0]].name}. The files belong to different downloads: download "
-                "the folder again."
+                f"{echo(lost[0], quoted=False)} in {listed.index[lost[0]].name}. The files belong to different "
+                "downloads: download the folder again."
             )
         self.headers = {name: shard.headers[name] for name, shard in self._home.items()}
 
@@ -150,7 +150,7 @@ class BinShard:
         except MagiError:
             raise
         except Exception as error:  # torch.load raises many kinds for damaged or foreign files
-            reason = echo(str(error).splitlines()[0])[1:-1] if str(error) else type(error).__name__
+            reason = echo(str(error).splitlines()[0], quoted=False) if str(error) else type(error).__name__
             raise MagiError(f"{file} is not a readable file of plain weights ({reason}). {DOWNLOAD_AGAIN}") from None
         self.headers = {name: TensorHeader(tuple(t.shape), t.dtype) for name, t in self._tensors.items()}
 

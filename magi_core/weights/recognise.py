@@ -187,5 +187,5 @@ def _what_it_is(headers: Mapping[str, TensorHeader]) -> str:
         return f"it is a T5 text encoder. {CHOOSE}"
     if any(name.startswith(("condition_embedder.", "patch_embedding.")) for name in names):
         return "it is a conversion to the diffusers layout. Use the official files, which need no conversion."
-    known = ", ".join(sorted(names)[:3]) or "none"
+    known = ", ".join(echo(name, quoted=False) for name in sorted(names)[:3]) or "none"
     return f"it holds other tensors ({known}). {CHOOSE}"

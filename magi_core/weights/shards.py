@@ -74,7 +74,7 @@ def _from_index(index: Path) -> ShardList:
     located: dict[str, Path | None] = {}
     for name in sorted(set(weight_map.values())):
         if Path(name).name != name:
-            raise MagiError(f"{index} names a file outside its folder ({name}): this is not a proper checkpoint")
+            raise MagiError(f"{index} names a file outside its folder ({echo(name)}): this is not a proper checkpoint")
         located[name] = _present(index.parent / name)
     missing = [name for name, file in located.items() if file is None]
     if missing:
@@ -129,4 +129,6 @@ def _present(file: Path) -> Path | None:
 
 
 def _some(names: list[str]) -> str:
-    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    return ", ".join(echo(name, quoted=False) for name in names[:8]) + (
+        f" and {len(names) - 8} more" if len(names) > 8 else ""
+    )

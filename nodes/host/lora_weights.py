@@ -14,7 +14,7 @@ from torch import Tensor
 
 from magi_core.digest import digest
 from magi_core.dit.fp8 import Fp8Linear
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, echo
 from magi_core.weights import fingerprint, lora_targets
 
 from .engine import PlacedEngine
@@ -33,7 +33,7 @@ def with_lora(engine: PlacedEngine, file: Path, strength: float) -> PlacedEngine
     if not found:
         raise MagiError(
             f"{file.name} is not a LoRA for MAGI-1: none of its {len(tensors)} tensors belongs to a layer of the "
-            f"model, the first is {next(iter(tensors), 'missing')}"
+            f"model, the first is {echo(next(iter(tensors), 'missing'), quoted=False)}"
         )
     _check_shapes(found, shapes, file.name)
     quantised = {

@@ -12,6 +12,7 @@ import folder_paths
 from PIL import Image
 from server import PromptServer
 
+from magi_core.errors import printable
 from magi_core.vae.latent_rgb import CHART, FRAMES, LatentRGB, latent_rgb
 from magi_core.video import write_video
 
@@ -67,7 +68,7 @@ class Preview:
                 blocks = codec.decode(latents, first_frame=index * latents.shape[2])
                 write_video(Path(folder_paths.get_temp_directory()) / name, blocks, state.fps)
         except CLIP_FAILURES as error:  # a run is worth more than its clips
-            logging.warning("MAGI: no clips of finished chunks: %s", error)
+            logging.warning("MAGI: no clips of finished chunks: %s", printable(error))
             self.vae = None
             return
         clip = {"node": self.node_id, "run": self._run, "chunk": index, "filename": name, "type": "temp"}

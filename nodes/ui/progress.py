@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import comfy.utils
 from server import PromptServer
 
+from magi_core.errors import printable
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -42,7 +44,7 @@ class StepProgress:
 def show(node_id: str | None, *lines: str) -> None:
     """Text on the node; empty lines are left out."""
     if node_id is not None:
-        PromptServer.instance.send_progress_text("\n".join(filter(None, lines)), node_id)
+        PromptServer.instance.send_progress_text(printable("\n".join(filter(None, lines))), node_id)
 
 
 def show_notes(node_id: str | None, notes: Iterable[str], below: str = "") -> None:
@@ -52,6 +54,6 @@ def show_notes(node_id: str | None, notes: Iterable[str], below: str = "") -> No
     """
     lines = list(notes)
     for line in lines:
-        logging.info("MAGI: %s", line)
+        logging.info("MAGI: %s", printable(line))
     if lines:
         show(node_id, *lines, below)
