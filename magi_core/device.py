@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, echo
 
 SMALL_MODEL = 1_000_000_000  # parameters; below, float32 on the CPU costs little and gains accuracy
 FP32 = torch.float32.itemsize  # bytes
@@ -18,7 +18,7 @@ def pick_device(device: torch.device | str = "auto") -> torch.device:
         try:
             return torch.device(device)
         except RuntimeError:
-            raise MagiError(f"unknown device {device!r}: use 'auto', 'cpu', 'cuda' or 'cuda:1'") from None
+            raise MagiError(f"unknown device {echo(device)}: use 'auto', 'cpu', 'cuda' or 'cuda:1'") from None
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,8 @@ from magi_core.attention.choose import get_attention
 from magi_core.attention.spans import Attention
 from magi_core.config import Guidance, SamplingSettings
 from magi_core.engine import Engine
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, echo
+from magi_core.inputs.json_text import read_json
 from magi_core.kernels.compilation import Compiler, check_compilation
 from magi_core.operations import PLAIN, Operations
 from magi_core.text import load_special_tokens, load_text_encoder
@@ -103,9 +102,11 @@ def recommended_settings(files: ModelFiles, settings: SamplingSettings) -> Sampl
     for folder in (files.dit, *files.dit.parents[:2]):
         path = folder / RECOMMENDED
         if path.is_file():
-            sampling = json.loads(path.read_text(encoding="utf-8")).get("sampling", {})
-            changes: Mapping[str, Any] = sampling.get(files.variant or "base", {})
-            return settings.with_changes(**{name: _value(name, value) for name, value in changes.items()})
+            try:
+                changes = read_json(path, "configuration").get("sampling", {}).get(files.variant or "base", {})
+                return settings.with_changes(**{name: _value(name, value) for name, value in changes.items()})
+            except (AttributeError, TypeError, ValueError) as error:
+                raise MagiError(f"{path} does not say how to sample its model ({echo(error)}): get it again") from None
     return settings
 
 

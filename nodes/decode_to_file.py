@@ -15,7 +15,7 @@ from comfy_api.latest import InputImpl, io, ui
 from torch import Tensor
 
 from magi_core.config import VIDEO_FRAMES_PER_CHUNK
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, echo
 from magi_core.state.decode import TakeDecoder, record
 from magi_core.state.story import story_of
 from magi_core.video.output_path import check_name
@@ -87,7 +87,9 @@ def _new_file(prefix: str, width: int, height: int) -> tuple[Path, str]:
     """The next free name for `prefix`, and its folder in the output folder. Names that lead out raise `MagiError`."""
     output = Path(os.path.abspath(folder_paths.get_output_directory()))
     if not prefix.strip() or not Path(os.path.abspath(output / prefix)).is_relative_to(output):
-        raise MagiError(f"videos are saved in ComfyUI's output folder: {prefix!r} -> use a name such as 'video/magi'")
+        raise MagiError(
+            f"videos are saved in ComfyUI's output folder: {echo(prefix)} -> use a name such as 'video/magi'"
+        )
     check_name(prefix.strip())
     folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(prefix, str(output), width, height)
     return Path(folder) / f"{name}_{counter:05}_.mp4", subfolder

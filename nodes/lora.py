@@ -8,7 +8,7 @@ import folder_paths
 from comfy_api.latest import io
 
 from magi_core.engine import Engine
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, echo
 from magi_core.weights import fingerprint
 
 from .host.lora_weights import with_lora
@@ -63,5 +63,5 @@ def _listed() -> list[str]:
 def _path(name: str) -> Path:
     path = folder_paths.get_full_path(FOLDER, name) if name in _listed() else None
     if path is None:
-        raise MagiError(f"there is no LoRA called {name!r} in models/{FOLDER}: press R to refresh the list")
+        raise MagiError(f"there is no LoRA called {echo(name)} in models/{FOLDER}: press R to refresh the list")
     return Path(path)

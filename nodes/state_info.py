@@ -14,6 +14,7 @@ from torch import Tensor
 from magi_core.cache.describe import cache_in_words
 from magi_core.config import VIDEO_FRAMES_PER_CHUNK
 from magi_core.engine import Engine
+from magi_core.errors import printable
 from magi_core.state import SamplerState
 from magi_core.state.decode import TakeDecoder
 from magi_core.state.describe import describe
@@ -64,7 +65,7 @@ class MagiStateInfo(io.ComfyNode):
         if model is not None:
             lines += [f"this model differs: {what}" for what in model.differences(made)]
             lines += cache_in_words(model.cache)
-        text = "\n".join(lines)
+        text = printable("\n".join(lines))
         show(cls.hidden.unique_id, text)
         if vae is None or not made.frames:
             return io.NodeOutput(text, ExecutionBlocker(None), ui=ui.PreviewText(text))

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from magi_core import __version__
-from magi_core.cli.make import Outputs, directed, make, say
+from magi_core.cli.make import Outputs, directed, make
 from magi_core.cli.render_plan import check_new_take, checked_device, read_story, seconds_of, to_length
+from magi_core.cli.say import say
 from magi_core.cli.settings import guidance_scales, setting_changes, with_scales
 from magi_core.config import VIDEO_FRAMES_PER_CHUNK, SamplingSettings
 from magi_core.errors import MagiError

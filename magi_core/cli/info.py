@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 from magi_core.cli.exit_codes import OK
-from magi_core.cli.make import say
 from magi_core.cli.render_plan import checked_model
+from magi_core.cli.say import say
 from magi_core.config import VIDEO_FRAMES_PER_CHUNK
 from magi_core.errors import MagiError
 from magi_core.loading import locate

@@ -19,6 +19,7 @@ from typing import Any
 from tqdm import tqdm
 
 from magi_core.cli.exit_codes import OK, STOPPED
+from magi_core.cli.say import say
 from magi_core.config import VIDEO_FRAMES_PER_CHUNK, SamplingSettings
 from magi_core.errors import MagiError
 from magi_core.sampling.price import extension_in_words
@@ -107,10 +108,6 @@ def directed(engine: Any, settings: SamplingSettings, board: Storyboard) -> list
             for note in encoded[prompt].notes:
                 say(f"note: chunk {index}: {note}")
     return [DirectedPrompt(chunk, encoded[chunk.prompt]) for chunk in board.chunks]
-
-
-def say(text: str, *, error: bool = False) -> None:
-    print(text, file=sys.stderr if error else sys.stdout, flush=True)
 
 
 def _recording(begun: SamplerState, outputs: Outputs) -> VideoRecording | None:

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from magi_core import __version__
-from magi_core.cli.make import Outputs, directed, make, say
+from magi_core.cli.make import Outputs, directed, make
 from magi_core.cli.render_plan import RenderPlan, plan_render
+from magi_core.cli.say import say
 from magi_core.cli.settings import with_scales
 from magi_core.state.describe import counted
 

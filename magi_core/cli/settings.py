@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from magi_core.config import Guidance, SamplingSettings
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, echo
 
 # Switch -> (special token, help). The first group is prepended to every prompt, the second to the null text.
 PROMPT_TOKENS = {
@@ -101,5 +101,5 @@ def _kv_ranges(text: str) -> tuple[int, ...]:
     except ValueError:
         ranges = ()
     if not ranges:
-        raise MagiError(f"--kv-ranges must be whole numbers such as 5,4,3,2, or 'all': {text!r}")
+        raise MagiError(f"--kv-ranges must be whole numbers such as 5,4,3,2, or 'all': {echo(text)}")
     return ranges

@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, printable
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class Compiler:
             self.failed = True
             cause = getattr(error, "inner_exception", error)  # what the backend said, without the advice around it
             reason = f"{type(cause).__name__}: {cause}".splitlines()[0]
-            log.warning("MAGI: the model runs without torch.compile, which failed here: %s", reason)
+            log.warning("MAGI: the model runs without torch.compile, which failed here: %s", printable(reason))
             return result
 
     def _compile(self, function: Callable[..., Any]) -> Callable[..., Any]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from magi_core.cache.engine_cache import EngineCache
 from magi_core.config import SamplingSettings
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, echo
 from magi_core.sampling.sampler import Sampler
 from magi_core.state import Frontier, SamplerState
 from magi_core.state.describe import counted
@@ -58,7 +58,7 @@ def find_frontier(state: SamplerState, handoff: str, cache: EngineCache) -> tupl
     pipeline as it was, the state's own or a remembered one.
     """
     if handoff not in HANDOFFS:
-        raise MagiError(f"unknown handoff {handoff!r}: use {' or '.join(map(repr, HANDOFFS))}")
+        raise MagiError(f"unknown handoff {echo(handoff)}: use {' or '.join(map(repr, HANDOFFS))}")
     if not state.chunks and not state.pending or handoff == "clean" and not state.pending:
         return clean_frontier(state), ""
     kept = state.frontier or remembered_frontier(state, state.finished, cache)

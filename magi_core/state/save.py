@@ -17,13 +17,17 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, echo
+from magi_core.inputs.json_text import parse_json
+from magi_core.inputs.regular import regular_file
+from magi_core.state.checked import check_take, files_of_chunks
 from magi_core.state.serialise import Tensors, Words, chunk_parts, from_format_2, head_parts, state_from
 from magi_core.state.state import SamplerState
 
 FORMAT = 3
 READABLE = (2, 3)
 KEY = "magi_state"
+MAX_WORDS = 100_000_000  # characters, as many as the format has room for
 HEAD = "head.safetensors"
 PREFIX = "prefix.safetensors"
 
@@ -52,8 +56,8 @@ def load_state(path: str | Path) -> SamplerState:
         folder = folders[0]
         words, tensors = read_part(folder / HEAD)
         version = words.pop("format")
-        names = [chunk_file(index) for index in range(words["first_chunk"], words.pop("finished"))]
-        parts = [read_part(folder / name) for name in names]
+        parts = [read_part(folder / chunk_file(index)) for index in files_of_chunks(words, folder)]
+        del words["finished"]
         if words.pop("has_prefix"):
             tensors |= read_part(folder / PREFIX)[1]
         del words["first_chunk"]
@@ -63,12 +67,13 @@ def load_state(path: str | Path) -> SamplerState:
     else:
         words, tensors = read_part(path)
         version, chunks = words.pop("format"), words.pop("chunks", [])
+    if version == 2:
+        words, chunks = from_format_2(words, chunks, tensors, folders[0] if folders else path)
+    check_take(words, chunks, tensors, folders[0] if folders else path)
     try:
-        if version == 2:
-            words, chunks = from_format_2(words, chunks, tensors)
         return state_from(words, chunks, tensors)
     except (KeyError, TypeError) as error:
-        raise MagiError(f"{folders[0] if folders else path} is damaged: {error!r} is missing or wrong") from None
+        raise MagiError(f"{folders[0] if folders else path} is damaged: {echo(error)} is missing or wrong") from None
 
 
 def parts_folders(path: Path) -> tuple[Path, Path]:
@@ -94,7 +99,7 @@ def write_part(path: Path, words: Mapping[str, Any], tensors: Mapping[str, Tenso
             os.fsync(file.fileno())
         os.replace(part, path)
     except OSError as error:
-        raise MagiError(f"cannot save to {path} ({error}): choose another place, or make room") from None
+        raise MagiError(f"cannot save to {path} ({echo(error)}): choose another place, or make room") from None
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
@@ -102,14 +107,13 @@ def write_part(path: Path, words: Mapping[str, Any], tensors: Mapping[str, Tenso
 
 def read_part(path: Path) -> tuple[Words, Tensors]:
     """What `write_part` wrote; the format's number is one of `READABLE`."""
+    regular_file(path, "saved take")
     try:
         with safe_open(path, framework="pt") as file:
-            words = json.loads((file.metadata() or {}).get(KEY, "null"))
+            words = parse_json((file.metadata() or {}).get(KEY, "null"), "what it says", MAX_WORDS)
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-    except FileNotFoundError:
-        raise MagiError(f"there is no saved take at {path}") from None
     except (OSError, SafetensorError, ValueError) as error:
-        raise MagiError(f"{path} is damaged or not a saved take ({error})") from None
+        raise MagiError(f"{path} is damaged or not a saved take ({echo(error)})") from None
     if not isinstance(words, dict):
         raise MagiError(f"{path} is not a saved take: choose a file written by Magi Save State or `state.save`")
     version = words.get("format")

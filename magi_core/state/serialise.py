@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from magi_core.config import Guidance, SamplingSettings
 from magi_core.digest import digest
+from magi_core.errors import MagiError, echo
 from magi_core.state.chunk import ChunkRecord, PlacedChunk
 from magi_core.state.frontier import Frontier, InFlight
 from magi_core.state.state import SamplerState
@@ -78,47 +80,50 @@ def state_from(words: Words, chunks: list[Words], tensors: Tensors) -> SamplerSt
     )
 
 
-def from_format_2(words: Words, chunks: list[Words], tensors: Tensors) -> tuple[Words, list[Words]]:
+def from_format_2(words: Words, chunks: list[Words], tensors: Tensors, where: Path) -> tuple[Words, list[Words]]:
     """Words of format 2 as those of today. Its chunks know no walls; what follows them may raise some.
 
-    Raises KeyError and TypeError as `state_from` does.
+    Raises `MagiError` for words that cannot be such a take's; `where` is named.
     """
-    seed = words["seed"]
+    try:
+        seed, prefix = words["seed"], tensors.get("prefix")
+        frontiers = [_frontier_of_2(frontier, seed, tensors) for frontier in words["frontiers"]]
+        own = None if words["frontier"] is None else _frontier_of_2(words["frontier"], seed, tensors)
+        since = {"prefix_key": "" if prefix is None else digest(prefix), "end": None}
+        today = words | since | {"frontier": own, "frontiers": frontiers}
+        return today, [_chunk_of_2(chunk, "index", seed) | {"run_start": chunk["run_start"]} for chunk in chunks]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise MagiError(f"{where} is damaged, or no take that can be: {echo(error)}") from None
 
-    def chunk_from(chunk: Words) -> Words:
-        own = chunk["transition"] == "continue"  # another transition's ranges follow from it
-        spec = ChunkSpec(
-            chunk["prompt"],
-            chunk["seed"] - seed,
-            chunk["transition"],
-            tuple(chunk["kv_ranges"]) if own and chunk["kv_ranges"] is not None else None,
-            None if chunk["special_tokens"] is None else tuple(chunk["special_tokens"]),
-        )
-        index = chunk["index"] if "index" in chunk else chunk["chunk"]
-        return _placed_words(PlacedChunk(index, spec, chunk["seed"], key=chunk["key"]))
 
-    def frontier_from(frontier: Words) -> Words:
-        moving = [
-            chunk_from(chunk)
-            | {"text": chunk["text"], "text_key": digest("text", tensors[chunk["text"]])}
-            | {"latent": chunk["latent"], "stage": chunk["stage"]}
-            for chunk in frontier["chunks"]
-        ]
-        place = {name: frontier[name] for name in ("next_chunk", "run_start")}
-        return place | {"last": frontier["key"], "chunks": moving}
+def _chunk_of_2(chunk: Words, number: str, seed: int) -> Words:
+    """number: the name that its index has."""
+    own = chunk["transition"] == "continue"  # another transition's ranges follow from it
+    ranges, tokens = chunk["kv_ranges"], chunk["special_tokens"]
+    spec = ChunkSpec(
+        chunk["prompt"],
+        chunk["seed"] - seed,
+        chunk["transition"],
+        tuple(ranges) if own and ranges is not None else None,
+        None if tokens is None else tuple(tokens),
+    )
+    return _placed_words(PlacedChunk(chunk[number], spec, chunk["seed"], key=chunk["key"]))
 
-    prefix = tensors.get("prefix")
-    today = words | {
-        "prefix_key": "" if prefix is None else digest(prefix),
-        "end": None,
-        "frontier": None if words["frontier"] is None else frontier_from(words["frontier"]),
-        "frontiers": [frontier_from(frontier) for frontier in words["frontiers"]],
-    }
-    return today, [chunk_from(chunk) | {"run_start": chunk["run_start"]} for chunk in chunks]
+
+def _frontier_of_2(frontier: Words, seed: int, tensors: Tensors) -> Words:
+    moving = [
+        _chunk_of_2(chunk, "chunk", seed)
+        | {"text": chunk["text"], "text_key": digest("text", tensors[chunk["text"]])}
+        | {"latent": chunk["latent"], "stage": chunk["stage"]}
+        for chunk in frontier["chunks"]
+    ]
+    place = {name: frontier[name] for name in ("next_chunk", "run_start")}
+    return place | {"last": frontier["key"], "chunks": moving}
 
 
 def _placed_words(chunk: PlacedChunk) -> Words:
-    return {"index": chunk.index, "spec": chunk.spec.json, "seed": chunk.seed, "wall": chunk.wall, "key": chunk.key}
+    spec = {key: list(value) if isinstance(value, tuple) else value for key, value in chunk.spec.json.items()}
+    return {"index": chunk.index, "spec": spec, "seed": chunk.seed, "wall": chunk.wall, "key": chunk.key}
 
 
 def _placed_from(words: Words) -> PlacedChunk:

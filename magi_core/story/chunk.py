@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, echo
 from magi_core.story.transitions import TRANSITIONS
 from magi_core.text.special_tokens import SPECIAL_TOKEN_NAMES
 
@@ -28,6 +28,7 @@ KNOWN_TAGS = (
     f"{', '.join(f'[{name}]' for name in TRANSITIONS)}, [echo], [reroll 2], [ranges 1,1,3,2], [tokens HQ, anime]"
 )
 MAX_OFFSET = 10**9
+MAX_TAG = 150  # characters; all special tokens together take fewer
 
 _FIELDS = {
     "transition": "transition",
@@ -64,9 +65,9 @@ class ChunkSpec:
     def __post_init__(self) -> None:
         object.__setattr__(self, "prompt", " ".join(self.prompt.split()))
         if not _is_whole(self.seed_offset) or abs(self.seed_offset) > MAX_OFFSET:
-            raise MagiError(f"a reroll is a whole number of at most {MAX_OFFSET}, such as 2: {self.seed_offset!r}")
+            raise MagiError(f"a reroll is a whole number of at most {MAX_OFFSET}, such as 2: {echo(self.seed_offset)}")
         if self.transition not in TRANSITIONS:
-            raise MagiError(f"unknown transition {self.transition!r}: use {', '.join(TRANSITIONS)}")
+            raise MagiError(f"unknown transition {echo(self.transition)}: use {', '.join(TRANSITIONS)}")
         if self.kv_ranges is not None:
             object.__setattr__(self, "kv_ranges", _ranges(self.kv_ranges))
             if self.transition != "continue":
@@ -109,7 +110,10 @@ class ChunkSpec:
 def parse_tags(tags: str) -> dict[str, Any]:
     """Fields of a `ChunkSpec` from "[cut] [reroll 2]". Raises `UnknownTag`, or `MagiError` for a wrong value."""
     fields: dict[str, Any] = {}
-    for content in re.findall(r"\[([^\]]*)\]", tags):
+    for before_bracket in tags.split("]")[:-1]:
+        content = before_bracket.partition("[")[2]
+        if len(content) > MAX_TAG:
+            raise MagiError(f"a tag has at most {MAX_TAG} characters; known are {KNOWN_TAGS}: {echo(content)}")
         name, value = _tag(content)
         if name in fields:
             raise MagiError(f"[{content}] says again what a tag before it says: leave one of them out")
@@ -121,7 +125,7 @@ def json_fields(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of a `ChunkSpec` from the JSON keys that tags have; values of a wrong kind raise `MagiError`."""
     for key in ("ranges", "tokens"):
         if not isinstance(entry.get(key, []), list):
-            raise MagiError(f'"{key}" must be a list: {entry[key]!r}')
+            raise MagiError(f'"{key}" must be a list: {echo(entry[key])}')
     return {name: entry[key] for key, name in _FIELDS.items() if key in entry}
 
 
@@ -144,7 +148,7 @@ def _tag(content: str) -> tuple[str, Any]:
 
 def _whole(text: str, content: str) -> int:
     if not re.fullmatch(r"[-+]?[0-9]{1,10}", text):
-        raise MagiError(f"[{content}] needs whole numbers, not {text!r}")
+        raise MagiError(f"[{content}] needs whole numbers, not {echo(text)}")
     return int(text)
 
 
@@ -154,7 +158,7 @@ def _is_whole(value: Any) -> bool:
 
 def _ranges(ranges: Sequence[int]) -> tuple[int, ...]:
     if not ranges or not all(_is_whole(r) and r >= 1 for r in ranges):
-        raise MagiError(f"KV ranges count the chunk itself, so each is a whole number from 1 on: {list(ranges)}")
+        raise MagiError(f"KV ranges count the chunk itself, so each is a whole number from 1 on: {echo(list(ranges))}")
     return tuple(ranges)
 
 
@@ -164,8 +168,8 @@ def _tokens(names: Sequence[str]) -> tuple[str, ...]:
     for name in names:
         known = TOKEN_ALIASES.get(str(name).lower(), str(name).upper())
         if known.startswith("DURATION_"):
-            raise MagiError(f"{name} is no tag: duration follows from the length of the video (total_chunks)")
+            raise MagiError(f"{str(name)[:20]} is no tag: duration follows from the length of the video (total_chunks)")
         if known not in TOKENS:
-            raise MagiError(f"there is no special token {name!r}; known are {', '.join((*TOKENS, *TOKEN_ALIASES))}")
+            raise MagiError(f"there is no special token {echo(name)}; known are {', '.join((*TOKENS, *TOKEN_ALIASES))}")
         official[known] = None
     return tuple(official)

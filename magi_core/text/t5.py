@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from magi_core.digest import digest
 from magi_core.errors import MagiError
 from magi_core.text.cleaning import prepare_caption
 from magi_core.text.conditioning import PromptEmbedding
+from magi_core.text.t5_config import read_config
 from magi_core.text.tokenizer import TOKENIZER_FILES, Tokenizer, load_tokenizer
 
 if TYPE_CHECKING:
@@ -21,10 +21,6 @@ if TYPE_CHECKING:
 
 EMBEDDING = "shared.weight"
 EMBEDDING_ALIAS = "encoder.embed_tokens.weight"  # the same tensor; files hold either name or both
-_EXPECTED = (
-    "Expected is the t5-v1_1-xxl folder that MAGI-1 uses: config.json, spiece.model and the weights "
-    "(pytorch_model-*.bin with their index, or safetensors)."
-)
 
 
 class TextEncoder:
@@ -132,7 +128,7 @@ def read_t5(
     """What `load_text_encoder` builds on, for hosts that bring the model's code themselves; arguments and errors as
     there. compute: the device that "auto" chooses a number format for, where it is not the one the weights go to."""
     folder = Path(folder)
-    config = _read_config(folder)
+    config = read_config(folder)
     if channels is not None and config.d_model != channels:
         raise MagiError(
             f"the text encoder in {folder} gives {config.d_model} channels, but this video model reads text of "
@@ -150,28 +146,6 @@ def read_t5(
 
         dtype = pick_dtype(dtype, torch.device(compute or device), model.num_parameters())
     return T5Parts(config, tokenizer, _read_tensors(folder, model, device, dtype), _identity(folder, config))
-
-
-def _read_config(folder: Path) -> Any:
-    """The folder's `T5Config`."""
-    path = folder / "config.json"
-    if not path.is_file():
-        missing = "has no config.json" if folder.is_dir() else "is not a folder"
-        raise MagiError(f"{folder} is not a T5 text encoder: it {missing}. {_EXPECTED}")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise MagiError(f"{path} cannot be read ({error}). Download it again.") from error
-    model_type = content.get("model_type") if isinstance(content, dict) else None
-    if model_type != "t5":
-        found = f"a model of type {model_type!r}" if model_type else "something else"
-        raise MagiError(f"{folder} is not a T5 text encoder: its config.json describes {found}. {_EXPECTED}")
-    from transformers import T5Config
-
-    try:
-        return T5Config.from_dict(content)
-    except Exception as error:  # which kinds depends on the version of transformers
-        raise MagiError(f"{path} does not describe a usable T5 ({error}). Download it again.") from error
 
 
 def _empty_model(config: Any) -> T5EncoderModel:

@@ -12,15 +12,19 @@ from types import TracebackType
 from typing import Any
 
 import av
-import torch
 from torch import Tensor
 
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, echo
 from magi_core.video.frame_source import FrameSource, resample
 from magi_core.video.images import fit
 from magi_core.video.mp4 import Mp4Encoder, check_even, check_frames, tags_of
 from magi_core.video.output_path import check_output
 from magi_core.video.rate import exact_fps
+
+MAX_FRAMES = 40_000  # 27 minutes at 24 fps
+SMALL_FILE, SMALL_FILE_MEMORY = 10 << 20, 768 << 20  # bytes of a file, and of what reading it may take
+PAUSING = 4  # frames made of one picture, beyond which its pauses are spoken of
+FRAMES_RATIO = 250  # bytes of frames to a byte of a larger file: a film at 720x720 in 1.2 Mbit/s
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,14 +48,14 @@ def read_video(
 
     max_frames: stop there. size, policy: fit every frame to (width, height) while reading (see `fit`), so that a
     large film never lies in memory at its own size. Sound is ignored; transparent pixels show white.
-    Raises `MagiError` for a file that is missing, damaged, or has no picture track.
+    Raises `MagiError` for a file that is missing, damaged, or has no picture track, and for more frames than
+    `MAX_FRAMES` or than memory is meant for (`_memory_for`): few bytes can claim many hours.
     """
-    rate, path = exact_fps(fps), Path(path)
-    if not path.is_file():
-        raise MagiError(f"there is no video at {path}: check the path")
+    rate = exact_fps(fps)
     if max_frames is not None and max_frames < 1:
         raise MagiError(f"max_frames must be at least 1: {max_frames}")
     source = FrameSource(path)
+    path = source.path
     frames: list[Tensor] = []
     note, latest, latest_fitted = "", None, None
     for picture in resample(source, rate):
@@ -65,12 +69,39 @@ def read_video(
         frames.append(latest_fitted)
         if len(frames) == max_frames:
             break
+        if len(frames) > MAX_FRAMES or len(frames) * latest_fitted.nbytes > _memory_for(path) - source.held:
+            raise _too_long(path, source, len(frames), rate)
     if not frames:
         raise MagiError(f"{path} has a picture track, but no frame in it can be decoded: the file is damaged")
     notes = [note] if note else []
     if source.rate and source.rate != rate:
         notes.insert(0, f"resampled from {_number(source.rate)} to {_number(rate)} frames per second")
-    return Video(torch.stack(frames), rate, tuple(notes))
+    if len(frames) > PAUSING * source.count * max(1, rate / (source.rate or rate)):
+        notes.append(f"pictures stay on for long: {source.count} of them make {len(frames)} frames")
+    return Video(_stacked(frames), rate, tuple(notes))
+
+
+def _memory_for(path: Path) -> int:
+    """Bytes that reading a file may take: what files of this size hold at the lowest rates in use."""
+    return SMALL_FILE_MEMORY + FRAMES_RATIO * max(0, path.stat().st_size - SMALL_FILE)
+
+
+def _too_long(path: Path, source: FrameSource, frames: int, rate: Fraction) -> MagiError:
+    still = " In it, single pictures stay on for very long." if frames > PAUSING * source.count else ""
+    return MagiError(
+        f"{path} is too long: its first {source.count} pictures alone make {frames:,} frames, "
+        f"{float(frames / rate):.0f} seconds.{still} Cut it to what the new video should go on from; the last seconds "
+        "matter most."
+    )
+
+
+def _stacked(frames: list[Tensor]) -> Tensor:
+    """[T, H, W, 3] of frames, each let go as soon as it is copied."""
+    video = frames[0].new_empty(len(frames), *frames[0].shape)
+    for index in range(len(frames)):
+        video[index] = frames[index]
+        frames[index] = frames[0]
+    return video
 
 
 class VideoWriter:
@@ -149,7 +180,7 @@ class VideoWriter:
             self.discard()
             if isinstance(error, av.error.FFmpegError | OSError):
                 raise MagiError(
-                    f"cannot write {self.path} ({error}): check the folder and the free disk space"
+                    f"cannot write {self.path} ({echo(error)}): check the folder and the free disk space"
                 ) from error
             raise
 

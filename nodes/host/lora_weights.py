@@ -14,7 +14,7 @@ from torch import Tensor
 
 from magi_core.digest import digest
 from magi_core.engine import Engine
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, echo
 from magi_core.operations.fp8 import Fp8Linear
 from magi_core.weights import fingerprint, lora_targets
 
@@ -34,7 +34,7 @@ def with_lora(engine: Engine, file: Path, strength: float) -> Engine:
     if not found:
         raise MagiError(
             f"{file.name} is not a LoRA for MAGI-1: none of its {len(tensors)} tensors belongs to a layer of the "
-            f"model, the first is {next(iter(tensors), 'missing')}"
+            f"model, the first is {echo(next(iter(tensors), 'missing'), quoted=False)}"
         )
     _check_shapes(found, shapes, file.name)
     quantised = {

@@ -11,6 +11,7 @@ import comfy.model_management as management
 import folder_paths
 from PIL import Image
 
+from magi_core.errors import printable
 from magi_core.state.decode import TakeDecoder
 from magi_core.vae.latent_rgb import CHART, FRAMES, LatentRGB, latent_rgb
 from magi_core.video import write_video
@@ -67,7 +68,7 @@ class Preview:
                 blocks = TakeDecoder(codec).decode(state, start=index)
                 write_video(Path(folder_paths.get_temp_directory()) / name, blocks, state.fps)
         except CLIP_FAILURES as error:  # a run is worth more than its clips
-            logging.warning("MAGI: no clips of finished chunks: %s", error)
+            logging.warning("MAGI: no clips of finished chunks: %s", printable(error))
             self.vae = None
             return
         send(ClipMade(running_prompt(), self.node_id, state.chunks[-1].key, index, self._run, name))

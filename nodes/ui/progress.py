@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import comfy.utils
 
+from magi_core.errors import printable
+
 from .events import show_text
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ class StepProgress:
 def show(node_id: str | None, *lines: str) -> None:
     """Text on the node; empty lines are left out."""
     if node_id is not None:
-        show_text(node_id, "\n".join(filter(None, lines)))
+        show_text(node_id, printable("\n".join(filter(None, lines))))
 
 
 def show_notes(node_id: str | None, notes: Iterable[str], below: str = "") -> None:
@@ -53,6 +55,6 @@ def show_notes(node_id: str | None, notes: Iterable[str], below: str = "") -> No
     """
     lines = list(notes)
     for line in lines:
-        logging.info("MAGI: %s", line)
+        logging.info("MAGI: %s", printable(line))
     if lines:
         show(node_id, *lines, below)

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
+from magi_core.video import read_image
 from scripts.workflow import to_api
 from tools.comfyui.find import REPOSITORY
 from tools.comfyui.inside.telling import run_checks
@@ -96,7 +96,7 @@ class Checks:
             graph["lora"] = self._node("MagiLoRA", model=["model", 0], lora="wide.safetensors", strength=1.0)
             graph["sampler"]["inputs"]["model"] = ["lora", 0]
         found, entry = self._measured(graph)
-        frames = np.stack([np.asarray(Image.open(path).convert("RGB")) for path in self.server.saved(entry)])
+        frames = np.stack([read_image(path).numpy() for path in self.server.saved(entry)])
         kept = self.server.base / f"seed{seed}.npy"
         if kept.exists():
             found["levels from the first"] = float(np.abs(frames.astype(float) - np.load(kept)).mean())
