@@ -177,8 +177,8 @@ class Engine:
         What the engine remembers of earlier runs is not computed again. No model runs, unless prompts need an encoder
         that cannot tell what its result depends on. Raises `MagiError` for what cannot be done.
         """
-        asked = per_chunk(directions, chunks)
-        return plan(self, state, asked, handoff=handoff, drain=drain, settings=settings, end=end)
+        each = per_chunk(directions, chunks)
+        return plan(self, state, each, handoff=handoff, drain=drain, settings=settings, end=end)
 
     def run(
         self,

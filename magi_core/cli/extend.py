@@ -49,11 +49,9 @@ def extend(options: argparse.Namespace, *, load: Callable[..., Any] | None = Non
         say(f"  {line}")
     for note in notes:
         say(f"note: {note}")
-    if load is None:
-        from magi_core import loading
+    from magi_core.loading import load as standard  # brings in PyTorch's heavier parts: options are checked before
 
-        load = loading.load
-    engine = load(
+    engine = (load or standard)(
         options.model,
         variant=options.variant,
         device=device,

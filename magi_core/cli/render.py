@@ -21,11 +21,9 @@ def render(options: argparse.Namespace, *, load: Callable[..., Any] | None = Non
         say(f"  {line}")
     for note in plan.notes:
         say(f"note: {note}")
-    if load is None:
-        from magi_core import loading
+    from magi_core.loading import load as standard  # brings in PyTorch's heavier parts: options are checked before
 
-        load = loading.load
-    engine = load(
+    engine = (load or standard)(
         plan.model,
         variant=plan.variant,
         device=plan.device,

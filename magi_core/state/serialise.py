@@ -53,8 +53,8 @@ def head_parts(state: SamplerState) -> tuple[Words, Tensors]:
 def state_from(words: Words, chunks: list[Words], tensors: Tensors) -> SamplerState:
     """The state that `head_parts` and `chunk_parts` took apart. Raises KeyError and TypeError where something is
     missing or wrong."""
-    settings: Words = {name: tuple(v) if isinstance(v, list) else v for name, v in words["settings"].items()}
-    guidance = Guidance(**{name: tuple(values) for name, values in settings.pop("guidance").items()})
+    settings: Words = _tupled(words["settings"])
+    guidance = Guidance(**_tupled(settings.pop("guidance")))
 
     def in_flight(chunk: Words) -> InFlight:
         text = ChunkText(tensors[chunk["text"]], chunk["text_key"])
@@ -126,3 +126,8 @@ def _placed_from(words: Words) -> PlacedChunk:
     return PlacedChunk(
         words["index"], ChunkSpec(spec["prompt"], **json_fields(spec)), words["seed"], words["wall"], words["key"]
     )
+
+
+def _tupled(words: Words) -> Words:
+    """JSON has no tuples."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in words.items()}

@@ -64,8 +64,8 @@ class TextEncoder:
         ids = self.tokenizer.ids(prepare_caption(prompt))
         if len(ids) == 1:
             reason = "nothing is left of the prompt after cleaning" if prompt.strip() else "empty prompt"
-            null, origin = torch.empty(0, self.channels), self.origin(prompt)
-            return PromptEmbedding(prompt, null, (f"{reason}: renders as null text",), origin=origin)
+            note = f"{reason}: renders as null text"
+            return PromptEmbedding(prompt, torch.empty(0, self.channels), (note,), origin=self.origin(prompt))
         notes: tuple[str, ...] = ()
         if len(ids) > self.max_length:
             notes = (f"prompt cut to {self.max_length} tokens (it has {len(ids)})",)

@@ -15,7 +15,6 @@ FLOORS = (
     "host_memory",
     "host",
     "kernels",
-    "operations",
     "attention",
     "operations",
     "dit",
