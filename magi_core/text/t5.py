@@ -113,7 +113,7 @@ def load_text_encoder(
     parts = read_t5(folder, device=device, dtype=dtype, channels=channels)
     model = _empty_model(parts.config)
     model.load_state_dict(parts.state | {EMBEDDING_ALIAS: parts.state[EMBEDDING]}, assign=True)
-    model.requires_grad_(False).eval()  # type: ignore[no-untyped-call]  # transformers says no types here
+    model.requires_grad_(False).eval()
     return TextEncoder(model, parts.tokenizer, max_length, parts.identity)
 
 

@@ -57,7 +57,7 @@ def read_video(
     source = FrameSource(path)
     path = source.path
     frames: list[Tensor] = []
-    note, latest, latest_fitted = "", None, None
+    note, latest = "", None
     for picture in resample(source, rate):
         if picture is not latest:
             latest, latest_fitted = picture, picture
@@ -138,14 +138,15 @@ class VideoWriter:
         check_frames(block)
         if not len(block):
             return
-        if self._encoder is None:
-            self._open(*block.shape[1:3])
+        encoder = self._encoder
+        if encoder is None:
+            encoder = self._open(*block.shape[1:3])
         elif tuple(block.shape[1:3]) != self._shape:
             raise MagiError(f"all frames of a video must have one size: {block.shape[2]}x{block.shape[1]} after "
                             f"{self._shape[1]}x{self._shape[0]}")  # fmt: skip
         with self._guarded():
             for pixels in block.cpu().numpy():
-                self._encoder.write(pixels)
+                encoder.write(pixels)
                 self.frames += 1
 
     def close(self) -> None:
@@ -164,13 +165,14 @@ class VideoWriter:
             encoder.abandon()
         self._partial.unlink(missing_ok=True)
 
-    def _open(self, height: int, width: int) -> None:
+    def _open(self, height: int, width: int) -> Mp4Encoder:
         check_even(width, height)
         with self._guarded():
-            self._encoder = Mp4Encoder(
+            encoder = self._encoder = Mp4Encoder(
                 str(self._partial), width=width, height=height, fps=self.fps, tags=self._tags, movflags="faststart"
             )
         self._shape = (height, width)
+        return encoder
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:

@@ -60,7 +60,9 @@ class FrameSource:
                 self.held = _prepare(stream, self.path)
                 self.rate = stream.average_rate or stream.guessed_rate
                 lasts = 1 / (self.rate or Fraction(24))
-                first, start, end = None, None, Fraction(0)
+                first: Fraction | None = None
+                start: Fraction | None = None
+                end = Fraction(0)
                 for frame in container.decode(stream):
                     self.count += 1
                     before, start = start, end

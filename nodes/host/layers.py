@@ -8,14 +8,13 @@ from contextlib import contextmanager
 import comfy.model_management as management
 import comfy.ops
 import torch
+from comfy.ops import disable_weight_init as plain  # weights have the format that layers compute in: nothing to cast
 from torch import Tensor
 
 from magi_core.kernels.products import multiply_fp32
 from magi_core.operations import Operations
 from magi_core.operations import fp8 as core_fp8
 from magi_core.operations import norm as core_norm
-
-_plain = comfy.ops.disable_weight_init  # weights are loaded in the format that layers compute in: nothing to cast
 
 
 def placed(parameter: Tensor, device: torch.device) -> Tensor:
@@ -39,7 +38,7 @@ class _Fetched(comfy.ops.CastWeightBiasOp):
         return placed(parameter, device)
 
 
-class LinearFp32(_Fetched, _plain.Linear):  # type: ignore[name-defined]  # ComfyUI is not known here
+class LinearFp32(_Fetched, plain.Linear):
     """ComfyUI's linear, which holds nothing until it is loaded, with the product of magi_core's `LinearFp32`."""
 
     def __init__(
@@ -61,7 +60,7 @@ class Fp8Linear(_Fetched, core_fp8.Fp8Linear): ...
 class ComfyOperations:
     """`magi_core.operations.Operations` of ComfyUI."""
 
-    Linear, LayerNorm, Conv3d = _plain.Linear, _plain.LayerNorm, _plain.Conv3d
+    Linear, LayerNorm, Conv3d = plain.Linear, plain.LayerNorm, plain.Conv3d
     LinearFp32, LayerNorm1p, Fp8Linear = LinearFp32, LayerNorm1p, Fp8Linear
 
     def placed(self, parameter: Tensor, device: torch.device) -> Tensor:
