@@ -141,7 +141,7 @@ def test_decoded_frames_do_not_wait_for_the_garbage_collector(tmp_path):
     try:
         for _ in frame_source.FrameSource(path):
             pass
-        assert sum(isinstance(held, av.VideoFrame) for held in gc.get_objects()) <= 2
+        assert sum(type(held) is av.VideoFrame for held in gc.get_objects()) <= 2
     finally:
         gc.enable()
 
