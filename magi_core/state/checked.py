@@ -47,7 +47,8 @@ def check_take(words: Words, chunks: Sequence[Any], tensors: Mapping[str, Tensor
 
 def files_of_chunks(words: Words, folder: Path) -> range:
     """Indices of the chunks in the folder of a take that is being made; `MagiError` for more than it has files."""
-    first, finished = words.get("first_chunk"), words.get("finished")
+    first: Any = words.get("first_chunk")
+    finished: Any = words.get("finished")
     whole = all(isinstance(number, int) and 0 <= number <= MAX_CHUNKS for number in (first, finished))
     if not whole or finished - first > sum(1 for _ in folder.iterdir()):
         raise MagiError(

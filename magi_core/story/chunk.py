@@ -73,7 +73,7 @@ class ChunkSpec:
             if self.transition != "continue":
                 raise MagiError(f"'{self.transition}' sets the KV ranges of a chunk: give it or ranges, not both")
         if not isinstance(self.echo, bool):
-            raise MagiError(f"echo is true or false: {self.echo!r}")
+            raise MagiError(f"echo is true or false: {echo(self.echo)}")
         if self.echo and self.transition == "cut":
             raise MagiError("a cut hides what lies before it: give [echo] to the chunks after it that may look back")
         if self.special_tokens is not None:

@@ -233,8 +233,9 @@ def _json_chunk(where: str, prompt: str, entry: Mapping[str, Any] | None = None)
 def _chunks(place: str, where: str, chunk_seconds: Fraction) -> tuple[int, int]:
     """First and last chunk (inclusive) of "3", "0-2", "4s" or "4s-6s"."""
     place = place.strip()
-    numbers = [_NUMBER.fullmatch(end.strip()) for end in re.split(f"[{DASHES}]", place, maxsplit=2)]
-    if len(numbers) > 2 or None in numbers:
+    ends = re.split(f"[{DASHES}]", place, maxsplit=2)
+    numbers = [number for end in ends if (number := _NUMBER.fullmatch(end.strip()))]
+    if len(ends) > 2 or len(numbers) < len(ends):
         raise MagiError(f"{where}: {echo(place)} is no place in the video: {_ALLOWED}")
     values, units = [Fraction(n[1]) for n in numbers], {n[2] for n in numbers}
     if len(units) > 1:

@@ -139,8 +139,7 @@ def _without_addresses(text: str, scheme: re.Pattern[str]) -> str:
     """`text` without starts of addresses (`scheme`) and without domains; the leftmost goes first, then a scheme."""
     kept, done = [], 0
     start, domain = scheme.search(text), _next_domain(text, 0)
-    while start or domain:
-        found = start if start and (not domain or start.start() <= domain.start()) else domain
+    while found := min(filter(None, (start, domain)), key=re.Match.start, default=None):
         kept.append(text[done : found.start()])
         done = found.end()
         if start and start.start() < done:

@@ -76,7 +76,8 @@ def read_video(
     notes = [note] if note else []
     if source.rate and source.rate != rate:
         notes.insert(0, f"resampled from {_number(source.rate)} to {_number(rate)} frames per second")
-    if len(frames) > PAUSING * source.count * max(1, rate / (source.rate or rate)):
+    stretched = rate / source.rate if source.rate else Fraction(1)
+    if len(frames) > PAUSING * source.count * max(Fraction(1), stretched):
         notes.append(f"pictures stay on for long: {source.count} of them make {len(frames)} frames")
     return Video(_stacked(frames), rate, tuple(notes))
 

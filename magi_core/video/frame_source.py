@@ -93,7 +93,8 @@ def open_video(path: Path) -> Any:
     path = regular_file(path, "video").absolute()
     options = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "file"}
     try:
-        return av.open(str(path), options=options, stream_options=[{"max_pixels": str(PEEK_PIXELS)}] * STREAMS)
+        decoders: Any = [{"max_pixels": str(PEEK_PIXELS)}] * STREAMS  # PyAV's types say names only
+        return av.open(str(path), options=options, stream_options=decoders)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise MagiError(
             f"{path} cannot be read as a video: it is damaged, incomplete, or of a kind that is not read here. Use "
@@ -178,7 +179,8 @@ def _upright_rgb(frame: Any, stream: Any, path: Path) -> Tensor:
 
 def _turn(pixels: np.ndarray, frame: Any) -> np.ndarray:
     # Not `frame.side_data`: frame and container would hold each other, and pile up until the garbage collector comes.
-    matrix = SideDataContainer(frame).get("DISPLAYMATRIX")
+    side_data: Any = SideDataContainer  # PyAV's types do not tell what it takes
+    matrix = side_data(frame).get("DISPLAYMATRIX")
     if matrix is None:
         return pixels
     a, b, _, c, d, *_ = np.frombuffer(bytes(matrix), np.int32)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from magi_core.errors import MagiError, echo
@@ -40,7 +40,7 @@ def read_image(path: str | Path) -> Tensor:
         return torch.from_numpy(np.array(_decoded(path)))
     except Image.DecompressionBombError as error:
         raise MagiError(f"{path} is too large an image: {echo(error)}. Make it smaller first.") from error
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         known = ", ".join(FORMATS[:-1])
         raise MagiError(
             f"{path} is not an image of a format that is read here: use {known} or {FORMATS[-1]}"

@@ -13,7 +13,7 @@ import comfy.sd
 import torch
 from torch import Tensor
 
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, printable
 from magi_core.vae import VAE as Codec
 from magi_core.vae.memory import vae_bytes
 
@@ -136,4 +136,4 @@ def _size(frames: Tensor) -> tuple[int, int, int]:
 
 
 def _log(note: str) -> None:
-    logging.info("MAGI: %s", note)
+    logging.info("MAGI: %s", printable(note))

@@ -18,7 +18,7 @@ from magi_core.errors import MagiError
 from magi_core.state import load_state
 from magi_core.state.autosave import Autosave
 from magi_core.state.save import HEAD, KEY, parts_folders
-from tests.tiny import tiny_engine
+from tools.small_models import tiny_engine
 
 Change = Callable[[dict[str, Any]], object]
 
@@ -72,9 +72,15 @@ CHANGES: dict[str, Change] = {
     "a doubled chunk": lambda w: w["chunks"].insert(0, w["chunks"][0]),
     "a chunk far out": lambda w: w["chunks"][1].update(index=10**9),
     "a chunk that is none": lambda w: w["chunks"].append("chunk"),
-    "a prompt": lambda w: w["chunks"][0].update(prompt=5),
-    "a transition": lambda w: w["chunks"][0].update(transition="jump"),
-    "tokens": lambda w: w["chunks"][0].update(special_tokens=[[]]),
+    "a prompt": lambda w: w["chunks"][0]["spec"].update(prompt=5),
+    "a spec that is none": lambda w: w["chunks"][0].update(spec="cut"),
+    "a transition": lambda w: w["chunks"][0]["spec"].update(transition="jump"),
+    "tokens": lambda w: w["chunks"][0]["spec"].update(tokens=[[]]),
+    "ranges in words": lambda w: w["chunks"][0]["spec"].update(ranges="5"),
+    "a wall ahead": lambda w: w["chunks"][0].update(wall=10**9),
+    "an end": lambda w: w.update(end=-1),
+    "an end in words": lambda w: w.update(end="48"),
+    "a digest": lambda w: w.update(prefix_key=7),
     "the next chunk": lambda w: w["frontier"].update(next_chunk=10**9),
     "the run": lambda w: w["frontier"].update(run_start=-1),
     "a stage": lambda w: of_flight(w, 0).update(stage=10**9),

@@ -23,8 +23,6 @@ GIGABYTE = 1 << 30
 )
 def test_every_reader_goes_through_one_place(call, allowed):
     """mp4.py and recording.py open files to write them."""
-    sources = [
-        file for folder in ("magi_core", "nodes", "scripts") for file in (REPOSITORY / folder).rglob("*.py")
-    ]
+    sources = [file for folder in ("magi_core", "nodes", "scripts") for file in (REPOSITORY / folder).rglob("*.py")]
     found = {file.relative_to(REPOSITORY).as_posix() for file in sources if re.search(call, file.read_text("utf-8"))}
     assert found == allowed
