@@ -48,7 +48,7 @@ class Past:
 class Loop:
     """Denoises chunks from a frontier on.
 
-    past: finished chunks. sight: what each chunk may see. pool, page_base: K/V pages, see `PageBook`.
+    past: finished chunks. sight: what each chunk may see. pages: the K/V that is read, see `PageBook`.
     anchor: given frames [C, r, h, w] of the partly given chunk `run_start`; re-imposed before every forward.
     """
 
@@ -58,13 +58,12 @@ class Loop:
         past: Past,
         sight: SightOf,
         frontier: Frontier,
-        book: Callable[[Callable[[Sequence[int]], Mapping[int, KVPage]]], PageBook],
+        pages: PageBook,
         *,
         anchor: Tensor | None = None,
     ) -> None:
         self.predictor, self.settings = predictor, predictor.settings
-        self.past, self.sight, self.frontier, self.anchor = past, sight, frontier, anchor
-        self.pages = book(self._make_pages)
+        self.past, self.sight, self.frontier, self.pages, self.anchor = past, sight, frontier, pages, anchor
         self._contexts: dict[str, TextContext] = {}
         self._moving: dict[int, InFlight] = {}
 
@@ -106,7 +105,7 @@ class Loop:
         """The forwards of one stage; after each, where every chunk in flight is."""
         run_start = self.frontier.run_start
         self.predictor.claim()
-        self.pages.prepare(pages_read(slots, run_start, self.settings, self.sight))
+        self.pages.prepare(pages_read(slots, run_start, self.settings, self.sight), self._make_pages)
         for forward in plan_stage(slots, run_start, self.settings, self.sight):
             yield self._advance(forward, {slot.index: slot.stage for slot in slots})
 

@@ -26,13 +26,12 @@ class PageBook:
         pool: PagePool,
         base: str,
         key: Callable[[int], str],
-        make: Make,
         first_seen: Callable[[int], int] | None = None,
     ) -> None:
-        self.pool, self.base, self.key, self.make, self.first_seen = pool, base, key, make, first_seen
+        self.pool, self.base, self.key, self.first_seen = pool, base, key, first_seen
         self.by_chunk: dict[int, KVPage] = {}
 
-    def prepare(self, wanted: range) -> None:
+    def prepare(self, wanted: range, make: Make) -> None:
         """Hold the pages of the chunks `wanted` and none older; missing ones are made in one forward."""
         self.by_chunk = {index: page for index, page in self.by_chunk.items() if wanted and index >= wanted.start}
         missing = [index for index in wanted if index not in self.by_chunk]
@@ -41,7 +40,7 @@ class PageBook:
         elif missing:
             missing = self._fetched(missing)
         if missing:
-            self.add(self.make(missing))
+            self.add(make(missing))
 
     def add(self, pages: Mapping[int, KVPage]) -> None:
         """Take in pages just made, here and in the pool."""

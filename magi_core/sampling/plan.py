@@ -273,11 +273,11 @@ def _cost(engine: Sampler, extension: Extension, runs: Sequence[Run]) -> Cost:
             return dict.fromkeys(chunks, page)
 
         seen = (lambda index: extension.sight(index).first) if together(settings) else None
-        book = PageBook(pool, page_base(engine, state), extension.key, make, seen)
+        book = PageBook(pool, page_base(engine, state), extension.key, seen)
         steps, run_start = 0, run.frontier.run_start
         for slots in run.plan(settings.window):
             steps += stage_cost(slots, run_start, settings, distill)
-            book.prepare(pages_read(slots, run_start, settings, extension.sight))
+            book.prepare(pages_read(slots, run_start, settings, extension.sight), make)
             if slots[0].index > run_start:
                 book.add({slots[0].index - 1: page})
         cost += Cost(steps, len(rebuilt))

@@ -151,6 +151,6 @@ class _Running:
             past,
             extension.sight,
             part.frontier,
-            lambda make: PageBook(pool, base, past.key, make, seen),
+            PageBook(pool, base, past.key, seen),
             anchor=state.anchor if part.frontier.run_start == state.first_chunk else None,
         )

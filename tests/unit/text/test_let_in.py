@@ -14,7 +14,6 @@ from magi_core.text.t5_config import read_config
 from magi_core.text.tokenizer import load_tokenizer
 
 NANO = Path(__file__).parents[3] / "magi_core" / "assets" / "nano"
-MEGABYTE = 1 << 20
 
 
 def config_with(folder: Path, **changes: object) -> Path:

@@ -1,4 +1,4 @@
-"""What of special_tokens.npz is believed: sizes within bounds, read without running anything."""
+"""What of a file of special tokens is believed: no header, and no more than it may unpack to."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from magi_core.errors import MagiError
 from magi_core.text.special_tokens import load_special_tokens
 from tests.resident_memory import resident_peak
 
-NANO = Path(__file__).parents[3] / "magi_core" / "assets" / "nano"
 MEGABYTE = 1 << 20
 
 
