@@ -36,11 +36,18 @@ class PageBook:
         self.by_chunk = {index: page for index, page in self.by_chunk.items() if wanted and index >= wanted.start}
         missing = [index for index in wanted if index not in self.by_chunk]
         if missing and self.first_seen is not None:
-            missing = list(range(min(map(self.first_seen, missing)), wanted.stop))
+            missing = list(range(self._first_needed(missing[0], wanted.stop, self.first_seen), wanted.stop))
         elif missing:
             missing = self._fetched(missing)
         if missing:
             self.add(make(missing))
+
+    @staticmethod
+    def _first_needed(start: int, stop: int, first_seen: Callable[[int], int]) -> int:
+        """The first page that those of chunks `start` to `stop` depend on, by way of others too."""
+        while (lowest := min(map(first_seen, range(start, stop)))) < start:
+            start = lowest
+        return start
 
     def add(self, pages: Mapping[int, KVPage]) -> None:
         """Take in pages just made, here and in the pool."""

@@ -167,3 +167,16 @@ def test_without_a_wall_an_echo_changes_nothing():
     one, two = (fresh(engine, ["red", ChunkSpec("blue", echo=echo), "green"]) for echo in (False, True))
     assert torch.equal(one.latents, two.latents)
     assert [chunk.key for chunk in one.chunks] == [chunk.key for chunk in two.chunks]
+
+
+@ENGINES
+def test_an_echo_inside_a_shot_takes_its_pages_along(distill):
+    engine = tiny_engine(distill, clean_kv_range=3)
+    story = [*SHOT_ONE, CUT, ChunkSpec("a tall tree", echo=True), "end", "red", "blue"]
+    whole, parts = fresh(engine, story), fresh(engine, story[:6])
+    more = engine.copy(cache=EngineCache()).extend(parts, story[6:], handoff="continuous")
+    assert relative(more.latents, whole.latents) < 1e-5
+    extension = engine.copy(cache=EngineCache()).plan(parts, story[6:])
+    assert extension.cost.rebuilds > 0
+    clean = engine.copy(cache=EngineCache()).extend(parts, story[6:])
+    assert clean.finished == 8
