@@ -23,7 +23,7 @@ from magi_core.video.contact_sheet import ContactSheet
 from .host.vae import PlacedVAE, magi_vae
 from .ui.codec_notes import noting
 from .ui.progress import show
-from .wires import CATEGORY, Generation, Model, State
+from .wires import CATEGORY, Model, State, StateOnWire
 
 
 class MagiStateInfo(io.ComfyNode):
@@ -59,7 +59,7 @@ class MagiStateInfo(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, state: Generation, vae: comfy.sd.VAE | None = None, model: Engine | None = None) -> io.NodeOutput:
+    def execute(cls, state: StateOnWire, vae: comfy.sd.VAE | None = None, model: Engine | None = None) -> io.NodeOutput:
         made = state.state
         lines = describe(made, "this video")
         if model is not None:
