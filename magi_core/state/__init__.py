@@ -1,4 +1,4 @@
-"""A generation in progress as an immutable value."""
+"""A video in progress as an immutable value."""
 
 from magi_core.state.autosave import Autosave
 from magi_core.state.chunk import ChunkRecord, PlacedChunk
