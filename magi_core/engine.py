@@ -144,7 +144,7 @@ class Engine:
             if prefix.ndim != 5 or (prefix.shape[1], *prefix.shape[3:]) != (channels, rows, columns):
                 raise MagiError(
                     f"these latents have shape {list(prefix.shape)}; for {width}x{height} they must be "
-                    f"[1, {channels}, frames, {rows}, {columns}]: encode the image or video at the generation's size"
+                    f"[1, {channels}, frames, {rows}, {columns}]: encode the image or video at this size"
                 )
             given = prefix.detach().to("cpu", torch.float32, copy=True)
             state = replace(state, prefix=given, prefix_key=digest(given))

@@ -25,7 +25,7 @@ from .host.take_folder import shown
 from .host.vae import magi_vae
 from .ui.codec_notes import noting
 from .ui.progress import show
-from .wires import CATEGORY, State, StateOnWire
+from .wires import CATEGORY, HeldState, State
 
 
 class MagiDecodeToFile(io.ComfyNode):
@@ -54,7 +54,7 @@ class MagiDecodeToFile(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, vae: comfy.sd.VAE, state: StateOnWire, filename_prefix: str) -> io.NodeOutput:
+    def execute(cls, vae: comfy.sd.VAE, state: HeldState, filename_prefix: str) -> io.NodeOutput:
         made, vae, node_id = state.state, magi_vae(vae), cls.hidden.unique_id
         if not made.frames:
             raise MagiError("there is nothing to decode yet: make chunks with Magi Chunk Sampler first")

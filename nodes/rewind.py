@@ -9,7 +9,7 @@ from magi_core.sampling.handoff import exactness_in_words
 from magi_core.state.rewind import rewind
 
 from .ui.progress import show
-from .wires import CATEGORY, Model, State, StateOnWire
+from .wires import CATEGORY, HeldState, Model, State
 
 
 class MagiRewind(io.ComfyNode):
@@ -44,7 +44,7 @@ class MagiRewind(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, state: StateOnWire, chunks: int, model: Engine | None = None) -> io.NodeOutput:
+    def execute(cls, state: HeldState, chunks: int, model: Engine | None = None) -> io.NodeOutput:
         earlier = rewind(state.state, chunks)
         show(cls.hidden.unique_id, exactness_in_words(earlier, model))
-        return io.NodeOutput(StateOnWire.of(earlier))
+        return io.NodeOutput(HeldState.of(earlier))

@@ -17,13 +17,13 @@ from magi_core.engine import Engine
 from magi_core.errors import printable
 from magi_core.state import SamplerState
 from magi_core.state.decode import TakeDecoder
-from magi_core.state.describe import describe
+from magi_core.state.describe import captions, describe
 from magi_core.video.contact_sheet import ContactSheet
 
 from .host.vae import PlacedVAE, magi_vae
 from .ui.codec_notes import noting
 from .ui.progress import show
-from .wires import CATEGORY, Model, State, StateOnWire
+from .wires import CATEGORY, HeldState, Model, State
 
 
 class MagiStateInfo(io.ComfyNode):
@@ -59,7 +59,7 @@ class MagiStateInfo(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, state: StateOnWire, vae: comfy.sd.VAE | None = None, model: Engine | None = None) -> io.NodeOutput:
+    def execute(cls, state: HeldState, vae: comfy.sd.VAE | None = None, model: Engine | None = None) -> io.NodeOutput:
         made = state.state
         lines = describe(made, "this video")
         if model is not None:
@@ -84,7 +84,6 @@ def _sheet(vae: PlacedVAE, state: SamplerState, node_id: str | None) -> Tensor:
             sheet.add(block)
             decoded += len(block)
             bar.update_absolute(decoded)
-    prompts = ["(given video)"] * state.first_chunk + [record.prompt for record in state.chunks]
     title = f"{state.width}x{state.height} · seed {state.seed} · {state.settings.steps} steps"
-    picture = sheet.draw(prompts, fps=state.fps, title=title)
+    picture = sheet.draw(captions(state), fps=state.fps, title=title)
     return torch.from_numpy(np.asarray(picture, dtype=np.float32) / 255)[None]

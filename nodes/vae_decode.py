@@ -12,7 +12,7 @@ from magi_core.video import exact_fps
 
 from .host.vae import fill, magi_vae
 from .ui.codec_notes import noting
-from .wires import CATEGORY, State, StateOnWire
+from .wires import CATEGORY, HeldState, State
 
 
 class MagiVAEDecode(io.ComfyNode):
@@ -37,7 +37,7 @@ class MagiVAEDecode(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, vae: comfy.sd.VAE, state: StateOnWire) -> io.NodeOutput:
+    def execute(cls, vae: comfy.sd.VAE, state: HeldState) -> io.NodeOutput:
         made, vae = state.state, magi_vae(vae)
         frames = torch.empty(made.frames, made.height, made.width, 3)
         bar = comfy.utils.ProgressBar(made.frames, node_id=cls.hidden.unique_id)

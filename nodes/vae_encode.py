@@ -1,4 +1,4 @@
-"""`Magi VAE Encode`: the image or video that a generation starts with."""
+"""`Magi VAE Encode`: the image or video that a new one starts with."""
 
 from __future__ import annotations
 

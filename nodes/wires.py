@@ -22,7 +22,7 @@ Model = io.Custom("MAGI_MODEL")  # magi_core.Engine
 TextEncoder = io.Custom("MAGI_TEXT_ENCODER")  # magi_core.text.TextEncoder
 Conditioning = io.Custom("MAGI_CONDITIONING")  # Prompt or Prompts
 Story = io.Custom("MAGI_STORYBOARD")  # magi_core.story.storyboard.Storyboard
-State = io.Custom("MAGI_STATE")  # StateOnWire
+State = io.Custom("MAGI_STATE")  # HeldState
 
 
 class Prompt(NamedTuple):
@@ -64,8 +64,8 @@ class Prompts(NamedTuple):
         return [*self.chunks, *[self.chunks[-1].held] * (count - len(self.chunks))][:count]
 
 
-class StateOnWire(NamedTuple):
-    """A video in progress: the immutable state, and its tensors where ComfyUI's memory accounting sees them.
+class HeldState(NamedTuple):
+    """A state on a wire, and its tensors where ComfyUI's memory accounting sees them.
 
     tensors: the state's own, not copies, so that a chain of nodes holds every chunk once.
     """
@@ -74,7 +74,7 @@ class StateOnWire(NamedTuple):
     tensors: tuple[Tensor, ...]
 
     @classmethod
-    def of(cls, state: SamplerState) -> StateOnWire:
+    def of(cls, state: SamplerState) -> HeldState:
         given = () if state.prefix is None else (state.prefix,)
         tensors = (*given, *(record.latent for record in state.chunks), *(chunk.latent for chunk in state.in_flight))
         return cls(state, tensors)

@@ -20,7 +20,5 @@ check() {
 check "style" "$PYTHON" -m ruff check .
 check "format" "$PYTHON" -m ruff format --check .
 check "types" "$PYTHON" -m mypy magi_core nodes
-if [ -f scripts/check_js.sh ]; then
-    check "js" bash scripts/check_js.sh
-fi
+check "js" bash scripts/check_js.sh
 exit "$failed"

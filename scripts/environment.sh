@@ -1,4 +1,4 @@
-# Makes .venv and installs into it. Sourced by demo.sh and test.sh, with the repository's root as working directory.
+# Makes .venv and installs into it. Sourced by the other scripts, with the repository's root as working directory.
 
 PYTHON=.venv/bin/python
 

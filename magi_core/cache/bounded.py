@@ -1,4 +1,4 @@
-"""Bounded memory of results by content: what was used longest ago goes first."""
+"""Results by content within a budget: what was used longest ago goes first."""
 
 from __future__ import annotations
 

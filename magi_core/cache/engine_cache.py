@@ -45,9 +45,9 @@ def host_page_budget(device: torch.device) -> int:
 class EngineCache:
     """Three caches; shared by all copies of an engine.
 
-    pages: K/V of finished chunks, on the model's device and behind that on the host. chunks: finished latents by the
-    key of their run (a take that is held shares them). frontiers: the pipeline at stages where a chunk entered, by the
-    key of the last chunk that had entered; the newest all, older ones ever fewer.
+    pages: K/V of finished chunks, on the model's device and behind that on the host. chunks: finished latents by
+    their keys (a state that is held shares them). frontiers: the pipeline at stages where a chunk entered, by
+    `frontier_key`; the newest all, older ones ever fewer.
     device_bytes, host_bytes: of pages; None: `device_page_budget` and `host_page_budget`.
     """
 

@@ -13,7 +13,7 @@ from magi_core.errors import MagiError
 from magi_core.loading import locate
 from magi_core.state import SamplerState, load_state
 from magi_core.state.decode import TakeDecoder
-from magi_core.state.describe import describe
+from magi_core.state.describe import captions, describe
 from magi_core.state.save import parts_folders
 from magi_core.video.contact_sheet import ContactSheet
 from magi_core.video.output_path import check_output
@@ -50,9 +50,8 @@ def _draw(options: argparse.Namespace, state: SamplerState) -> None:
     sheet = ContactSheet(VIDEO_FRAMES_PER_CHUNK)
     for block in TakeDecoder(vae).decode(state):
         sheet.add(block)
-    labels = ["(given video)"] * state.first_chunk + [record.prompt for record in state.chunks]
     title = (
         f"{Path(options.take).name} · {state.width}x{state.height} · seed {state.seed} · {state.settings.steps} steps"
     )
-    sheet.save(options.sheet, labels, fps=state.fps, title=title)
+    sheet.save(options.sheet, captions(state), fps=state.fps, title=title)
     say(f"wrote {options.sheet}")

@@ -22,11 +22,13 @@ from magi_core.cli.exit_codes import OK, STOPPED
 from magi_core.cli.say import say
 from magi_core.config import VIDEO_FRAMES_PER_CHUNK, SamplingSettings
 from magi_core.errors import MagiError
+from magi_core.sampling.events import Stepped
 from magi_core.sampling.price import extension_in_words
 from magi_core.state import Autosave, SamplerState
 from magi_core.state.decode import record
-from magi_core.state.describe import counted
+from magi_core.state.describe import captions, counted
 from magi_core.state.state import Cancelled
+from magi_core.story.chunk import ChunkSpec
 from magi_core.story.direction import DirectedPrompt, check_ranges
 from magi_core.story.storyboard import Storyboard
 from magi_core.video.contact_sheet import ContactSheet
@@ -64,7 +66,7 @@ def make(
     recording = _recording(begun, outputs)
     state, stopped, wanted = begun, False, len(extension.new)
     saved: list[SamplerState] = []
-    with _interruptible() as cancelled, _Progress(wanted) as progress:
+    with _interruptible() as cancelled, _Progress() as progress:
         states: Iterator[SamplerState] = engine.run(extension, on_step=progress, cancelled=cancelled)
         try:
             with ExitStack() as files:
@@ -85,11 +87,10 @@ def make(
         return STOPPED
     _tell(begun, state, wanted, outputs, recording, drained=extension.drain)
     if sheet is not None and outputs.sheet is not None:
-        labels = ["(given video)"] * state.first_chunk + [record.prompt for record in state.chunks]
-        sheet.save(outputs.sheet, labels, fps=state.fps, title=outputs.title)
+        sheet.save(outputs.sheet, captions(state), fps=state.fps, title=outputs.title)
         say(f"wrote {outputs.sheet}")
     if stopped:
-        left = prompts[max(len(state.chunks) - len(begun.chunks) - len(begun.pending), 0) :]
+        left = [chunk.at.spec for index, chunk in extension.new.items() if index >= state.next_chunk]
         say(_how_to_go_on(left, outputs, model), error=True)
     return STOPPED if stopped else OK
 
@@ -139,8 +140,7 @@ def _saving(states: Iterator[SamplerState], take: Autosave, saved: list[SamplerS
 class _Progress:
     """A bar over all forwards: the oldest chunk in flight, the step, the time left."""
 
-    def __init__(self, chunks: int) -> None:
-        self.chunks = chunks
+    def __init__(self) -> None:
         self.bar: tqdm | None = None
 
     def __enter__(self) -> _Progress:
@@ -150,10 +150,10 @@ class _Progress:
         if self.bar is not None:
             self.bar.close()
 
-    def __call__(self, event: Any) -> None:
+    def __call__(self, event: Stepped) -> None:
         if self.bar is None:
             self.bar = tqdm(total=event.steps, bar_format=BAR, file=sys.stderr, dynamic_ncols=True)
-        place = f"chunk {min(event.done + 1, self.chunks)} of {self.chunks}"
+        place = f"chunk {min(event.done + 1, event.chunks)} of {event.chunks}"
         self.bar.set_description_str(place, refresh=False)
         self.bar.update(event.step - self.bar.n)
 
@@ -216,16 +216,16 @@ def _tell(
         say(f"note: {note}")
 
 
-def _how_to_go_on(left: Sequence[DirectedPrompt], outputs: Outputs, model: str) -> str:
+def _how_to_go_on(left: Sequence[ChunkSpec], outputs: Outputs, model: str) -> str:
     """The command that goes on with the first of the chunks that are left, and all that are alike."""
     if not left:
         return f"to finish the chunks in flight: python -m magi_core extend {outputs.take} --prompt ..."
-    runs = Storyboard(tuple(prompt.spec for prompt in left)).runs
-    first, last, chunk = runs[0]
+    lines = Storyboard(tuple(left)).lines
+    first, last, chunk = lines[0]
     length = ["--chunks", last - first + 1]
     words: list[object] = ["render", chunk.prompt, *length, "--video", outputs.video]
     if outputs.take is not None:
         words = ["extend", outputs.take, "--prompt", chunk.prompt, *length]
     words += [] if model == "nano" else ["--model", model]
-    more = ", and so on with what follows" if len(runs) > 1 else ""
+    more = ", and so on with what follows" if len(lines) > 1 else ""
     return f"to go on: python -m magi_core {shlex.join(map(str, words))}{more}"

@@ -44,7 +44,7 @@ class NewChunk:
 
 @dataclass(frozen=True, eq=False)
 class Recalled:
-    """A chunk that is taken from memory."""
+    """A chunk that the cache holds."""
 
     at: PlacedChunk
     latent: Tensor

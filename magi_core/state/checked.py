@@ -20,7 +20,6 @@ from magi_core.story.chunk import ChunkSpec, json_fields
 MAX_SIDE = 16_384
 MAX_CHANNELS = 1024
 MAX_CHUNKS = 1_000_000
-MAX_IN_FLIGHT = 1024
 MAX_TEXT_TOKENS = 65_536
 LONGEST_PROMPT = 1_000_000  # characters; prompts of a library's user are not cut
 LONGEST_LIST = 10_000
@@ -40,7 +39,7 @@ def check_take(words: Words, chunks: Sequence[Any], tensors: Mapping[str, Tensor
             _check_tensor(tensors, f"chunk.{given + number}", (latent,))
         finished = given + len(chunks)
         for frontier in _frontiers(words):
-            _check_frontier(frontier, finished, latent, tensors)
+            _check_frontier(frontier, finished, words["settings"]["window"], latent, tensors)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise MagiError(f"{where} is damaged, or no take that can be: {echo(error)}") from None
 
@@ -118,9 +117,13 @@ def _frontiers(words: Words) -> Iterator[Words]:
         yield words["frontier"]
 
 
-def _check_frontier(frontier: Words, finished: int, latent: tuple[int, ...], tensors: Mapping[str, Tensor]) -> None:
+def _check_frontier(
+    frontier: Words, finished: int, window: int, latent: tuple[int, ...], tensors: Mapping[str, Tensor]
+) -> None:
     chunks = _list(frontier, "chunks")
-    _whole(frontier, "next_chunk", 0, finished + min(len(chunks), MAX_IN_FLIGHT))
+    if len(chunks) >= window:
+        raise ValueError(f"{len(chunks)} chunks are in flight where a window of {window} is said")
+    _whole(frontier, "next_chunk", 0, finished + len(chunks))
     _whole(frontier, "run_start", 0, frontier["next_chunk"])
     _text(frontier, "last", 1000)
     oldest = frontier["next_chunk"] - len(chunks)
@@ -130,7 +133,10 @@ def _check_frontier(frontier: Words, finished: int, latent: tuple[int, ...], ten
     for index, chunk in enumerate(chunks, start=oldest):
         _check_chunk(chunk, index)
         _text(chunk, "text_key", 1000)
-        _whole(chunk, "stage", 0, LONGEST_LIST)
+        stage = frontier["next_chunk"] - index  # one enters at every stage
+        _whole(chunk, "stage", stage, stage)
+        if not chunk["key"]:
+            raise ValueError(f"chunk {index} is in flight and has no key")
         _check_tensor(tensors, chunk["latent"], shapes)
         text = tensors[chunk["text"]]
         if text.ndim != 2 or len(text) > MAX_TEXT_TOKENS or not text.is_floating_point():

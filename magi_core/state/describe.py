@@ -22,7 +22,7 @@ def describe(state: SamplerState, name: str) -> list[str]:
         lines.append(f"given: {counted(state.prefix_frames, 'frame')} of an image or a video")
     lines.append("chunks:" if state.chunks or state.pending else "no chunks yet")
     in_flight = len(state.chunks)
-    for first, last, chunk in story_of(state).runs:
+    for first, last, chunk in story_of(state).lines:
         place = f"{state.first_chunk + first}" + ("" if first == last else f"-{state.first_chunk + last}")
         tags = f" {chunk.tags}" if chunk.tags else ""
         flying = f" (in flight from chunk {state.finished} on)" if last >= in_flight else ""
@@ -31,6 +31,11 @@ def describe(state: SamplerState, name: str) -> list[str]:
         )
     lines += [f"note: {note}" for note in state.notes]
     return lines
+
+
+def captions(state: SamplerState) -> list[str]:
+    """What a contact sheet says of every finished chunk."""
+    return ["(given video)"] * state.first_chunk + [record.prompt for record in state.chunks]
 
 
 def _scales(scales: tuple[float, ...]) -> str:

@@ -1,4 +1,4 @@
-"""`SamplerState`: what has been generated so far. It holds latents and words, no model, no K/V, no device tensor."""
+"""`SamplerState`: what has been made so far. It holds latents and words, no model, no K/V, no device tensor."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from magi_core.state.frontier import Frontier, InFlight
 
 @dataclass(frozen=True, eq=False)
 class SamplerState:
-    """An immutable generation in progress. Extending returns a new one; branches share their common chunks.
+    """An immutable video in progress. Extending returns a new one; branches share their common chunks.
 
     prefix: given latents [1, C, p, h, w] float32 on the CPU, or None. prefix_key: their digest.
     chunks: finished chunks, oldest first.
-    frontier: the pipeline as it stood before the next chunk would enter, or None; see `Engine.extend`.
+    frontier: the pipeline as it stood before the next chunk would enter, or None; see `Engine.plan`.
     frontiers: the same at earlier points, where they were saved with the take; `at` goes back to them.
     model: what kind of model made it, in words.
     end: video frames after which the video ends, inside its last chunk; None: with that chunk.

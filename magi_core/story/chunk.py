@@ -49,7 +49,7 @@ class ChunkSpec:
     """What happens in one chunk. Runs of white space in the prompt count as one space.
 
     seed_offset: added to the take's seed for this chunk's noise: another number rerolls this chunk and what follows.
-    transition: how it follows from the chunks before; see `magi_core.sampling.window.transition_ranges`.
+    transition: how it follows from the chunks before; see `magi_core.story.transitions.transition_ranges`.
     kv_ranges: in place of a transition, its own KV ranges from noisy to clean; None takes the settings'.
     special_tokens: names put before the prompt; None takes the settings', () none. Aliases become official names.
     echo: it sees across the cuts before it, which are walls otherwise.

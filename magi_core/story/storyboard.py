@@ -60,17 +60,17 @@ class Storyboard:
         return [chunk.prompt for chunk in self.chunks]
 
     @property
-    def runs(self) -> list[tuple[int, int, ChunkSpec]]:
+    def lines(self) -> list[tuple[int, int, ChunkSpec]]:
         """(first chunk, last chunk, the first of them) of all that one line says."""
-        runs: list[tuple[int, int, ChunkSpec]] = []
+        lines: list[tuple[int, int, ChunkSpec]] = []
         going_on: ChunkSpec | None = None  # what would be the same line; made once for each, prompts may be long
         for index, chunk in enumerate(self.chunks):
             if chunk == going_on:
-                runs[-1], going_on = (runs[-1][0], index, runs[-1][2]), chunk
+                lines[-1], going_on = (lines[-1][0], index, lines[-1][2]), chunk
             else:
-                runs.append((index, index, chunk))
+                lines.append((index, index, chunk))
                 going_on = chunk.going_on
-        return runs
+        return lines
 
     def of_length(self, chunks: int) -> Storyboard:
         """Cut to `chunks`, or held: the last prompt goes on."""
@@ -78,13 +78,13 @@ class Storyboard:
 
     def to_text(self) -> str:
         """The text form; `parse_storyboard` gives the same storyboard back."""
-        heads = [" ".join(filter(None, (_place(first, last), chunk.tags))) for first, last, chunk in self.runs]
-        lines = (f"{head}: {chunk.prompt}" for head, (_, _, chunk) in zip(heads, self.runs, strict=True))
+        heads = [" ".join(filter(None, (_place(first, last), chunk.tags))) for first, last, chunk in self.lines]
+        lines = (f"{head}: {chunk.prompt}" for head, (_, _, chunk) in zip(heads, self.lines, strict=True))
         return "".join(line.rstrip() + "\n" for line in lines)
 
     def to_json(self) -> str:
         """The JSON form; `parse_storyboard` gives the same storyboard back."""
-        entries = [{"at": _place(first, last)} | chunk.json for first, last, chunk in self.runs]
+        entries = [{"at": _place(first, last)} | chunk.json for first, last, chunk in self.lines]
         return json.dumps({"chunks": entries}, ensure_ascii=False, indent=2) + "\n"
 
 

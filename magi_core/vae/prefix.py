@@ -1,4 +1,4 @@
-"""From an image or a video in memory to the clean latents that a generation starts with."""
+"""From an image or a video in memory to the clean latents that a state starts with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Still pictures and arrays as frames: reading image files, checking arrays, fitting to the generation's size."""
+"""Still pictures and arrays as frames: reading image files, checking arrays, fitting to a video's size."""
 
 from __future__ import annotations
 

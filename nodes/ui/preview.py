@@ -11,6 +11,7 @@ import comfy.model_management as management
 import folder_paths
 from PIL import Image
 
+from magi_core.config import VIDEO_FRAMES_PER_CHUNK
 from magi_core.errors import printable
 from magi_core.state.decode import TakeDecoder
 from magi_core.vae.latent_rgb import CHART, FRAMES, LatentRGB, latent_rgb
@@ -59,12 +60,11 @@ class Preview:
             return
         self._computed = False
         index = state.finished - 1
-        latents = state.latents_between(index, index + 1)
-        if not _has_room(self.vae, latents.shape):
+        if not _has_room(self.vae, state.latent_shape):
             return
         name = f"magi_{self._run}_{index:05}.mp4"
         try:
-            with self.vae.working(state.frames, state.width, state.height) as codec:
+            with self.vae.working(VIDEO_FRAMES_PER_CHUNK, state.width, state.height) as codec:
                 blocks = TakeDecoder(codec).decode(state, start=index)
                 write_video(Path(folder_paths.get_temp_directory()) / name, blocks, state.fps)
         except CLIP_FAILURES as error:  # a run is worth more than its clips

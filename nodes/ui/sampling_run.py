@@ -15,7 +15,7 @@ from magi_core.state.length import chunks_for
 from magi_core.state.state import Cancelled
 
 from ..host.take_folder import autosave_path
-from ..wires import Prompt, Prompts, StateOnWire
+from ..wires import HeldState, Prompt, Prompts
 from .preview import Preview
 from .progress import StepProgress, show, show_notes
 
@@ -42,7 +42,7 @@ def sample(
     autosave: str,
     vae: Any,
     handoff: str = "clean",
-) -> StateOnWire:
+) -> HeldState:
     """`state` with the chunks that `conditioning` describes.
 
     chunks: at least so many; the last prompt of a storyboard goes on where it has fewer. seconds: above 0, the length
@@ -66,7 +66,7 @@ def sample(
         )
     )
     show_notes(node_id, extension.notes, cost)
-    return StateOnWire.of(made)
+    return HeldState.of(made)
 
 
 def _run(

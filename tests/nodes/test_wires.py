@@ -15,7 +15,7 @@ def test_one_prompt_is_said_of_every_chunk(prompt: Any) -> None:
 
 def test_a_chain_of_nodes_holds_every_chunk_once(part: Any) -> None:
     engine = tiny_engine(steps=4)
-    of = part("wires").StateOnWire.of
+    of = part("wires").HeldState.of
     first = engine.extend(engine.begin(width=32, height=32), "red", 2)
     second = engine.extend(first, "blue", handoff="continuous")
     seen = [{tensor.data_ptr() for tensor in of(state).tensors} for state in (first, second)]

@@ -11,6 +11,7 @@ import torch
 
 from magi_core.config import SamplingSettings
 from magi_core.sampling.cost import Cost
+from magi_core.sampling.events import Stepped
 from magi_core.sampling.extension import ChunkFate
 from magi_core.state import ChunkRecord, PlacedChunk, SamplerState
 from magi_core.state.state import Cancelled
@@ -51,21 +52,21 @@ class StandIn:
     def plan(self, state, prompts, *, end):
         self.asked["prompts"] = [prompt.spec.prompt for prompt in prompts]
         self.asked["story"] = [prompt.spec for prompt in prompts]
-        new = {state.next_chunk + place: prompt for place, prompt in enumerate(prompts)}
+        placed = [PlacedChunk(index, p.spec, state.seed) for index, p in enumerate(prompts, start=state.next_chunk)]
+        new = {at.index: SimpleNamespace(at=at) for at in placed}
         fates = [ChunkFate(index, "", "computed") for index in new]
         return SimpleNamespace(given=state, new=new, chunks=fates, cost=Cost(), drain=True)
 
     def run(self, extension, *, on_step, cancelled):
-        state, prompts = extension.given, extension.new.values()
-        for done, prompt in enumerate(prompts):
+        state, chunks = extension.given, len(extension.new)
+        for done, new in enumerate(extension.new.values()):
             for step in range(STEPS):
                 if cancelled():
                     raise Cancelled(state)
                 if self.interrupt_in_chunk == done:
                     os.kill(os.getpid(), signal.SIGINT)
-                on_step(SimpleNamespace(done=done, step=done * STEPS + step + 1, steps=len(prompts) * STEPS))
-            place = PlacedChunk(state.next_chunk, prompt.spec, state.seed)
-            state = state.with_chunk(ChunkRecord(place, torch.zeros(state.latent_shape)))
+                on_step(Stepped((), done * STEPS + step + 1, chunks * STEPS, done, chunks))
+            state = state.with_chunk(ChunkRecord(new.at, torch.zeros(state.latent_shape)))
             yield state
 
     def decode(self, state, *, start, stop):

@@ -11,16 +11,22 @@ from tests.unit.cli.takes import STEPS, frames_in
 from tools.small_models import tiny_engine
 
 
-def test_ctrl_c_keeps_finished_chunks_in_take_and_video_and_says_how_to_go_on(command, take, capsys, monkeypatch):
+def interrupted_after(states: int, monkeypatch):
+    """An engine at whose run Ctrl-C is pressed when it has yielded so many states."""
     engine, stream = tiny_engine(steps=STEPS), type(tiny_engine()).run
 
     def interrupted(self, *arguments, **how):
         for count, state in enumerate(stream(self, *arguments, **how), start=1):
             yield state
-            if count == 2:
+            if count == states:
                 os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(type(engine), "run", interrupted)
+    return engine
+
+
+def test_ctrl_c_keeps_finished_chunks_in_take_and_video_and_says_how_to_go_on(command, take, capsys, monkeypatch):
+    engine = interrupted_after(2, monkeypatch)
     prompts = [word for name in ("a", "b", "it's c", "it's c", "d") for word in ("--prompt", name)]
     assert command("extend", take, *prompts, "-o", "a.mp4", engine=engine) == 130
     assert [chunk.prompt for chunk in load_state(take).chunks] == ["red", "blue", "a", "b"]
@@ -59,3 +65,15 @@ def test_ctrl_c_twice_while_decoding_counts_the_chunk_that_the_take_has(command,
     printed = capsys.readouterr()
     assert "saved take.magi: 4 chunks" in printed.out and "wrote a.mp4" in printed.out
     assert "extend take.magi --prompt green --chunks 3" in printed.err
+
+
+def test_ctrl_c_does_not_ask_again_for_chunks_that_are_in_flight(command, take, capsys, monkeypatch):
+    assert command("extend", take, "--prompt", "green", "--chunks", 2, "--no-drain") == 0
+    engine = interrupted_after(1, monkeypatch)
+    prompts = [word for name in ("a", "b", "c", "d") for word in ("--prompt", name)]
+    assert command("extend", take, *prompts, engine=engine) == 130
+    state = load_state(take)
+    begun = [chunk.at.spec.prompt for chunk in (*state.chunks, *state.pending)]
+    left = ["a", "b", "c", "d"][len(begun) - 4 :]
+    assert begun == ["red", "blue", "green", "green", "a", "b", "c", "d"][: len(begun)] and left
+    assert f"extend take.magi --prompt {left[0]} --chunks 1 --model model" in capsys.readouterr().err

@@ -48,7 +48,7 @@ def test_parsing_takes_time_in_proportion(shape):
     def parse(size: int) -> None:
         try:
             board = parse_storyboard(HOSTILE[shape](size))
-            board.runs, board.to_text()
+            board.lines, board.to_text()
         except MagiError:
             pass
 
@@ -86,7 +86,7 @@ def test_lengths_are_bounded(text, message):
 
 def test_the_longest_storyboard_is_still_quick_to_use():
     board = parse_storyboard(f"0-{MAX_CHUNKS - 1}: " + "a b " * (MAX_PROMPT // 4 - 1))
-    assert board.runs == [(0, MAX_CHUNKS - 1, board.chunks[0])]
+    assert board.lines == [(0, MAX_CHUNKS - 1, board.chunks[0])]
     assert len({id(chunk) for chunk in board.chunks}) == 2, "one line is few objects, however many chunks it names"
 
 
@@ -104,6 +104,6 @@ def test_places_and_tags_may_stand_as_loosely_as_before(place, tags):
 
 def test_runs_of_different_lines_stay_apart():
     board = parse_storyboard("0-2: a\n3 [cut]: a\n4-5: b\n9: b")
-    assert [(first, last) for first, last, _ in board.runs] == [(0, 2), (3, 3), (4, 9)]
+    assert [(first, last) for first, last, _ in board.lines] == [(0, 2), (3, 3), (4, 9)]
     assert parse_storyboard(board.to_text()) == board
     assert isinstance(board, Storyboard)
