@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -61,7 +62,6 @@ class Engine:
     cache: EngineCache = None  # type: ignore[assignment]
     compiler: Compiler | None = None
     host: Host = field(default_factory=Alone)
-    anonymous: str = field(default_factory=lambda: uuid.uuid4().hex, repr=False)
 
     def __post_init__(self) -> None:
         if self.vae is not None and self.vae.z_channels != self.dit.config.latent_channels:
@@ -239,7 +239,7 @@ class Engine:
         """Finish the chunks that were left in flight; a state without any comes back as it is."""
         if not state.pending:
             return state
-        extension = plan(self, state, [], handoff="continuous", drain=True)
+        extension = plan(self, state, [], handoff="continuous", drain=True, end=state.end)
         *_, drained = self.run(extension, on_step=on_step, cancelled=cancelled)
         return drained
 
@@ -250,8 +250,8 @@ class Engine:
         Not how attention is computed and what is compiled: that moves last bits only, and switching it on in the middle
         of a take should neither break its continuation nor throw away what is remembered.
         """
-        noise = "" if self.noise is chunk_noise else repr(self.noise)
-        return digest(self.fingerprint or self.anonymous, self.dit.config, self.dit.dtype, noise)
+        noise = "" if self.noise is chunk_noise else _name_of(self.noise)
+        return digest(self.fingerprint or _name_of(self.dit), self.dit.config, self.dit.dtype, noise)
 
     def differences(self, state: SamplerState) -> tuple[str, ...]:
         """What this model is other in than the one `state` was made with, in words; empty for the same weights."""
@@ -275,6 +275,14 @@ class Engine:
     def encode_prompt(self, prompt: Prompt) -> PromptEmbedding:
         """The prompt through the text encoder; already encoded prompts pass through."""
         return self.texts.encode(prompt)
+
+
+_names: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+
+
+def _name_of(thing: Any) -> str:
+    """A name of its own for something that has none, for as long as it lives."""
+    return _names.setdefault(thing, uuid.uuid4().hex)
 
 
 def check_size(width: int, height: int) -> None:

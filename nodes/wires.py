@@ -53,7 +53,7 @@ class Prompts(NamedTuple):
     @classmethod
     def of(cls, chunks: Sequence[DirectedPrompt]) -> Prompts:
         """Equal prompts share one tensor, which counts once."""
-        return cls(tuple(chunks), tuple({id(chunk.text): chunk.text.tokens for chunk in chunks}.values()))
+        return cls(tuple(chunks), tuple({chunk.text.key: chunk.text.tokens for chunk in chunks}.values()))
 
     @property
     def length(self) -> int:

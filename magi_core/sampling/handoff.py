@@ -19,6 +19,8 @@ def start(
     engine: Sampler, state: SamplerState, handoff: str, settings: SamplingSettings | None = None
 ) -> tuple[SamplerState, Frontier]:
     """The state with settings and notes of this extend, and the frontier it goes on from."""
+    if handoff not in HANDOFFS:
+        raise MagiError(f"unknown handoff {echo(handoff)}: use {' or '.join(map(repr, HANDOFFS))}")
     channels = engine.dit.config.latent_channels
     if state.channels != channels:
         raise MagiError(f"this state has latents of {state.channels} channels, the model {channels}")
@@ -57,8 +59,6 @@ def find_frontier(state: SamplerState, handoff: str, cache: EngineCache) -> tupl
     "clean": from the finished chunks; chunks that are still in flight are finished first. "continuous": from the
     pipeline as it was, the state's own or a remembered one.
     """
-    if handoff not in HANDOFFS:
-        raise MagiError(f"unknown handoff {echo(handoff)}: use {' or '.join(map(repr, HANDOFFS))}")
     if not state.chunks and not state.pending or handoff == "clean" and not state.pending:
         return clean_frontier(state), ""
     kept = state.frontier or remembered_frontier(state, state.finished, cache)

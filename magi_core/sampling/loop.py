@@ -105,7 +105,9 @@ class Loop:
         """The forwards of one stage; after each, where every chunk in flight is."""
         run_start = self.frontier.run_start
         self.predictor.claim()
-        self.pages.prepare(pages_read(slots, run_start, self.settings, self.sight), self._make_pages)
+        missing = self.pages.missing(pages_read(slots, run_start, self.settings, self.sight))
+        if missing:
+            self.pages.add(self._made_pages(missing))
         for forward in plan_stage(slots, run_start, self.settings, self.sight):
             yield self._advance(forward, {slot.index: slot.stage for slot in slots})
 
@@ -151,9 +153,9 @@ class Loop:
             told.append(Denoising(planned.index, chunk.key, stage[planned.index], t, estimate))
         return tuple(told)
 
-    def _make_pages(self, chunks: Sequence[int]) -> Mapping[int, KVPage]:
+    def _made_pages(self, chunks: Sequence[int]) -> Mapping[int, KVPage]:
         plan = plan_history(chunks, self.settings, self.frontier.run_start, self.sight)
-        return _kept(self.predictor.encode(plan, [self.past.latent(index) for index in chunks]))
+        return _kept(self.predictor.encode(plan, [self._anchored(index, self.past.latent(index)) for index in chunks]))
 
     def _anchored(self, index: int, latent: Tensor) -> Tensor:
         latent = latent.to(self.predictor.dit.device)

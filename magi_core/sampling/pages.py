@@ -8,9 +8,6 @@ from magi_core.cache.page_pool import PagePool
 from magi_core.digest import digest
 from magi_core.dit import KVPage
 
-Make = Callable[[Sequence[int]], Mapping[int, KVPage]]
-"""Makes the pages of finished chunks (consecutive indices) from their latents, in one forward."""
-
 
 class PageBook:
     """The pages one run reads, by chunk index; made where the pool does not hold them.
@@ -31,16 +28,14 @@ class PageBook:
         self.pool, self.base, self.key, self.first_seen = pool, base, key, first_seen
         self.by_chunk: dict[int, KVPage] = {}
 
-    def prepare(self, wanted: range, make: Make) -> None:
-        """Hold the pages of the chunks `wanted` and none older; missing ones are made in one forward."""
+    def missing(self, wanted: range) -> list[int]:
+        """Hold the pages of the chunks `wanted` and none older, and say which have to be made, in one forward, and
+        brought to `add`."""
         self.by_chunk = {index: page for index, page in self.by_chunk.items() if wanted and index >= wanted.start}
         missing = [index for index in wanted if index not in self.by_chunk]
         if missing and self.first_seen is not None:
-            missing = list(range(self._first_needed(missing[0], wanted.stop, self.first_seen), wanted.stop))
-        elif missing:
-            missing = self._fetched(missing)
-        if missing:
-            self.add(make(missing))
+            return list(range(self._first_needed(missing[0], wanted.stop, self.first_seen), wanted.stop))
+        return self._not_pooled(missing) if missing else []
 
     @staticmethod
     def _first_needed(start: int, stop: int, first_seen: Callable[[int], int]) -> int:
@@ -56,7 +51,7 @@ class PageBook:
             for index, page in pages.items():
                 self.pool.put(self._page_key(index), page)
 
-    def _fetched(self, missing: Sequence[int]) -> list[int]:
+    def _not_pooled(self, missing: Sequence[int]) -> list[int]:
         """Takes what the pool holds of `missing`; returns the rest."""
         keys = {index: self._page_key(index) for index in missing}
         self.pool.prefetch(keys.values())

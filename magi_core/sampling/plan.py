@@ -12,12 +12,14 @@ from magi_core.config import VIDEO_FRAMES_PER_CHUNK, SamplingSettings
 from magi_core.digest import digest
 from magi_core.dit import KVLayer, KVPage
 from magi_core.dit.memory import SamplingMemory, chunk_tokens, page_bytes, sampling_memory
+from magi_core.errors import MagiError
 from magi_core.sampling.cost import Cost, stage_cost
 from magi_core.sampling.extension import ChunkFate, Extension, Kind, NewChunk, Recalled, Run
 from magi_core.sampling.handoff import start
 from magi_core.sampling.keys import ChunkKeys
 from magi_core.sampling.pages import PageBook
 from magi_core.sampling.sampler import Sampler
+from magi_core.sampling.timesteps import step_factor, step_intervals
 from magi_core.sampling.window import Sight, pages_read
 from magi_core.state import Frontier, PlacedChunk, SamplerState
 from magi_core.state.chunk import placed
@@ -41,11 +43,12 @@ def plan(
 
     Raises `MagiError` for what cannot be done. See `Engine.plan`.
     """
+    _check_schedule(settings or state.settings, engine.dit.config.distill)
     check_ranges(directions, settings or state.settings)
     begun, frontier = start(engine, state, handoff, settings)
     new = _new_chunks(engine, begun, frontier, directions)
     stop = begun.finished + len(new)
-    parts = _Parts(begun, frontier, new, engine.cache, drain).found()
+    parts, final = _Parts(begun, frontier, new, engine.cache, drain).found()
     planned = Extension(
         given=state,
         begun=begun,
@@ -55,24 +58,38 @@ def plan(
         run_start=frontier.run_start,
         parts=parts,
         drain=drain,
-        frontier=_final_frontier(begun, frontier, new, parts, engine.cache),
+        frontier=final,
         cost=Cost(),
         forwards=0,
         need=_need(engine, begun, stop),
         model_key=engine.model_key,
         end=None if end is None or end >= stop * VIDEO_FRAMES_PER_CHUNK else end,
     )
-    stages = begun.settings.steps // begun.settings.window
+    per_stage = begun.settings.steps // begun.settings.window
     runs = [run for run in parts if isinstance(run, Run)]
-    forwards = sum(len(run.plan(begun.settings.window)) * stages for run in runs)
+    forwards = sum(len(run.plan(begun.settings.window)) * per_stage for run in runs)
     return replace(planned, cost=_cost(engine, planned, runs), forwards=forwards)
 
 
-def page_base(engine: Sampler, state: SamplerState) -> str:
-    """Digest of what a K/V page depends on beside its chunk."""
+def _check_schedule(settings: SamplingSettings, distill: bool) -> None:
+    """A distilled model is told one step size for all chunks of a forward, so all must take steps of the same size."""
+    steps, per_stage = settings.steps, settings.steps // settings.window
+    sizes = [step_factor(steps, interval) for interval in step_intervals(steps, settings.shortcut)]
+    if distill and any(sizes[k] != sizes[k % per_stage] for k in range(steps)):
+        fitting = [window for window in range(1, steps + 1) if steps % (3 * window) == 0]
+        raise MagiError(
+            f"a window of {settings.window} does not fit the {steps} steps of a distilled model, whose steps differ in "
+            f"size: use a window of {', '.join(map(str, fitting))}, or 8 or 16 steps"
+        )
+
+
+def page_base(engine: Sampler, state: SamplerState, run_start: int) -> str:
+    """Digest of what a K/V page depends on beside its chunk. With the reference's quirks a partly given chunk has other
+    latents inside its own run."""
     settings = state.settings
     schedule = (settings.clean_t, settings.steps, settings.shortcut)
-    return digest(engine.model_key, state.latent_shape, schedule, engine.texts.null(settings).key)
+    own = run_start if settings.reference_quirks else None
+    return digest(engine.model_key, state.latent_shape, schedule, engine.texts.null(settings).key, own)
 
 
 def together(settings: SamplingSettings) -> bool:
@@ -110,7 +127,7 @@ def _texts(
         total, prompt = state.total_chunks, prompt_of(direction)
         to_come = None if total is None else total - (chunk.index - state.first_chunk)
         names = chunk.spec.special_tokens
-        same = (prompt if isinstance(prompt, str) else id(prompt), names, to_come)
+        same = (prompt if isinstance(prompt, str) else (prompt.key, prompt.special_tokens), names, to_come)
         if same not in asked:
             asked[same] = texts.ask(state.settings, prompt, to_come, names)
         found.append(asked[same])
@@ -126,13 +143,18 @@ class _Parts:
         self.state, self.frontier, self.new, self.cache, self.drain = state, frontier, new, cache, drain
         self.window, self.stop = state.settings.window, state.finished + len(new)
         self.walls = self._walls()
-        self._looked_up: dict[tuple[int, int], Frontier | None] = {}
+        self._latest: Frontier | None = None  # remembered, among those looked up so far
+        self._looked_up = 0
 
-    def found(self) -> tuple[Recalled | Run, ...]:
+    def found(self) -> tuple[tuple[Recalled | Run, ...], Frontier | None]:
+        """The parts in order, and the pipeline at the end where that is remembered and nothing has to be computed."""
         latents = {index: self.cache.chunks.peek(chunk.at.key) for index, chunk in self.new.items()}
-        missing = [index for index, latent in latents.items() if latent is None]
-        if missing and not self.drain:  # from there on everything is left in flight
-            missing = list(range(missing[0], self.stop))
+        final, flying = self._final(), range(self.stop, self.stop)
+        if not self.drain:  # what is left in flight is never handed out, remembered or not
+            flying = range(max(self.state.finished, self.stop - self.window + 1), self.stop)
+        missing = [index for index, latent in latents.items() if latent is None and index not in flying]
+        if flying and (missing or final is None):
+            missing = list(range(min([*missing, flying.start]), self.stop))
         parts: list[Recalled | Run] = []
         runs = self._runs(missing)
         for index, latent in latents.items():
@@ -141,10 +163,16 @@ class _Parts:
             if runs and index >= runs[0][0]:
                 if index == runs[0][1].last:
                     del runs[0]
-                continue
-            assert latent is not None
-            parts.append(Recalled(self.new[index].at, latent))
-        return tuple(parts)
+            elif latent is not None and index not in flying:
+                parts.append(Recalled(self.new[index].at, latent))
+        return tuple(parts), None if parts and isinstance(parts[-1], Run) else final
+
+    def _final(self) -> Frontier | None:
+        """The pipeline behind the last chunk, if it is remembered."""
+        if not self.new:
+            return None
+        starts = dict.fromkeys((self.frontier.run_start, self.new[self.stop - 1].at.wall))
+        return next(filter(None, (self._remembered(self.stop, first) for first in starts)), None)
 
     def _runs(self, missing: Sequence[int]) -> list[tuple[int, Run]]:
         """Pieces to compute, each with the first chunk it is needed for."""
@@ -165,32 +193,38 @@ class _Parts:
         return runs
 
     def _start_for(self, index: int) -> Frontier:
-        """The latest point from which chunk `index` can be computed."""
+        """The latest point from which chunk `index` can be computed. Asked for rising indices."""
         fresh = max((wall for wall in self.walls if wall <= index), default=None)
         base = self.frontier if fresh is None else Frontier((), fresh, fresh)
-        for count in range(min(self.stop, index + self.window - 1), base.next_chunk, -1):
-            for first in (self.frontier.run_start, *(() if fresh is None else (fresh,))):
-                found = self._remembered(count, first)
-                if found is not None and found.oldest <= index:
-                    return found
-        return base
+        starts = (self.frontier.run_start, *(() if fresh is None else (fresh,)))
+        limit = min(self.stop, index + self.window - 1)  # later, the chunk is no longer in flight
+        for count in range(max(self._looked_up, base.next_chunk) + 1, limit + 1):
+            found = next(filter(None, (self._remembered(count, first) for first in starts)), None)
+            self._latest = found or self._latest
+        self._looked_up = max(self._looked_up, limit)
+        return self._latest if self._latest and self._latest.next_chunk > base.next_chunk else base
 
     def _remembered(self, count: int, run_start: int) -> Frontier | None:
-        place = (count, run_start)
-        if place not in self._looked_up:
-            key = planned_frontier_key(self.state, self.frontier, self.new, count, run_start)
-            self._looked_up[place] = self.cache.frontiers.peek(key)
-        return self._looked_up[place]
+        """The pipeline before chunk `count`, its chunks under the names that they are asked for by now."""
+        key = planned_frontier_key(self.state, self.frontier, self.new, count, run_start)
+        found = self.cache.frontiers.peek(key)
+        if found is None:
+            return None
+        named = (replace(c, at=self.new[c.index].at) if c.index in self.new else c for c in found.chunks)
+        return replace(found, chunks=tuple(named))
 
     def _walls(self) -> list[int]:
         """Chunks at which the run can begin anew: a cut, across which no chunk looks that is in the works together with
-        one before it, and which is far enough from the end to leave the pipeline there whole."""
-        reach = self.window - 1
+        one before it (or with its page being made), and which is far enough from the end to leave the pipeline there
+        whole. None where pages are other before a run than in it."""
+        together, settings = self.window, self.state.settings
+        if settings.clean_length != settings.history_length:
+            return []
         return [
             wall
             for wall, chunk in self.new.items()
-            if chunk.at.wall == wall and self.frontier.next_chunk <= wall <= self.stop - reach
-            if all(self.new[index].at.sight >= wall for index in range(wall, wall + reach))
+            if chunk.at.wall == wall and self.frontier.next_chunk <= wall <= self.stop - together
+            if all(self.new[index].at.sight >= wall for index in range(wall, wall + together))
         ]
 
 
@@ -209,25 +243,6 @@ def planned_frontier_key(
     return frontier_key(count, [key(index) for index in range(oldest, count)], key(count - 1))
 
 
-def _final_frontier(
-    state: SamplerState,
-    frontier: Frontier,
-    new: Mapping[int, NewChunk],
-    parts: Sequence[Recalled | Run],
-    cache: EngineCache,
-) -> Frontier | None:
-    """The pipeline after an extend whose last chunk is remembered, if the pipeline is too."""
-    if not parts or isinstance(parts[-1], Run):
-        return None
-    stop = state.finished + len(new)
-    last = new[stop - 1].at
-    for first in (frontier.run_start, last.wall):
-        found = cache.frontiers.peek(planned_frontier_key(state, frontier, new, stop, first))
-        if found is not None:
-            return found
-    return None
-
-
 def _sights(
     settings: SamplingSettings, new: Mapping[int, NewChunk], parts: Sequence[Recalled | Run]
 ) -> dict[int, Sight]:
@@ -243,8 +258,10 @@ def _ranges(chunk: PlacedChunk, settings: SamplingSettings) -> tuple[int, ...] |
 
 def _fates(state: SamplerState, new: Mapping[int, NewChunk], parts: Sequence[Recalled | Run]) -> tuple[ChunkFate, ...]:
     recalled = {part.at.index for part in parts if isinstance(part, Recalled)}
+    runs = [part for part in parts if isinstance(part, Run)]
+    made = {index for run in runs for index in range(run.frontier.oldest, run.last + 1)} - recalled
     kept = [ChunkFate(index, state.chunk_key(index), "kept") for index in range(state.finished)]
-    kinds: dict[int, Kind] = {index: "remembered" if index in recalled else "computed" for index in new}
+    kinds: dict[int, Kind] = {index: "computed" if index in made else "remembered" for index in new}
     return (*kept, *(ChunkFate(index, chunk.at.key, kinds[index]) for index, chunk in new.items()))
 
 
@@ -266,21 +283,17 @@ def _cost(engine: Sampler, extension: Extension, runs: Sequence[Run]) -> Cost:
     settings, pool = state.settings, engine.cache.pages.rehearsal()
     page = _page_of(engine, state)
     for run in runs:
-        rebuilt: list[int] = []
-
-        def make(chunks: Sequence[int], rebuilt: list[int] = rebuilt) -> Mapping[int, KVPage]:
-            rebuilt.extend(chunks)
-            return dict.fromkeys(chunks, page)
-
         seen = (lambda index: extension.sight(index).first) if together(settings) else None
-        book = PageBook(pool, page_base(engine, state), extension.key, seen)
-        steps, run_start = 0, run.frontier.run_start
+        steps, rebuilt, run_start = 0, 0, run.frontier.run_start
+        book = PageBook(pool, page_base(engine, state, run_start), extension.key, seen)
         for slots in run.plan(settings.window):
             steps += stage_cost(slots, run_start, settings, distill)
-            book.prepare(pages_read(slots, run_start, settings, extension.sight), make)
+            missing = book.missing(pages_read(slots, run_start, settings, extension.sight))
+            book.add(dict.fromkeys(missing, page))
+            rebuilt += len(missing)
             if slots[0].index > run_start:
                 book.add({slots[0].index - 1: page})
-        cost += Cost(steps, len(rebuilt))
+        cost += Cost(steps, rebuilt)
     return cost
 
 

@@ -32,7 +32,11 @@ def run(
     """See `Engine.run`."""
     if extension.model_key != engine.model_key:
         raise MagiError("this extend was planned with another model: plan it with the one that runs it")
-    running = _Running(engine, extension, on_step or (lambda event: None), cancelled or (lambda: False))
+    return _states(_Running(engine, extension, on_step or (lambda event: None), cancelled or (lambda: False)))
+
+
+def _states(running: _Running) -> Iterator[SamplerState]:
+    engine = running.engine
     try:
         yield from running.states()
     finally:
@@ -59,8 +63,8 @@ class _Running:
                 yield self._now(frontier)
             else:
                 yield from self._computed(part)
-        if not extension.parts or not extension.drain and isinstance(extension.parts[-1], Run):
-            yield replace(self.state, frontier=self.latest, end=extension.end)
+        if not extension.parts or self.state.finished < last:  # the last chunks are left in flight
+            yield replace(self.state, frontier=extension.frontier or self.latest, end=extension.end)
 
     def _computed(self, part: Run) -> Iterator[SamplerState]:
         self.latest = part.frontier
@@ -110,9 +114,12 @@ class _Running:
 
     def _stopped(self) -> Cancelled:
         given, latest = self.extension.given, self.latest
+        if self.state.finished == given.finished and not given.pending:
+            return Cancelled(given)  # nothing new: it goes on as it would have
         if latest is not None and latest.next_chunk < given.next_chunk:
             return Cancelled(given)  # chunks in flight were to begin again and have not yet
-        return Cancelled(replace(self.state, frontier=latest if given.pending else None))
+        usable = given.pending and latest is not None and latest.next_chunk >= self.state.finished
+        return Cancelled(replace(self.state, frontier=latest if usable else None))
 
     def _read_texts(self, part: Run) -> None:
         """Every text of a piece, encoded before its first forward."""
@@ -120,7 +127,7 @@ class _Running:
             if isinstance(chunk.text, AskedText) and chunk.text.key not in self.texts:
                 if self._stop_asked():
                     raise StopAsked
-                self.texts[chunk.text.key] = self.engine.texts.read(chunk.text, self.state.settings)
+                self.texts[chunk.text.key] = chunk.text.read(self.state.settings)
 
     def _entering(self, chunk: NewChunk) -> Entering:
         text = chunk.text if isinstance(chunk.text, ChunkText) else self.texts[chunk.text.key]
@@ -145,7 +152,7 @@ class _Running:
         predictor = Predictor(engine.dit, engine.attention, settings, null, claim, engine.compiler)
         past = Past(state)
         seen = (lambda index: extension.sight(index).first) if together(settings) else None
-        base, pool = page_base(engine, state), engine.cache.pages
+        base, pool = page_base(engine, state, part.frontier.run_start), engine.cache.pages
         return Loop(
             predictor,
             past,

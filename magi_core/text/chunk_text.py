@@ -41,12 +41,18 @@ class AskedText:
     """A chunk's text before any prompt is encoded.
 
     names: special tokens in front. duration: chunks to come that are announced, or None. key: of the text it becomes.
+    texts: those that can read it.
     """
 
     prompt: Prompt
     names: tuple[str, ...]
     duration: int | None
     key: str
+    texts: ChunkTexts
+
+    def read(self, settings: SamplingSettings) -> ChunkText:
+        """The text itself; a prompt that is not encoded yet goes through the text encoder."""
+        return self.texts.read(self, settings)
 
 
 class ChunkTexts:
@@ -82,7 +88,8 @@ class ChunkTexts:
         source = prompt.key if isinstance(prompt, PromptEmbedding) else self._encoder.origin(prompt)
         special = self._special(bool(names or duration))
         prepended = (sorted(names), duration, special.key if special and (names or duration) else "")
-        return AskedText(prompt, names, duration, digest("text", source, prepended, settings.negative_tokens))
+        key = digest("text", source, prepended, settings.negative_tokens)
+        return AskedText(prompt, names, duration, key, self)
 
     def read(self, asked: AskedText, settings: SamplingSettings) -> ChunkText:
         """The text itself; a prompt that is not encoded yet goes through the text encoder."""

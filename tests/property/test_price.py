@@ -16,12 +16,15 @@ from tools.small_models import tiny_dit, tiny_engine
 
 SIZE = {"width": 16, "height": 16}
 SCHEDULE = {"steps": 3, "window": 3, "kv_ranges": (4, 3, 2)}
+LARGE = {"clean_kv_range": 3}
 LONGEST = 9
 SPECS = st.builds(
     ChunkSpec,
     st.sampled_from(["red", "blue", ""]),
     seed_offset=st.sampled_from([0, 0, 1]),
-    transition=st.sampled_from(["continue", "continue", "continue", "cut"]),
+    transition=st.sampled_from(["continue", "continue", "continue", "cut", "new_shot"]),
+) | st.builds(
+    ChunkSpec, st.sampled_from(["red", "blue"]), kv_ranges=st.sampled_from([None, (2, 1, 1)]), echo=st.booleans()
 )
 STORY = st.lists(SPECS, min_size=1, max_size=5)
 WHICH = st.integers(0, 5)
@@ -40,10 +43,10 @@ class Counter:
 class Prices(RuleBasedStateMachine):
     """Stories are rendered, edited and gone on with, pages and chunks forgotten; every extend is priced first."""
 
-    def __init__(self, distill: bool, device_bytes: int | None) -> None:
+    def __init__(self, distill: bool, device_bytes: int | None, host_bytes: int = 0, **settings: object) -> None:
         super().__init__()
-        cache = EngineCache(device_bytes=device_bytes, host_bytes=0)
-        self.engine = tiny_engine(distill, **SCHEDULE).copy(cache=cache)
+        cache = EngineCache(device_bytes=device_bytes, host_bytes=host_bytes)
+        self.engine = tiny_engine(distill, **SCHEDULE | settings).copy(cache=cache)
         self.counter = Counter()
         self.hook = self.engine.dit.register_forward_pre_hook(self.counter, with_kwargs=True)
         self.states: list[SamplerState] = [self.engine.begin(**SIZE)]
@@ -60,6 +63,7 @@ class Prices(RuleBasedStateMachine):
         assert [index for index, kind in kinds.items() if kind == "kept"] == list(range(state.finished))
         if "computed" not in kinds.values():
             assert extension.cost.total == 0
+        assert bool(made.pending) == (not how.get("drain", True)), "what is left in flight is asked for, never found"
         assert [record.key for record in made.chunks] == [fate.key for fate in extension.chunks[: made.finished]]
         self.states.append(made)
 
@@ -105,9 +109,11 @@ def _page_bytes() -> int:
     return pages.bytes // pages.entries
 
 
-def _prices(distill: bool, device_bytes: int | None) -> None:
+def _prices(distill: bool, device_bytes: int | None, **more: object) -> None:
     tiny_dit.cache_clear()
-    run_state_machine_as_test(lambda: Prices(distill, device_bytes), settings=bounded(40, stateful_step_count=12))
+    run_state_machine_as_test(
+        lambda: Prices(distill, device_bytes, **more), settings=bounded(40, stateful_step_count=12)
+    )
 
 
 def test_the_price_is_what_is_spent_with_room_for_every_page() -> None:
@@ -120,3 +126,11 @@ def test_the_price_is_what_is_spent_with_room_for_two_pages() -> None:
 
 def test_the_price_is_what_is_spent_with_no_room_for_pages() -> None:
     _prices(False, 0)
+
+
+def test_the_price_is_what_is_spent_where_pages_wait_on_the_host() -> None:
+    _prices(False, _page_bytes(), host_bytes=2 * _page_bytes())
+
+
+def test_the_price_is_what_is_spent_where_pages_are_made_together() -> None:
+    _prices(True, None, **LARGE)
