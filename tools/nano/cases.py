@@ -230,7 +230,8 @@ def wall(count: int, seed: int) -> list[Case]:
 
 
 def story(count: int, seed: int) -> list[Case]:
-    """Ten to twelve chunks outdoors: everything is said once, then six to nine changes and chunks without any.
+    """Ten to twelve chunks outdoors: everything is said once, then six to nine changes and chunks without any, the last
+    one among them.
 
     Circling and night are among the changes. truth: what is to be seen in each chunk; the size is left out once
     something has grown or shrunk.
@@ -250,7 +251,7 @@ def _story(name: str, number: int, seed: int) -> Case:
         *rng.choices(OTHER_CHANGES, k=rng.randint(4, 7)),
     ]
     rng.shuffle(changes)
-    plan = sorted(rng.sample(range(1, length), min(len(changes), length - 1)))
+    plan = sorted(rng.sample(range(1, length - 1), min(len(changes), length - 2)))  # the last second is looked at
     truth = [dict(now)]
     for k in range(1, length):
         if k in plan:
