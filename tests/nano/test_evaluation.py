@@ -11,7 +11,7 @@ import torch
 
 from magi_core.text.cleaning import prepare_caption
 from tools.nano import judging, report
-from tools.nano.analyser import Track, clipped_share, measure, sharpness
+from tools.nano.analyser import Track, clipped_share, grid_energy, measure, sharpness
 from tools.nano.captions import CONTINUATIONS
 from tools.nano.cases import LONG_CHUNKS, ROWS, Case
 from tools.nano.evaluate import joined, rounded, tasks_of, unfilmed
@@ -202,6 +202,15 @@ def test_long_videos_that_stop_fade_or_blur_are_noticed():
     )
     assert sharpness(soft.permute(0, 2, 3, 1)) < 0.5 * sharpness(early)
     assert clipped_share(early) == 0
+
+
+def test_blocks_are_seen_on_the_grid_only():
+    flat = torch.full((2, 128, 128, 3), 100, dtype=torch.uint8)
+    blocky, shifted = flat.clone(), flat.clone()
+    blocky[:, :, 8:16] = 140
+    shifted[:, :, 11:19] = 140
+    assert grid_energy(flat) == grid_energy(shifted) == 0.0
+    assert grid_energy(blocky) > 0
 
 
 def test_lines_say_whether_the_bar_is_met():

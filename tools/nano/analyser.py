@@ -190,6 +190,13 @@ def sharpness(frames: Tensor) -> float:
     return float(steps.topk(steps.shape[1] // 100, dim=1).values.mean())
 
 
+def grid_energy(frames: Tensor) -> float:
+    """Mean squared step across the borders of the autoencoder's 8-pixel squares, of `frames` [T, 128, 128, 3] uint8."""
+    picture = frames.float() / 255
+    steps = [picture.narrow(axis, 8, SIZE - 8).diff(dim=axis, prepend=picture.narrow(axis, 7, 1)) for axis in (1, 2)]
+    return float(torch.stack([steps[0][:, ::8].square().mean(), steps[1][:, :, ::8].square().mean()]).mean())
+
+
 def clipped_share(frames: Tensor) -> float:
     """Share of pixels with a channel at an end of the range (uint8 below 3, above 253); drawings have neither."""
     return float(((frames < 3) | (frames > 253)).any(-1).float().mean())

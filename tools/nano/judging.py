@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tools.nano.analyser import Track, action_of, clipped_share, measure, sharpness
+from tools.nano.analyser import Track, action_of, clipped_share, grid_energy, measure, sharpness
 from tools.nano.cases import Case
 from tools.nano.motion import allowed_actions
+from tools.nano.render import COLOUR_TURN
 from tools.nano.vocabulary import ACTIONS, CHUNK_FRAMES, DIRECTIONS, SHAPES
 
 Findings = dict[str, Any]
@@ -55,7 +56,7 @@ def judge(case: Case, frames: Tensor) -> Findings:
         "single": lambda: shown(seen[0], case.truth[0]),
         "pair": lambda: paired(frames, case.truth),
         "swap": lambda: swapped(tracks, seen, case.truth),
-        "memory": lambda: remembered(tracks, seen, case.truth),
+        "memory": lambda: remembered(tracks, seen, case.truth) | changed(frames, case.truth),
         "image": lambda: shown(seen[0], case.truth[0]),
         "continuation": lambda: carried_on(measure(given), tracks[0], seen[0], case.truth[0]),
         "pace": lambda: carried_on(measure(given), tracks[0], seen[0], case.truth[0]),
@@ -134,6 +135,15 @@ def remembered(tracks: Sequence[Track], seen: Sequence[dict[str, str]], truth: S
     found["seams going on"] = [borders[k] for k in goes_on]
     found["latent motion"] = latent_motion(tracks, seen)
     return found
+
+
+def changed(frames: Tensor, truth: Sequence[dict[str, str]]) -> Findings:
+    """Energy on the autoencoder's grid while a colour turns: blocks raise it above that of the drawn clip."""
+    turn = next((k for k in range(1, len(truth)) if truth[k]["colour"] != truth[k - 1]["colour"]), None)
+    if turn is None:
+        return {"blocks": None}
+    start = turn * CHUNK_FRAMES + COLOUR_TURN[0]
+    return {"blocks": grid_energy(frames[start : start + COLOUR_TURN[1]])}
 
 
 def seam_jumps(tracks: Sequence[Track]) -> dict[int, float]:

@@ -11,7 +11,7 @@ from tools.nano.vocabulary import ACTIONS, CAMERA_MOVES
 class Line:
     """One line. row, source, key: which findings. kind: how they become one number (see `report.STATISTICS`).
 
-    low, high: the bar, inclusive; None is open. against: kind "p95" only, the source whose own value it is divided by.
+    low, high: the bar, inclusive; None is open. against: the source whose own value it is divided by.
     """
 
     row: str
@@ -149,6 +149,7 @@ TABLE: tuple[Line, ...] = (
     Line("memory", "latent motion", "motion inside a latent frame", "pooled", low=0.8, high=1.2),
     Line("memory", "latent motion", "motion inside a latent frame, drawn", "pooled", source="drawn"),
     Line("memory", "latent motion", "motion inside a latent frame, through the VAE", "pooled", "vae", 0.8, 1.2),
+    Line("memory", "blocks", "blocks while a colour turns, against drawn clips", "mean", high=1.5, against="drawn"),
     *_image(),
     Line("continuation", "carried on", "same direction, speed within 20%", low=0.90),
     Line("continuation", "same direction", "same direction"),
