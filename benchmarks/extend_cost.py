@@ -2,17 +2,19 @@
 
     python -m benchmarks.extend_cost [--steps 8]
 
-Counted from the window plan (`Engine.cost`), the same for every model of a kind; tests compare it with what is run. In
+Counted by `Engine.plan`, the same for every model of a kind; tests compare it with what is run. In
 flight: extends of the same size before it were left undrained, so that each costs what its chunks cost. No bar; ratio:
 continuous against clean for one chunk of a distilled model.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 from benchmarks.models import arguments, report
 from magi_core.engine import Engine
 from magi_core.state import SamplerState
-from tests.tiny import tiny_engine
+from tools.small_models import tiny_engine
 
 COUNTS = (1, 2, 4, 8)
 
@@ -20,10 +22,15 @@ COUNTS = (1, 2, 4, 8)
 def costs(engine: Engine, state: SamplerState) -> dict[str, list[int]]:
     full = engine.extend(state, "red", engine.settings.window, drain=False)
     return {
-        "clean": [engine.cost(state, n) for n in COUNTS],
-        "continuous": [engine.cost(state, n, handoff="continuous") for n in COUNTS],
-        "in flight": [engine.cost(full, n, drain=False) for n in COUNTS],
+        "clean": [steps(engine, state, n) for n in COUNTS],
+        "continuous": [steps(engine, state, n, handoff="continuous") for n in COUNTS],
+        "in flight": [steps(engine, full, n, drain=False) for n in COUNTS],
     }
+
+
+def steps(engine: Engine, state: SamplerState, chunks: int, **way: Any) -> int:
+    """Of chunks that nobody remembers, K/V pages aside."""
+    return engine.plan(state, "another prompt", chunks, **way).cost.steps
 
 
 def main() -> None:

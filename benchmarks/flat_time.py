@@ -24,7 +24,8 @@ from benchmarks.models import arguments, engine_for, report
 from magi_core import load_state
 from magi_core.attention.sdpa import sdpa
 from magi_core.engine import Engine
-from magi_core.state import ChunkRecord, SamplerState
+from magi_core.state import ChunkRecord, PlacedChunk, SamplerState
+from magi_core.story.chunk import ChunkSpec
 
 PROMPT = "a big red circle on a white background"
 
@@ -46,7 +47,8 @@ def random_state(engine: Engine, size: int, chunks: int) -> SamplerState:
     for index in range(chunks):
         from_the_end = torch.Generator().manual_seed(chunks - index)
         latent = torch.randn(state.latent_shape, generator=from_the_end)
-        state = state.with_chunk(ChunkRecord(index, latent, "noise", 0, key=f"noise {chunks}.{index}"))
+        place = PlacedChunk(index, ChunkSpec("noise"), 0, key=f"noise {chunks}.{index}")
+        state = state.with_chunk(ChunkRecord(place, latent))
     with tempfile.TemporaryDirectory() as folder:
         state.save(Path(folder) / "state.magi")
         return load_state(Path(folder) / "state.magi")

@@ -10,7 +10,7 @@ import torch
 
 from magi_core.engine import Engine
 from magi_core.loading import load
-from tests.tiny import tiny_engine
+from tools.small_models import tiny_engine
 
 SIZES = {"tiny": 32}  # pixels along both sides; bundled models: 128
 

@@ -30,7 +30,7 @@ def finished(*states: SamplerState) -> list[Tensor]:
 
 def everything(*states: SamplerState) -> list[Tensor]:
     in_flight = [chunk for state in states if state.frontier is not None for chunk in state.frontier.chunks]
-    return finished(*states) + [tensor for chunk in in_flight for tensor in (chunk.latent, chunk.text)]
+    return finished(*states) + [tensor for chunk in in_flight for tensor in (chunk.latent, chunk.text.tokens)]
 
 
 def main() -> None:

@@ -17,21 +17,22 @@ import torch
 
 from benchmarks.models import arguments, report
 from magi_core.config import SamplingSettings
-from magi_core.state import ChunkRecord, Frontier, InFlight, SamplerState, load_state
+from magi_core.state import ChunkRecord, Frontier, InFlight, PlacedChunk, SamplerState, load_state
+from magi_core.story.chunk import ChunkSpec
+from magi_core.text.chunk_text import ChunkText
 
 
 def random_take(size: int, chunks: int, words: int) -> SamplerState:
     state = SamplerState(size, size, 24, 7, SamplingSettings(), channels=16, fingerprint="f" * 64)
     shape = state.latent_shape
     frontiers = []
+    spec = ChunkSpec("a prompt of some length " * 4)
     for index in range(chunks):
-        key = f"{index:064x}"
-        state = state.with_chunk(ChunkRecord(index, torch.randn(shape), "a prompt of some length " * 4, 7, key))
-        texts = [torch.randn(words, 4096) for _ in range(3)]
-        moving = (
-            InFlight(index + i, texts[i], "a prompt", 7, latent=torch.randn(shape), stage=3 - i) for i in range(3)
-        )
-        frontiers.append(Frontier(tuple(moving), index + 1, 0, key))
+        places = [PlacedChunk(index + i, spec, 7, key=f"{index + i:064x}") for i in range(3)]
+        state = state.with_chunk(ChunkRecord(places[0], torch.randn(shape)))
+        texts = [ChunkText(torch.randn(words, 4096), f"text {index} {i}") for i in range(3)]
+        moving = (InFlight(places[i], texts[i], torch.randn(shape), stage=3 - i) for i in range(3))
+        frontiers.append(Frontier(tuple(moving), index + 1, 0, places[0].key))
     return replace(state, frontier=frontiers[-1], frontiers=tuple(frontiers[:-1]))
 
 

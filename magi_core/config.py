@@ -6,12 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, echo
 
 CHUNK_FRAMES = 6  # latent frames in a chunk
 FRAMES_PER_LATENT = 4  # video frames in a latent frame
 PIXELS_PER_LATENT = 8  # pixels along one side of a latent cell
 VIDEO_FRAMES_PER_CHUNK = CHUNK_FRAMES * FRAMES_PER_LATENT
+# Largest sizes of a transformer that are believed; a file may claim any.
+MOST = {"num_layers": 1000, "hidden_size": 1 << 17, "ffn_hidden_size": 1 << 20, "num_heads": 1 << 12}
+MOST |= {"num_groups": 1 << 12, "head_dim": 1 << 12, "caption_channels": 1 << 17, "caption_max_length": 1 << 16}
+MOST |= {"in_channels": 1 << 12, "out_channels": 1 << 12, "patch_size": 64, "t_patch_size": 64}
 LATENT_SCALE = 0.18215  # latents travel as VAE output times this factor
 
 
@@ -43,6 +47,10 @@ class DiTConfig:
     distill: bool = False
 
     def __post_init__(self) -> None:
+        for name, most in MOST.items():
+            value = getattr(self, name)
+            if not isinstance(value, int) or not 1 <= value <= most:
+                raise MagiError(f"a model with {name} {echo(value)} cannot be: it is a whole number from 1 to {most:,}")
         if self.cond_size == 0:
             object.__setattr__(self, "cond_size", self.hidden_size // 4)
         if self.num_heads * self.head_dim != self.hidden_size:

@@ -1,32 +1,13 @@
-"""Which device and number format a model works in, also where that is not where its weights are."""
+"""Which device and number format a model works in."""
 
 from __future__ import annotations
 
 import torch
 
-from magi_core.errors import MagiError
-
-
-class Placed:
-    """Gives a module `device`: where its inputs go. That is where its first parameter is, unless a host says otherwise.
-
-    A host that keeps weights elsewhere, and brings each to the device when its layer runs, sets it. Parameters that a
-    module reads by itself follow their input (`parameter.to(x.device)`), so they may stay behind as well.
-    """
-
-    _device: torch.device | None = None
-
-    @property
-    def device(self) -> torch.device:
-        return next(self.parameters()).device if self._device is None else self._device
-
-    @device.setter
-    def device(self, device: torch.device) -> None:
-        self._device = device
-
+from magi_core.errors import MagiError, echo
 
 SMALL_MODEL = 1_000_000_000  # parameters; below, float32 on the CPU costs little and gains accuracy
-
+FP32 = torch.float32.itemsize  # bytes
 
 DTYPES = {"fp32": torch.float32, "float32": torch.float32, "bf16": torch.bfloat16, "bfloat16": torch.bfloat16}
 
@@ -37,7 +18,7 @@ def pick_device(device: torch.device | str = "auto") -> torch.device:
         try:
             return torch.device(device)
         except RuntimeError:
-            raise MagiError(f"unknown device {device!r}: use 'auto', 'cpu', 'cuda' or 'cuda:1'") from None
+            raise MagiError(f"unknown device {echo(device)}: use 'auto', 'cpu', 'cuda' or 'cuda:1'") from None
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")

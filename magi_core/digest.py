@@ -10,13 +10,15 @@ from torch import Tensor
 
 
 def digest(*parts: Any) -> str:
-    """Hex digest of tensors (bytes, dtype, shape) and of the repr of anything else, in order."""
+    """Hex digest of tensors (bytes, dtype, shape), of bytes, and of the repr of anything else, in order."""
     hasher = hashlib.sha256()
     for part in parts:
         if isinstance(part, Tensor):
             flat = part.detach().cpu().contiguous()
             hasher.update(f"{flat.dtype}{tuple(flat.shape)}".encode())
             hasher.update(flat.view(torch.uint8).numpy().data if flat.numel() else b"")
+        elif isinstance(part, bytes):
+            hasher.update(part)
         else:
             hasher.update(repr(part).encode())
         hasher.update(b"\0")

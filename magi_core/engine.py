@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,85 +18,75 @@ from magi_core.config import PIXELS_PER_LATENT, SamplingSettings
 from magi_core.digest import digest
 from magi_core.dit import DiT
 from magi_core.errors import MagiError
+from magi_core.host import Alone, Host
 from magi_core.kernels.compilation import Compiler
-from magi_core.sampling import extension
-from magi_core.sampling.cost import run_cost
-from magi_core.sampling.loop import StepEvent
+from magi_core.sampling.events import Stepped
+from magi_core.sampling.extension import Extension
+from magi_core.sampling.handoff import differences, with_frontiers
 from magi_core.sampling.noise import chunk_noise
-from magi_core.sampling.window import Slot
+from magi_core.sampling.plan import plan
+from magi_core.sampling.run import run
 from magi_core.state import ChunkRecord, SamplerState
 from magi_core.state.decode import TakeDecoder
-from magi_core.story.direction import Directions, check_ranges, encode_directions, per_chunk
-from magi_core.text.chunk_text import ChunkTexts, Prompt
+from magi_core.story.direction import Directions, per_chunk
+from magi_core.text.chunk_text import ChunkTexts, Encoder, Prompt
 from magi_core.text.conditioning import PromptEmbedding
 
 if TYPE_CHECKING:
-    from magi_core.text import SpecialTokens, TextEncoder
+    from magi_core.text import SpecialTokens
     from magi_core.vae import VAE
 
 SIZE_MULTIPLE = PIXELS_PER_LATENT * 2
 
 
+@dataclass(frozen=True, eq=False)
 class Engine:
     """A transformer with what surrounds it. Only `dit` is needed to sample; text and pixels need their encoders.
 
-    settings: sampling defaults of this engine. special_tokens: the learned tokens prepended to prompts, or None.
+    settings: sampling defaults of this engine; None takes the model's. special_tokens: the learned tokens prepended to
+    prompts, or None. fingerprint: names the weights; without one they are like no others.
     noise: `(seed, chunk index, shape) -> Tensor`; tests inject recorded noise here.
     cache: K/V pages, finished chunks and frontiers by content, shared by copies of the engine.
-    compiler: compiles parts of the transformer, or None.
+    compiler: compiles parts of the transformer, or None. host: what places the weights.
     """
 
-    PARTS = (
-        "vae",
-        "text_encoder",
-        "special_tokens",
-        "settings",
-        "attention",
-        "fingerprint",
-        "noise",
-        "cache",
-        "compiler",
-    )
+    dit: DiT
+    vae: VAE | None = None
+    text_encoder: Encoder | None = None
+    special_tokens: SpecialTokens | None = None
+    settings: SamplingSettings = None  # type: ignore[assignment]  # filled in, so that readers need not ask
+    attention: Attention = sdpa
+    fingerprint: str = ""
+    noise: Callable[[int, int, tuple[int, ...]], Tensor] = chunk_noise
+    cache: EngineCache = None  # type: ignore[assignment]
+    compiler: Compiler | None = None
+    host: Host = field(default_factory=Alone)
+    anonymous: str = field(default_factory=lambda: uuid.uuid4().hex, repr=False)
 
-    def __init__(
-        self,
-        dit: DiT,
-        *,
-        vae: VAE | None = None,
-        text_encoder: TextEncoder | None = None,
-        special_tokens: SpecialTokens | None = None,
-        settings: SamplingSettings | None = None,
-        attention: Attention = sdpa,
-        fingerprint: str = "",
-        noise: Callable[[int, int, tuple[int, ...]], Tensor] = chunk_noise,
-        cache: EngineCache | None = None,
-        compiler: Compiler | None = None,
-    ) -> None:
-        if vae is not None and vae.z_channels != dit.config.latent_channels:
+    def __post_init__(self) -> None:
+        if self.vae is not None and self.vae.z_channels != self.dit.config.latent_channels:
             raise MagiError(
-                f"this VAE makes latents of {vae.z_channels} channels, but the model denoises "
-                f"{dit.config.latent_channels}: choose the VAE that belongs to the model"
+                f"this VAE makes latents of {self.vae.z_channels} channels, but the model denoises "
+                f"{self.dit.config.latent_channels}: choose the VAE that belongs to the model"
             )
-        self.dit, self.vae, self.text_encoder, self.special_tokens = dit, vae, text_encoder, special_tokens
-        self.settings = settings or SamplingSettings.for_model(dit.config)
-        self.attention, self.fingerprint, self.noise = attention, fingerprint, noise
-        self.compiler = compiler
-        self._identity = fingerprint or uuid.uuid4().hex  # weights without a fingerprint are like no others
-        self.cache = cache or EngineCache(dit.device)
-        null = dit.y_embedder.null_caption_embedding.detach().float().cpu()
-        self.texts = ChunkTexts(text_encoder, special_tokens, null)
+        if self.settings is None:
+            object.__setattr__(self, "settings", SamplingSettings.for_model(self.dit.config))
+        if self.cache is None:
+            object.__setattr__(self, "cache", EngineCache(self.dit.device))
+
+    @cached_property
+    def texts(self) -> ChunkTexts:
+        """Prompts to what chunks read."""
+        null = self.dit.y_embedder.null_caption_embedding.detach().float().cpu()
+        return ChunkTexts(self.text_encoder, self.special_tokens, null)
 
     def with_settings(self, **changes: Any) -> Engine:
         """A copy that shares the weights and samples with other settings."""
         return self.copy(settings=self.settings.with_changes(**changes))
 
     def copy(self, **parts: Any) -> Engine:
-        """A copy with some constructor arguments replaced; weights are shared."""
-        return type(self)(parts.pop("dit", self.dit), **{name: getattr(self, name) for name in self.PARTS} | parts)
-
-    def at_work(self, state: SamplerState, stop: int) -> AbstractContextManager[None]:
-        """Entered while the transformer works on `state`, to chunk `stop`; hosts that place its weights override it."""
-        return nullcontext()
+        """A copy with some fields replaced; weights are shared."""
+        return replace(self, **parts)
 
     def begin(
         self,
@@ -156,27 +146,26 @@ class Engine:
                     f"these latents have shape {list(prefix.shape)}; for {width}x{height} they must be "
                     f"[1, {channels}, frames, {rows}, {columns}]: encode the image or video at the generation's size"
                 )
-            state = replace(state, prefix=prefix.detach().to("cpu", torch.float32, copy=True))
+            given = prefix.detach().to("cpu", torch.float32, copy=True)
+            state = replace(state, prefix=given, prefix_key=digest(given))
         return state
 
-    def extend(
+    def plan(
         self,
         state: SamplerState,
-        prompt: Directions,
+        directions: Directions,
         chunks: int = 1,
         *,
         handoff: str = "clean",
         drain: bool = True,
         settings: SamplingSettings | None = None,
-        on_step: Callable[[StepEvent], None] | None = None,
-        on_chunk: Callable[[ChunkRecord], None] | None = None,
-        cancelled: Callable[[], bool] | None = None,
-    ) -> SamplerState:
-        """A new state with more chunks; `state` stays as it is.
+        end: int | None = None,
+    ) -> Extension:
+        """What extending `state` comes to, before anything runs: see `Extension` for what it tells.
 
-        prompt: one for all new chunks, or one per chunk; "" renders as null text. A `StoryChunk` in place of a prompt,
-        or a `Storyboard` in place of the list, also says how a chunk follows, its KV ranges, noise and special tokens;
-        a storyboard's first chunk is the first new one.
+        directions: one prompt for all new chunks, or one per chunk; "" renders as null text. A `ChunkSpec` in place of
+        a prompt, or a `Storyboard` in place of the list, also says how a chunk follows, its KV ranges, noise and
+        special tokens; a storyboard's first chunk is the first new one.
         chunks: how many share one prompt; several prompts, or a storyboard, bring their own count.
         handoff: "clean" goes on from the finished chunks, as video continuation does, and costs about what the new
         chunks cost. "continuous" goes on from the pipeline as it stood before the next chunk would have entered: the
@@ -184,13 +173,44 @@ class Engine:
         drain: False leaves the last chunks in flight (`state.pending`) for the next extend to finish; a chain of such
         extends costs what one run costs.
         settings: for these chunks, in place of the state's; other settings, like other weights, need a clean handoff.
-        on_step: after every forward. on_chunk: after every finished chunk. cancelled: asked before every model forward;
-        True raises `Cancelled`, whose `state` holds the chunks finished so far.
-        What the engine remembers of earlier runs is not computed again. Notes on fallbacks are added to `state.notes`.
+        end: video frames after which the longer video ends, inside its last chunk; None: with that chunk.
+        What the engine remembers of earlier runs is not computed again. No model runs, unless prompts need an encoder
+        that cannot tell what its result depends on. Raises `MagiError` for what cannot be done.
         """
-        done = len(state.chunks)
-        how = {"handoff": handoff, "drain": drain, "settings": settings, "on_step": on_step, "cancelled": cancelled}
-        for extended in self.stream(state, prompt, chunks, **how):
+        each = per_chunk(directions, chunks)
+        return plan(self, state, each, handoff=handoff, drain=drain, settings=settings, end=end)
+
+    def run(
+        self,
+        extension: Extension,
+        *,
+        on_step: Callable[[Stepped], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> Iterator[SamplerState]:
+        """Do what `plan` answered: a state after every chunk that becomes clean; the last one is the longer video.
+
+        on_step: after every Euler step. cancelled: asked before every model forward; True raises `Cancelled`, whose
+        `state` holds the chunks finished so far. Notes on fallbacks are added to `state.notes`.
+        """
+        return run(self, extension, on_step=on_step, cancelled=cancelled)
+
+    def extend(
+        self,
+        state: SamplerState,
+        prompt: Directions,
+        chunks: int = 1,
+        *,
+        on_step: Callable[[Stepped], None] | None = None,
+        on_chunk: Callable[[ChunkRecord], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+        **how: Any,
+    ) -> SamplerState:
+        """A new state with more chunks; `state` stays as it is.
+
+        how: handoff, drain, settings and end, as in `plan`. on_chunk: after every finished chunk. The rest as in `run`.
+        """
+        done, extended = len(state.chunks), state
+        for extended in self.stream(state, prompt, chunks, on_step=on_step, cancelled=cancelled, **how):
             if on_chunk is not None and len(extended.chunks) > done:
                 on_chunk(extended.chunks[-1])
             done = len(extended.chunks)
@@ -202,53 +222,26 @@ class Engine:
         prompt: Directions,
         chunks: int = 1,
         *,
-        handoff: str = "clean",
-        drain: bool = True,
-        settings: SamplingSettings | None = None,
-        on_step: Callable[[StepEvent], None] | None = None,
+        on_step: Callable[[Stepped], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
+        **how: Any,
     ) -> Iterator[SamplerState]:
         """`extend`, yielding a state after every chunk that becomes clean; the last one is what `extend` returns."""
-        directions = per_chunk(prompt, chunks)
-        check_ranges(directions, settings or state.settings)
-        prompts = encode_directions(directions, self.texts)
-        given = state
-        state, frontier = extension.start(self, state, handoff, settings)
-        way = extension.continuation(self, state, frontier, prompts)
-        yield from extension.walk(self, given, state, way, drain=drain, on_step=on_step, cancelled=cancelled)
+        return self.run(self.plan(state, prompt, chunks, **how), on_step=on_step, cancelled=cancelled)
 
     def drain(
         self,
         state: SamplerState,
         *,
-        on_step: Callable[[StepEvent], None] | None = None,
+        on_step: Callable[[Stepped], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> SamplerState:
         """Finish the chunks that were left in flight; a state without any comes back as it is."""
         if not state.pending:
             return state
-        begun, frontier = extension.start(self, state, "continuous")
-        way = extension.continuation(self, begun, frontier, [])
-        *_, drained = extension.walk(self, state, begun, way, drain=True, on_step=on_step, cancelled=cancelled)
+        extension = plan(self, state, [], handoff="continuous", drain=True)
+        *_, drained = self.run(extension, on_step=on_step, cancelled=cancelled)
         return drained
-
-    def cost(self, state: SamplerState, chunks: int = 1, *, handoff: str = "clean", drain: bool = True) -> int:
-        """Chunk-forwards that `extend` would take, remembered results and missing K/V pages aside.
-
-        In steady state a chunk costs `cost(state, n + 1) - cost(state, n)`; what a single extend costs more is the
-        filling and draining of the window.
-        """
-        _, frontier = extension.start(self, state, handoff)
-        again = state.next_chunk - frontier.next_chunk
-        return run_cost(
-            state.settings,
-            self.dit.config.distill,
-            start=frontier.next_chunk,
-            count=chunks + max(0, again),
-            run_start=frontier.run_start,
-            in_flight=[Slot(chunk.chunk, chunk.stage) for chunk in frontier.chunks],
-            drain=drain,
-        )
 
     @property
     def model_key(self) -> str:
@@ -258,19 +251,16 @@ class Engine:
         of a take should neither break its continuation nor throw away what is remembered.
         """
         noise = "" if self.noise is chunk_noise else repr(self.noise)
-        return digest(self._identity, self.dit.config, self.dit.dtype, noise)
+        return digest(self.fingerprint or self.anonymous, self.dit.config, self.dit.dtype, noise)
 
     def differences(self, state: SamplerState) -> tuple[str, ...]:
         """What this model is other in than the one `state` was made with, in words; empty for the same weights."""
-        return extension.differences(self, state)
+        return differences(self, state)
 
     def remembered(self, state: SamplerState) -> SamplerState:
         """`state` with every earlier frontier that this engine still holds, so that a saved take can be continued
         exactly from any of those points (`state.save(path, all_frontiers=True)`, `state.at`)."""
-        own = {frontier.key: frontier for frontier in state.frontiers}
-        keys = [record.key for record in state.chunks[:-1] if record.key]
-        found = [own.get(key) or self.cache.frontiers.get(key) for key in keys]
-        return replace(state, frontiers=tuple(frontier for frontier in found if frontier is not None))
+        return with_frontiers(state, self.cache)
 
     def decode(self, state: SamplerState, *, start: int = 0, stop: int | None = None) -> Iterator[Tensor]:
         """Frames of chunks `start` to `stop` (exclusive; prefix included) as uint8 blocks [n, H, W, 3], in order.

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from magi_core.attention.choose import get_attention
 from magi_core.attention.spans import Attention
 from magi_core.config import Guidance, SamplingSettings
 from magi_core.engine import Engine
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, echo
+from magi_core.inputs.json_text import read_json
 from magi_core.kernels.compilation import Compiler, check_compilation
+from magi_core.operations import PLAIN, Operations
 from magi_core.text import load_special_tokens, load_text_encoder
 from magi_core.vae import load_vae
 from magi_core.weights import ModelFiles, find_model, fingerprint, load_dit, pick_device
@@ -45,7 +44,7 @@ def load(
     dtype: torch.dtype | str = "auto",
     attention: str | Attention = "auto",
     compiled: bool = False,
-    operations: Any = nn,
+    operations: Operations = PLAIN,
     encoders: bool = True,
 ) -> Engine:
     """An engine with everything found around `model`.
@@ -54,7 +53,7 @@ def load(
     encoder and special_tokens.npz are looked for in it and around it. Or the files themselves, where they were found.
     variant: "base" or "distill" where folder names do not tell.
     device, dtype: "auto" picks a GPU and bfloat16, or the CPU and, for small models, float32.
-    attention: "auto", "sdpa", "flash_attn" or an `Attention`. operations: classes of the large layers (torch.nn).
+    attention: "auto", "sdpa", "flash_attn" or an `Attention`. operations: makes the layers (plain PyTorch's).
     compiled: the transformer's arithmetic goes through torch.compile: faster after a minute at the first forward.
     encoders: False leaves the VAE and the text encoder out, for hosts that load them separately.
     Raises `MagiError` for folders that are not a model, damaged files, undecidable variants, parts that do not fit, and
@@ -103,9 +102,11 @@ def recommended_settings(files: ModelFiles, settings: SamplingSettings) -> Sampl
     for folder in (files.dit, *files.dit.parents[:2]):
         path = folder / RECOMMENDED
         if path.is_file():
-            sampling = json.loads(path.read_text(encoding="utf-8")).get("sampling", {})
-            changes: Mapping[str, Any] = sampling.get(files.variant or "base", {})
-            return settings.with_changes(**{name: _value(name, value) for name, value in changes.items()})
+            try:
+                changes = read_json(path, "configuration").get("sampling", {}).get(files.variant or "base", {})
+                return settings.with_changes(**{name: _value(name, value) for name, value in changes.items()})
+            except (AttributeError, TypeError, ValueError) as error:
+                raise MagiError(f"{path} does not say how to sample its model ({echo(error)}): get it again") from None
     return settings
 
 

@@ -15,16 +15,17 @@ from comfy_api.latest import InputImpl, io, ui
 from torch import Tensor
 
 from magi_core.config import VIDEO_FRAMES_PER_CHUNK
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, echo
 from magi_core.state.decode import TakeDecoder, record
 from magi_core.state.story import story_of
 from magi_core.video.output_path import check_name
 from magi_core.video.recording import VideoRecording
 
 from .host.take_folder import shown
-from .host.vae import magi_vae, noting
+from .host.vae import magi_vae
+from .ui.codec_notes import noting
 from .ui.progress import show
-from .wires import CATEGORY, Generation, State
+from .wires import CATEGORY, State, StateOnWire
 
 
 class MagiDecodeToFile(io.ComfyNode):
@@ -53,9 +54,9 @@ class MagiDecodeToFile(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, vae: comfy.sd.VAE, state: Generation, filename_prefix: str) -> io.NodeOutput:
+    def execute(cls, vae: comfy.sd.VAE, state: StateOnWire, filename_prefix: str) -> io.NodeOutput:
         made, vae, node_id = state.state, magi_vae(vae), cls.hidden.unique_id
-        if not state.frames:
+        if not made.frames:
             raise MagiError("there is nothing to decode yet: make chunks with Magi Chunk Sampler first")
         path, subfolder = _new_file(filename_prefix, made.width, made.height)
         recording = VideoRecording(
@@ -65,7 +66,7 @@ class MagiDecodeToFile(io.ComfyNode):
             fps=made.fps,
             metadata=_metadata(cls.hidden, story_of(made).to_json()),
         )
-        bar, done = comfy.utils.ProgressBar(state.frames, node_id=node_id), 0
+        bar, done = comfy.utils.ProgressBar(made.frames, node_id=node_id), 0
 
         def on_frames(block: Tensor) -> None:
             nonlocal done
@@ -75,7 +76,7 @@ class MagiDecodeToFile(io.ComfyNode):
 
         announced = min(made.frames, VIDEO_FRAMES_PER_CHUNK)
         with vae.working(announced, made.width, made.height) as codec, noting(codec, node_id), recording:
-            for _ in record(TakeDecoder(codec), [made], recording, keep=range(state.frames), on_frames=on_frames):
+            for _ in record(TakeDecoder(codec), [made], recording, on_frames=on_frames):
                 pass
         show(node_id, f"saved {shown(path)}: {recording.frames} frames", recording.note)
         saved = ui.SavedResult(path.name, subfolder, io.FolderType.output)
@@ -86,7 +87,9 @@ def _new_file(prefix: str, width: int, height: int) -> tuple[Path, str]:
     """The next free name for `prefix`, and its folder in the output folder. Names that lead out raise `MagiError`."""
     output = Path(os.path.abspath(folder_paths.get_output_directory()))
     if not prefix.strip() or not Path(os.path.abspath(output / prefix)).is_relative_to(output):
-        raise MagiError(f"videos are saved in ComfyUI's output folder: {prefix!r} -> use a name such as 'video/magi'")
+        raise MagiError(
+            f"videos are saved in ComfyUI's output folder: {echo(prefix)} -> use a name such as 'video/magi'"
+        )
     check_name(prefix.strip())
     folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(prefix, str(output), width, height)
     return Path(folder) / f"{name}_{counter:05}_.mp4", subfolder

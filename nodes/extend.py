@@ -10,7 +10,7 @@ from magi_core.sampling.handoff import HANDOFFS
 
 from .ui.sampling_run import sample
 from .ui.widgets import run_inputs
-from .wires import CATEGORY, Conditioning, Generation, Model, Prompt, Prompts, State
+from .wires import CATEGORY, Conditioning, Model, Prompt, Prompts, State, StateOnWire
 
 
 class MagiExtend(io.ComfyNode):
@@ -67,7 +67,7 @@ class MagiExtend(io.ComfyNode):
     def execute(
         cls,
         model: Engine,
-        state: Generation,
+        state: StateOnWire,
         conditioning: Prompt | Prompts,
         chunks: int,
         handoff: str = HANDOFFS[0],

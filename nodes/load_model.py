@@ -9,8 +9,8 @@ from magi_core.weights import fingerprint, pick_dtype
 
 from .host.attention import CHOICES, attention_for
 from .host.device import model_devices
-from .host.engine import PlacedEngine
-from .host.layers import operations
+from .host.engine import in_comfyui
+from .host.layers import COMFYUI
 from .host.model_folder import files_of, model_input
 from .host.patcher import in_patcher, weights_that_move
 from .wires import CATEGORY, Model
@@ -73,8 +73,8 @@ class MagiLoadModel(io.ComfyNode):
             variant=variant,
             device=devices.offload,
             dtype=pick_dtype(dtype, devices.load, files.parameters),
-            operations=operations,
+            operations=COMFYUI,
             encoders=False,
         )
         patcher = in_patcher(engine.dit, devices)
-        return io.NodeOutput(PlacedEngine.of(engine, patcher, attention=attention_for(attention, patcher)))
+        return io.NodeOutput(in_comfyui(engine.copy(attention=attention_for(attention, patcher)), patcher))

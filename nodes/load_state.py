@@ -13,7 +13,7 @@ from magi_core.state.files import take_fingerprint
 
 from .host.take_folder import SAVED, listed_takes, take_path
 from .ui.progress import show, show_notes
-from .wires import CATEGORY, Generation, Model, State
+from .wires import CATEGORY, Model, State, StateOnWire
 
 
 class MagiLoadState(io.ComfyNode):
@@ -58,4 +58,4 @@ class MagiLoadState(io.ComfyNode):
         about = describe(state, take)[0]
         show(cls.hidden.unique_id, about)
         show_notes(cls.hidden.unique_id, warning, about)
-        return io.NodeOutput(Generation.of(state))
+        return io.NodeOutput(StateOnWire.of(state))

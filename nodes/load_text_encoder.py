@@ -51,7 +51,7 @@ class MagiLoadTextEncoder(io.ComfyNode):
     @weights_that_move()
     def execute(cls, model: str, dtype: str) -> io.NodeOutput:
         devices, reader = text_devices(), reader_of(model)
-        folder, channels = part_of(model, "text encoder"), reader and reader.caption_channels
+        folder, channels = part_of(model, "text encoder"), None if reader is None else reader.caption_channels
         parts = read_t5(folder, device=devices.offload, compute=devices.load, dtype=dtype, channels=channels)
         limit = MAX_LENGTH if reader is None else reader.caption_max_length
         return io.NodeOutput(PlacedTextEncoder(parts, devices, limit))

@@ -8,7 +8,7 @@ from magi_core.vae import load_vae
 from magi_core.weights import fingerprint
 
 from .host.device import vae_devices
-from .host.layers import operations
+from .host.layers import COMFYUI
 from .host.model_folder import model_input, part_of
 from .host.patcher import weights_that_move
 from .host.vae import PlacedVAE
@@ -53,6 +53,6 @@ class MagiLoadVAE(io.ComfyNode):
     def execute(cls, model: str, dtype: str) -> io.NodeOutput:
         devices = vae_devices()
         codec = load_vae(
-            part_of(model, "VAE"), device=devices.offload, compute=devices.load, dtype=dtype, operations=operations
+            part_of(model, "VAE"), device=devices.offload, compute=devices.load, dtype=dtype, operations=COMFYUI
         )
         return io.NodeOutput(PlacedVAE(codec, devices))

@@ -7,10 +7,10 @@ from pathlib import Path
 import folder_paths
 from comfy_api.latest import io
 
-from magi_core.errors import MagiError
+from magi_core.engine import Engine
+from magi_core.errors import MagiError, echo
 from magi_core.weights import fingerprint
 
-from .host.engine import PlacedEngine
 from .host.lora_weights import with_lora
 from .wires import CATEGORY, Model
 
@@ -51,7 +51,7 @@ class MagiLoRA(io.ComfyNode):
         return fingerprint(_path(lora))
 
     @classmethod
-    def execute(cls, model: PlacedEngine, lora: str, strength: float) -> io.NodeOutput:
+    def execute(cls, model: Engine, lora: str, strength: float) -> io.NodeOutput:
         path = _path(lora)
         return io.NodeOutput(model if strength == 0 else with_lora(model, path, strength))
 
@@ -63,5 +63,5 @@ def _listed() -> list[str]:
 def _path(name: str) -> Path:
     path = folder_paths.get_full_path(FOLDER, name) if name in _listed() else None
     if path is None:
-        raise MagiError(f"there is no LoRA called {name!r} in models/{FOLDER}: press R to refresh the list")
+        raise MagiError(f"there is no LoRA called {echo(name)} in models/{FOLDER}: press R to refresh the list")
     return Path(path)

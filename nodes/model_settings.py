@@ -6,10 +6,11 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from magi_core.engine import Engine
 from magi_core.kernels.compilation import Compiler, check_compilation
 
 from .host.attention import CHOICES, attention_for
-from .host.engine import PlacedEngine
+from .host.engine import patcher_of
 from .wires import CATEGORY, Model
 
 MIB = 1 << 20
@@ -69,13 +70,13 @@ class MagiModelSettings(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, model: PlacedEngine, attention: str, device_cache: int, host_cache: int, compile: bool = False
+        cls, model: Engine, attention: str, device_cache: int, host_cache: int, compile: bool = False
     ) -> io.NodeOutput:
         changes: dict[str, Any] = {"compiler": Compiler() if compile else None}
         if compile:
-            check_compilation(model.patcher.load_device)
+            check_compilation(patcher_of(model).load_device)
         if attention != "as loaded":
-            changes["attention"] = attention_for(attention, model.patcher)
+            changes["attention"] = attention_for(attention, patcher_of(model))
         budgets = {"device_bytes": _bytes(device_cache), "host_bytes": _bytes(host_cache)}
         if any(budget is not None for budget in budgets.values()):
             changes["cache"] = model.cache.with_page_budgets(**budgets)

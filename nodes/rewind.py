@@ -5,10 +5,11 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from magi_core.engine import Engine
-from magi_core.state.rewind import exactness_in_words, rewind
+from magi_core.sampling.handoff import exactness_in_words
+from magi_core.state.rewind import rewind
 
 from .ui.progress import show
-from .wires import CATEGORY, Generation, Model, State
+from .wires import CATEGORY, Model, State, StateOnWire
 
 
 class MagiRewind(io.ComfyNode):
@@ -43,7 +44,7 @@ class MagiRewind(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, state: Generation, chunks: int, model: Engine | None = None) -> io.NodeOutput:
+    def execute(cls, state: StateOnWire, chunks: int, model: Engine | None = None) -> io.NodeOutput:
         earlier = rewind(state.state, chunks)
         show(cls.hidden.unique_id, exactness_in_words(earlier, model))
-        return io.NodeOutput(Generation.of(earlier))
+        return io.NodeOutput(StateOnWire.of(earlier))

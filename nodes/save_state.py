@@ -9,7 +9,7 @@ from magi_core.errors import MagiError
 
 from .host.take_folder import SAVED, new_take_path, shown
 from .ui.progress import show
-from .wires import CATEGORY, Generation, Model, State
+from .wires import CATEGORY, Model, State, StateOnWire
 
 
 class MagiSaveState(io.ComfyNode):
@@ -47,7 +47,7 @@ class MagiSaveState(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, state: Generation, filename_prefix: str, all_frontiers: bool = False, model: Engine | None = None
+        cls, state: StateOnWire, filename_prefix: str, all_frontiers: bool = False, model: Engine | None = None
     ) -> io.NodeOutput:
         made = state.state
         if all_frontiers:

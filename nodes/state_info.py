@@ -14,14 +14,16 @@ from torch import Tensor
 from magi_core.cache.describe import cache_in_words
 from magi_core.config import VIDEO_FRAMES_PER_CHUNK
 from magi_core.engine import Engine
+from magi_core.errors import printable
 from magi_core.state import SamplerState
 from magi_core.state.decode import TakeDecoder
 from magi_core.state.describe import describe
 from magi_core.video.contact_sheet import ContactSheet
 
-from .host.vae import PlacedVAE, magi_vae, noting
+from .host.vae import PlacedVAE, magi_vae
+from .ui.codec_notes import noting
 from .ui.progress import show
-from .wires import CATEGORY, Generation, Model, State
+from .wires import CATEGORY, Model, State, StateOnWire
 
 
 class MagiStateInfo(io.ComfyNode):
@@ -57,13 +59,13 @@ class MagiStateInfo(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, state: Generation, vae: comfy.sd.VAE | None = None, model: Engine | None = None) -> io.NodeOutput:
+    def execute(cls, state: StateOnWire, vae: comfy.sd.VAE | None = None, model: Engine | None = None) -> io.NodeOutput:
         made = state.state
         lines = describe(made, "this video")
         if model is not None:
             lines += [f"this model differs: {what}" for what in model.differences(made)]
             lines += cache_in_words(model.cache)
-        text = "\n".join(lines)
+        text = printable("\n".join(lines))
         show(cls.hidden.unique_id, text)
         if vae is None or not made.frames:
             return io.NodeOutput(text, ExecutionBlocker(None), ui=ui.PreviewText(text))

@@ -92,7 +92,8 @@ class _Counting:
     """A text encoder with a progress bar, which stops between prompts when the user interrupts."""
 
     def __init__(self, encoder: Any, prompts: int, node_id: str | None) -> None:
-        self.encoder, self.notes = encoder, []
+        self.encoder = encoder
+        self.notes: list[str] = []
         self._bar = comfy.utils.ProgressBar(prompts, node_id=node_id)
 
     def encode(self, prompt: str) -> PromptEmbedding:

@@ -7,10 +7,12 @@ import comfy.utils
 import torch
 from comfy_api.latest import InputImpl, Types, io
 
+from magi_core.state.decode import TakeDecoder
 from magi_core.video import exact_fps
 
-from .host.vae import decode_into, magi_vae, noting
-from .wires import CATEGORY, Generation, State
+from .host.vae import fill, magi_vae
+from .ui.codec_notes import noting
+from .wires import CATEGORY, State, StateOnWire
 
 
 class MagiVAEDecode(io.ComfyNode):
@@ -35,11 +37,11 @@ class MagiVAEDecode(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, vae: comfy.sd.VAE, state: Generation) -> io.NodeOutput:
+    def execute(cls, vae: comfy.sd.VAE, state: StateOnWire) -> io.NodeOutput:
         made, vae = state.state, magi_vae(vae)
-        frames = torch.empty(state.frames, made.height, made.width, 3)
-        bar = comfy.utils.ProgressBar(state.frames, node_id=cls.hidden.unique_id)
+        frames = torch.empty(made.frames, made.height, made.width, 3)
+        bar = comfy.utils.ProgressBar(made.frames, node_id=cls.hidden.unique_id)
         with vae.working(made.frames, made.width, made.height) as codec, noting(codec, cls.hidden.unique_id):
-            decode_into(frames, codec, state.latents, bar.update_absolute)
+            fill(frames, TakeDecoder(codec).decode(made), bar.update_absolute)
         parts = Types.VideoComponents(images=frames, frame_rate=exact_fps(made.fps))
         return io.NodeOutput(frames, InputImpl.VideoFromComponents(parts))

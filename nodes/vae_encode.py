@@ -10,7 +10,8 @@ from magi_core.engine import check_size
 from magi_core.errors import MagiError
 from magi_core.vae.prefix import encode_prefix, resample
 
-from .host.vae import magi_vae, noting
+from .host.vae import magi_vae
+from .ui.codec_notes import noting
 from .ui.progress import show_notes
 from .ui.widgets import size_inputs
 from .wires import CATEGORY, to_latent
@@ -75,13 +76,13 @@ class MagiVAEEncode(io.ComfyNode):
     ) -> io.NodeOutput:
         vae = magi_vae(vae)
         check_size(width, height)
-        if (image is None) == (video is None):
-            raise MagiError("connect an image or a video to Magi VAE Encode, one of the two")
-        if video is not None:
+        if video is not None and image is None:
             parts = video.get_components()
             given = {"video": resample(parts.images, parts.frame_rate, fps)}
-        else:
+        elif image is not None and video is None:
             given = {"video": image} if len(image) > 1 else {"image": image[0]}
+        else:
+            raise MagiError("connect an image or a video to Magi VAE Encode, one of the two")
         with vae.working(len(next(iter(given.values()))), width, height) as codec, noting(codec, cls.hidden.unique_id):
             latents, notes = encode_prefix(codec, width=width, height=height, policy=fit, **given)
         show_notes(cls.hidden.unique_id, notes)

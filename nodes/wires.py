@@ -22,7 +22,7 @@ Model = io.Custom("MAGI_MODEL")  # magi_core.Engine
 TextEncoder = io.Custom("MAGI_TEXT_ENCODER")  # magi_core.text.TextEncoder
 Conditioning = io.Custom("MAGI_CONDITIONING")  # Prompt or Prompts
 Story = io.Custom("MAGI_STORYBOARD")  # magi_core.story.storyboard.Storyboard
-State = io.Custom("MAGI_STATE")  # Generation
+State = io.Custom("MAGI_STATE")  # StateOnWire
 
 
 class Prompt(NamedTuple):
@@ -39,7 +39,7 @@ class Prompt(NamedTuple):
     def length(self) -> int:
         return 1
 
-    def for_chunks(self, count: int) -> list[Direction]:
+    def for_chunks(self, count: int) -> Sequence[Direction]:
         """What is said about `count` chunks."""
         return [self.embedding] * count
 
@@ -59,27 +59,25 @@ class Prompts(NamedTuple):
     def length(self) -> int:
         return len(self.chunks)
 
-    def for_chunks(self, count: int) -> list[Direction]:
+    def for_chunks(self, count: int) -> Sequence[Direction]:
         """What is said about `count` chunks: cut to them, or the last prompt goes on."""
         return [*self.chunks, *[self.chunks[-1].held] * (count - len(self.chunks))][:count]
 
 
-class Generation(NamedTuple):
-    """A generation in progress: the immutable state, and its tensors where ComfyUI's memory accounting sees them.
+class StateOnWire(NamedTuple):
+    """A video in progress: the immutable state, and its tensors where ComfyUI's memory accounting sees them.
 
     tensors: the state's own, not copies, so that a chain of nodes holds every chunk once.
-    frames: that the video has when it is decoded; a length in seconds ends inside the last chunk.
     """
 
     state: SamplerState
     tensors: tuple[Tensor, ...]
-    frames: int
 
     @classmethod
-    def of(cls, state: SamplerState, frames: int | None = None) -> Generation:
+    def of(cls, state: SamplerState) -> StateOnWire:
         given = () if state.prefix is None else (state.prefix,)
         tensors = (*given, *(record.latent for record in state.chunks), *(chunk.latent for chunk in state.in_flight))
-        return cls(state, tensors, state.frames if frames is None else min(frames, state.frames))
+        return cls(state, tensors)
 
     @property
     def latents(self) -> Tensor:

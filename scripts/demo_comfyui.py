@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.workflow import Graph
-from tests.comfy.comfyui import Server, base_directory
+from tools.comfyui.server import Server, base_directory
 
 LIMIT = 900.0  # seconds; the demo takes about one minute on two cores
 LOG_LINES = 15

@@ -1,7 +1,6 @@
 # Makes .venv and installs into it. Sourced by demo.sh and test.sh, with the repository's root as working directory.
 
 PYTHON=.venv/bin/python
-TORCH=torch==2.13.0 # the release everything was tested with; a torch that is already in .venv is kept
 
 # The models of tests and demo are small: threads would mostly wait for each other, above all on a busy machine.
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
@@ -20,7 +19,7 @@ make_environment() {
     local stamp=.venv/installed wanted file files=()
     python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null ||
         stop "Python 3.10 or newer is needed as 'python3'; here it is: $(python3 --version 2>&1)"
-    wanted="$* $({ python3 --version && cat scripts/environment.sh "$@"; } | cksum)"
+    wanted="$* $({ python3 --version && cat scripts/environment.sh scripts/constraints.txt "$@"; } | cksum)"
     if [ -x "$PYTHON" ] && grep -qxF "$wanted" "$stamp" 2>/dev/null; then
         return
     fi
@@ -31,7 +30,7 @@ make_environment() {
     fi
     if ! "$PYTHON" -c 'import torch' 2>/dev/null; then
         echo "installing torch (once; this can take some minutes)"
-        install "$TORCH" || install torch || stop "could not install torch: pip's message above says why"
+        install -c scripts/constraints.txt torch || install torch || stop "could not install torch: pip's message above says why"
     fi
     for file in "$@"; do
         files+=(-r "$file")

@@ -7,7 +7,7 @@ import torch
 from magi_core.attention.flash import flash_attention, installed_flash
 from magi_core.attention.sdpa import sdpa
 from magi_core.attention.spans import Attention
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, echo
 
 
 def get_attention(name: str = "auto", device: torch.device | str = "cpu") -> Attention:
@@ -20,4 +20,4 @@ def get_attention(name: str = "auto", device: torch.device | str = "cpu") -> Att
         return flash_attention
     if name == "auto":
         return flash_attention if torch.device(device).type == "cuda" and installed_flash() else sdpa
-    raise MagiError(f"unknown attention backend {name!r}: use 'auto', 'sdpa' or 'flash_attn'")
+    raise MagiError(f"unknown attention backend {echo(name)}: use 'auto', 'sdpa' or 'flash_attn'")

@@ -53,6 +53,10 @@ class BoundedCache(Generic[V]):
         self._entries.move_to_end(key)
         return value
 
+    def peek(self, key: str) -> V | None:
+        """The value, without using it: it grows as old as it would have, and no lookup is counted."""
+        return self._entries.get(key)
+
     def __contains__(self, key: str) -> bool:
         return key in self._entries
 
@@ -81,6 +85,10 @@ class BoundedCache(Generic[V]):
         self._entries.clear()
         self._bytes = 0
 
+    def take_over(self, other: BoundedCache[V]) -> None:
+        """Hold what `other` holds, in the same order."""
+        self._entries, self._bytes = OrderedDict(other._entries), other._bytes
+
     def resize(self, budget: int) -> None:
         self.budget = budget
         self._shrink()
@@ -93,4 +101,6 @@ class BoundedCache(Generic[V]):
         while self._bytes > self.budget and len(self._entries) > self.least:
             older = list(self._entries)[: len(self._entries) // 2]
             for key in older[1::2] if self.thin and len(older) > 1 else [next(iter(self._entries))]:
-                self._on_evict(key, self.pop(key))
+                value = self._entries.pop(key)
+                self._bytes -= self._size(value)
+                self._on_evict(key, value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
+from torch import Tensor
 
 from magi_core.cache.bounded import BoundedCache, CacheStats
 from magi_core.dit import KVPage
@@ -33,8 +34,7 @@ class PagePool:
         if page is not None and (event := self._arriving.pop(key, None)) is not None:
             reader = torch.cuda.current_stream(self.device)
             reader.wait_event(event)
-            for layer in page.layers:
-                layer.record_stream(reader)
+            page.record_stream(reader)
         return page
 
     def put(self, key: str, page: KVPage) -> None:
@@ -44,8 +44,15 @@ class PagePool:
     def prefetch(self, keys: Iterable[str]) -> None:
         """Start bringing those pages of `keys` back that lie on the host only."""
         for key in keys:
-            if key not in self._on_device and key in self._on_host:
+            if key not in self._on_device:
                 self._fetch(key)
+
+    def rehearsal(self) -> PagePool:
+        """A copy that goes through the same motions without moving anything: what would be found, and what not."""
+        other = PagePool(torch.device("cpu"), self._on_device.budget, self._on_host.budget)
+        other._on_device.take_over(self._on_device)
+        other._on_host.take_over(self._on_host)
+        return other
 
     def release_device(self) -> None:
         """Move every page off the device, as far as the host has room for them."""
@@ -75,12 +82,14 @@ class PagePool:
     def host_stats(self) -> CacheStats:
         return self._on_host.stats
 
-    def _fetch(self, key: str) -> KVPage:
-        """Move a page from the host to the device."""
+    def _fetch(self, key: str) -> KVPage | None:
+        """Move a page from the host to the device; None where the host has none."""
         page = self._on_host.pop(key)
+        if page is None:
+            return None
         if self._copies is not None:
             with torch.cuda.stream(self._copies):
-                page = KVPage(tuple(layer.to(self.device, non_blocking=True) for layer in page.layers))
+                page = page.to(self.device, non_blocking=True)
             self._arriving[key] = self._copies.record_event()
         self._on_device.put(key, page)
         return page
@@ -92,12 +101,13 @@ class PagePool:
         if self._copies is not None:
             self._copies.wait_stream(torch.cuda.current_stream(self.device))
             with torch.cuda.stream(self._copies):
-                page = KVPage(tuple(map(self._pinned, page.layers)))
+                page.record_stream(self._copies)
+                page = page.map(_pinned)
         self._on_host.put(key, page)
 
-    def _pinned(self, layer: torch.Tensor) -> torch.Tensor:
-        layer.record_stream(self._copies)
-        return torch.empty(layer.shape, dtype=layer.dtype, pin_memory=True).copy_(layer, non_blocking=True)
+
+def _pinned(tensor: Tensor) -> Tensor:
+    return torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True).copy_(tensor, non_blocking=True)
 
 
 def _nbytes(page: KVPage) -> int:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from magi_core.cli.exit_codes import INCOMPLETE, OK
+from magi_core.cli.say import say
 
 REQUIRED = {
     "torch": "torch",
@@ -52,9 +53,9 @@ def doctor() -> int:
     width = max(len(finding.what) for finding in findings)
     for finding in findings:
         mark = {True: "ok  ", False: "MISS", None: "    "}[finding.good]
-        print(f"{mark} {finding.what:<{width}}  {finding.detail}")
+        say(f"{mark} {finding.what:<{width}}  {finding.detail}")
     missing = [finding.what for finding in findings if finding.good is False]
-    print(f"\nmissing: {', '.join(missing)}" if missing else "\neverything needed is here")
+    say(f"\nmissing: {', '.join(missing)}" if missing else "\neverything needed is here")
     return INCOMPLETE if missing else OK
 
 

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from magi_core import __version__
-from magi_core.cli.make import Outputs, directed, make, say
+from magi_core.cli.make import Outputs, directed, make
 from magi_core.cli.render_plan import check_new_take, checked_device, read_story, seconds_of, to_length
+from magi_core.cli.say import say
 from magi_core.cli.settings import guidance_scales, setting_changes, with_scales
 from magi_core.config import VIDEO_FRAMES_PER_CHUNK, SamplingSettings
 from magi_core.errors import MagiError
-from magi_core.sampling.extension import differences
+from magi_core.sampling.handoff import differences
 from magi_core.state import SamplerState, load_state
 from magi_core.state.describe import counted
 from magi_core.state.story import story_of
@@ -49,9 +50,9 @@ def extend(options: argparse.Namespace, *, load: Callable[..., Any] | None = Non
         say(f"  {line}")
     for note in notes:
         say(f"note: {note}")
-    if load is None:
-        from magi_core.loading import load
-    engine = load(
+    from magi_core.loading import load as standard  # brings in PyTorch's heavier parts: options are checked before
+
+    engine = (load or standard)(
         options.model,
         variant=options.variant,
         device=device,
@@ -61,7 +62,7 @@ def extend(options: argparse.Namespace, *, load: Callable[..., Any] | None = Non
     )
     _warn(engine, state, settings, source)
     outputs = Outputs(video=video, take=take, keep=range(end), metadata=_metadata(options, state, board, settings))
-    how = {"handoff": options.handoff, "drain": not options.no_drain}
+    how = {"handoff": options.handoff, "drain": not options.no_drain, "end": end}
     if settings != state.settings:
         how["settings"] = settings
     return make(engine, state, directed(engine, settings, board), outputs, model=options.model, **how)

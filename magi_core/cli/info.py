@@ -6,12 +6,13 @@ import argparse
 from pathlib import Path
 
 from magi_core.cli.exit_codes import OK
-from magi_core.cli.make import say
 from magi_core.cli.render_plan import checked_model
+from magi_core.cli.say import say
 from magi_core.config import VIDEO_FRAMES_PER_CHUNK
 from magi_core.errors import MagiError
 from magi_core.loading import locate
 from magi_core.state import SamplerState, load_state
+from magi_core.state.decode import TakeDecoder
 from magi_core.state.describe import describe
 from magi_core.state.save import parts_folders
 from magi_core.video.contact_sheet import ContactSheet
@@ -47,10 +48,8 @@ def _draw(options: argparse.Namespace, state: SamplerState) -> None:
         raise MagiError(f"{options.model} has no VAE to show frames with: get it, or choose another --model")
     vae = load_vae(files.vae, device=pick_device(options.device))
     sheet = ContactSheet(VIDEO_FRAMES_PER_CHUNK)
-    for chunk in range(state.finished):
-        latents = state.latents_between(chunk, chunk + 1)
-        for block in vae.decode(latents, first_frame=chunk * latents.shape[2]):
-            sheet.add(block)
+    for block in TakeDecoder(vae).decode(state):
+        sheet.add(block)
     labels = ["(given video)"] * state.first_chunk + [record.prompt for record in state.chunks]
     title = (
         f"{Path(options.take).name} · {state.width}x{state.height} · seed {state.seed} · {state.settings.steps} steps"

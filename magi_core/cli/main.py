@@ -13,11 +13,14 @@ from typing import Any, NoReturn
 
 from magi_core.cli.exit_codes import BAD_INPUT, OK, STOPPED
 from magi_core.cli.options import extend_options, info_options, render_options
-from magi_core.errors import MagiError
+from magi_core.cli.say import say
+from magi_core.errors import ECHO_LIMIT, MagiError, echo
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
+        if len(message) > 2 * ECHO_LIMIT:
+            message = echo(message, quoted=False)
         raise MagiError(f"{message} ({self.prog} --help lists what is possible)")
 
 
@@ -45,10 +48,10 @@ def main(arguments: Sequence[str] | None = None, *, load: Callable[..., Any] | N
 
         return doctor()
     except MagiError as error:
-        print(f"magi: {' '.join(str(error).split())}", file=sys.stderr)
+        say(f"magi: {' '.join(str(error).split())}", error=True)
         return BAD_INPUT
     except KeyboardInterrupt:
-        print("magi: stopped; nothing was written", file=sys.stderr)
+        say("magi: stopped; nothing was written", error=True)
         return STOPPED
     except BrokenPipeError:  # the reader of our output went away, such as `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -86,7 +89,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     unknown = [word for word in rest if word.startswith("-")] or (rest if chosen.command != "render" else [])
     if unknown:
         raise MagiError(
-            f"unknown: {' '.join(unknown)} (python -m magi_core {chosen.command} --help lists what is possible)"
+            f"unknown: {echo(' '.join(unknown), quoted=False)} (python -m magi_core {chosen.command} --help lists what "
+            "is possible)"
         )
     if rest:
         chosen.prompts += rest

@@ -19,8 +19,10 @@ from typing import Any
 from tqdm import tqdm
 
 from magi_core.cli.exit_codes import OK, STOPPED
+from magi_core.cli.say import say
 from magi_core.config import VIDEO_FRAMES_PER_CHUNK, SamplingSettings
 from magi_core.errors import MagiError
+from magi_core.sampling.price import extension_in_words
 from magi_core.state import Autosave, SamplerState
 from magi_core.state.decode import record
 from magi_core.state.describe import counted
@@ -54,14 +56,16 @@ def make(
 ) -> int:
     """Extend `begun` by `prompts`, one each chunk, into all `outputs`; returns the exit code.
 
-    how: `handoff`, `drain`, `settings` of `Engine.stream`. model: as named on the command line, for what it says.
+    how: `handoff`, `drain`, `settings`, `end` of `Engine.plan`. model: as named on the command line, for what it says.
     """
+    extension = engine.plan(begun, prompts, **how)
+    say(extension_in_words(extension))
     sheet = ContactSheet(VIDEO_FRAMES_PER_CHUNK) if outputs.sheet else None
     recording = _recording(begun, outputs)
-    state, stopped, wanted = begun, False, len(begun.pending) + len(prompts)
+    state, stopped, wanted = begun, False, len(extension.new)
     saved: list[SamplerState] = []
     with _interruptible() as cancelled, _Progress(wanted) as progress:
-        states: Iterator[SamplerState] = engine.stream(begun, prompts, on_step=progress, cancelled=cancelled, **how)
+        states: Iterator[SamplerState] = engine.run(extension, on_step=progress, cancelled=cancelled)
         try:
             with ExitStack() as files:
                 if outputs.take is not None:
@@ -70,8 +74,8 @@ def make(
                     files.enter_context(recording)
                     on_frames = None if sheet is None else sheet.add
                     states = record(engine, states, recording, keep=outputs.keep, on_frames=on_frames)
-                for state in states:
-                    progress.done = len(state.chunks) - len(begun.chunks)
+                for state in states:  # noqa: B007  (the last one is told about)
+                    pass
         except Cancelled as error:
             state, stopped = error.state, True
         except KeyboardInterrupt:  # while a chunk was decoded, perhaps: the take has it already
@@ -79,7 +83,7 @@ def make(
     if stopped and len(state.chunks) == len(begun.chunks):
         say("stopped before a new chunk was finished; nothing was written", error=True)
         return STOPPED
-    _tell(begun, state, wanted, outputs, recording, drained=how.get("drain", True))
+    _tell(begun, state, wanted, outputs, recording, drained=extension.drain)
     if sheet is not None and outputs.sheet is not None:
         labels = ["(given video)"] * state.first_chunk + [record.prompt for record in state.chunks]
         sheet.save(outputs.sheet, labels, fps=state.fps, title=outputs.title)
@@ -104,10 +108,6 @@ def directed(engine: Any, settings: SamplingSettings, board: Storyboard) -> list
             for note in encoded[prompt].notes:
                 say(f"note: chunk {index}: {note}")
     return [DirectedPrompt(chunk, encoded[chunk.prompt]) for chunk in board.chunks]
-
-
-def say(text: str, *, error: bool = False) -> None:
-    print(text, file=sys.stderr if error else sys.stdout, flush=True)
 
 
 def _recording(begun: SamplerState, outputs: Outputs) -> VideoRecording | None:
@@ -142,7 +142,6 @@ class _Progress:
     def __init__(self, chunks: int) -> None:
         self.chunks = chunks
         self.bar: tqdm | None = None
-        self.done = 0
 
     def __enter__(self) -> _Progress:
         return self
@@ -154,7 +153,7 @@ class _Progress:
     def __call__(self, event: Any) -> None:
         if self.bar is None:
             self.bar = tqdm(total=event.steps, bar_format=BAR, file=sys.stderr, dynamic_ncols=True)
-        place = f"chunk {min(self.done + 1, self.chunks)} of {self.chunks}"
+        place = f"chunk {min(event.done + 1, self.chunks)} of {self.chunks}"
         self.bar.set_description_str(place, refresh=False)
         self.bar.update(event.step - self.bar.n)
 
@@ -221,7 +220,7 @@ def _how_to_go_on(left: Sequence[DirectedPrompt], outputs: Outputs, model: str) 
     """The command that goes on with the first of the chunks that are left, and all that are alike."""
     if not left:
         return f"to finish the chunks in flight: python -m magi_core extend {outputs.take} --prompt ..."
-    runs = Storyboard(tuple(prompt.chunk for prompt in left)).runs
+    runs = Storyboard(tuple(prompt.spec for prompt in left)).runs
     first, last, chunk = runs[0]
     length = ["--chunks", last - first + 1]
     words: list[object] = ["render", chunk.prompt, *length, "--video", outputs.video]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from magi_core.cli.doctor import find_comfyui
 from magi_core.cli.exit_codes import OK
+from magi_core.cli.say import say
 from magi_core.errors import MagiError
 from magi_core.loading import ASSETS, BUNDLED
 from magi_core.weights import ModelFiles, find_models
@@ -28,17 +29,17 @@ def models(folders: Sequence[str] = ()) -> int:
     places = search_places(folders)
     bundled = find_models([ASSETS])
     others = [model for model in find_models(places) if model.dit not in {b.dit for b in bundled}]
-    for name, (folder, variant) in BUNDLED.items():
+    for name, (inside, variant) in BUNDLED.items():
         for model in bundled:
-            if folder in model.dit.parents and model.variant == variant:
+            if inside in model.dit.parents and model.variant == variant:
                 _show(name, model)
     if not bundled:
-        print("nano: not in this copy; get the whole repository")
+        say("nano: not in this copy; get the whole repository")
     for model in others:
         _show(str(model.dit), model)
     if not others:
-        print(f"\nno other models in {', '.join(map(str, places)) or 'the usual places'}")
-        print(DOWNLOAD)
+        say(f"\nno other models in {', '.join(map(str, places)) or 'the usual places'}")
+        say(DOWNLOAD)
     named = [Path(folder).absolute() for folder in folders]
     empty = [place for place in named if not any(place in (m.dit, *m.dit.parents) for m in (*bundled, *others))]
     if empty:
@@ -58,16 +59,16 @@ def search_places(folders: Sequence[str] = ()) -> list[Path]:
 
 
 def _show(name: str, model: ModelFiles) -> None:
-    print(f"{name}: {model.label}")
+    say(f"{name}: {model.label}")
     if model.problem:
-        print(f"  cannot be read: {model.problem}")
+        say(f"  cannot be read: {model.problem}")
         return
     if name != str(model.dit):
-        print(f"  transformer: {model.dit}")
+        say(f"  transformer: {model.dit}")
     for part, path in (("VAE", model.vae), ("text encoder", model.t5), ("special tokens", model.special_tokens)):
         if path is not None:
-            print(f"  {part}: {path}")
+            say(f"  {part}: {path}")
     for missing in model.missing:
-        print(f"  {missing.part}: MISSING, get it from {missing.where}")
+        say(f"  {missing.part}: MISSING, get it from {missing.where}")
     if model.variant is None:
-        print("  say what it is with --variant base or --variant distill")
+        say("  say what it is with --variant base or --variant distill")

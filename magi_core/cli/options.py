@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from magi_core.cli.settings import AVOID_TOKENS, PROMPT_TOKENS
+from magi_core.errors import echo
 
 
 def render_options(render: argparse.ArgumentParser) -> None:
@@ -175,4 +176,4 @@ def _whole(text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"must be a whole number: {text!r}") from None
+        raise argparse.ArgumentTypeError(f"must be a whole number: {echo(text)}") from None

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from magi_core import __version__
-from magi_core.cli.make import Outputs, directed, make, say
+from magi_core.cli.make import Outputs, directed, make
 from magi_core.cli.render_plan import RenderPlan, plan_render
+from magi_core.cli.say import say
 from magi_core.cli.settings import with_scales
 from magi_core.state.describe import counted
 
@@ -21,9 +22,9 @@ def render(options: argparse.Namespace, *, load: Callable[..., Any] | None = Non
         say(f"  {line}")
     for note in plan.notes:
         say(f"note: {note}")
-    if load is None:
-        from magi_core.loading import load
-    engine = load(
+    from magi_core.loading import load as standard  # brings in PyTorch's heavier parts: options are checked before
+
+    engine = (load or standard)(
         plan.model,
         variant=plan.variant,
         device=plan.device,
@@ -57,7 +58,7 @@ def run(plan: RenderPlan, engine: Any) -> int:
         metadata=_metadata(plan, engine),
         title=f"{plan.model} · {plan.width}x{plan.height} · seed {plan.seed} · {engine.settings.steps} steps",
     )
-    return make(engine, begun, prompts, outputs, model=plan.model)
+    return make(engine, begun, prompts, outputs, model=plan.model, end=plan.length.end)
 
 
 def _metadata(plan: RenderPlan, engine: Any) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from magi_core.attention.choose import get_attention
 from magi_core.cli.settings import guidance_scales, setting_changes
 from magi_core.config import CHUNK_FRAMES, FRAMES_PER_LATENT, VIDEO_FRAMES_PER_CHUNK
 from magi_core.engine import check_size
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, echo
+from magi_core.inputs.regular import ADDRESS, read_text, regular_file
 from magi_core.kernels.compilation import check_compilation
 from magi_core.loading import BUNDLED
 from magi_core.state.save import parts_folders
@@ -24,9 +25,11 @@ from magi_core.story.storyboard import Storyboard, parse_storyboard
 from magi_core.video import exact_fps, fit, read_image, read_video
 from magi_core.video.mp4 import checked_encoder
 from magi_core.video.output_path import check_output
+from magi_core.video.rate import MOST_LETTERS
 from magi_core.weights import pick_device, pick_dtype
 
 BUNDLED_SIZE, USUAL_SIZE = 128, 720
+STORYBOARD_BYTES = 4 << 20
 MAX_SEED = 2**63 - 1
 
 
@@ -41,6 +44,11 @@ class Length:
     frames: int
     skip: int = 0
     given_chunks: int = 0
+
+    @property
+    def end(self) -> int:
+        """Where the video ends, in decoded frames."""
+        return self.skip + self.frames
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,7 +163,7 @@ def checked_device(options: argparse.Namespace) -> torch.device:
     device = pick_device(options.device)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise MagiError(
-            f"there is no device {options.device!r}: PyTorch sees {torch.cuda.device_count()} GPUs; use auto or cpu"
+            f"there is no device {echo(options.device)}: PyTorch sees {torch.cuda.device_count()} GPUs; use auto or cpu"
         )
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise MagiError("there is no device 'mps' on this machine: use auto or cpu")
@@ -171,7 +179,7 @@ def checked_model(model: str) -> str:
     """The name or folder of a model, or `MagiError`."""
     if model not in BUNDLED and not Path(model).exists():
         raise MagiError(
-            f"there is no model {model!r}: give a folder with MAGI-1 weights"
+            f"there is no model {echo(model)}: give a folder with MAGI-1 weights"
             + "".join(f", or {name}" for name in BUNDLED)
             + " (python -m magi_core models lists what was found)"
         )
@@ -190,9 +198,9 @@ def read_story(options: argparse.Namespace, fps: Fraction) -> Storyboard:
         raise MagiError("give prompts or --storyboard, not both")
     path = Path(options.storyboard)
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise MagiError(f"cannot read the storyboard {path} ({error}): give a text file in UTF-8") from error
+        text = read_text(path, "storyboard", STORYBOARD_BYTES)
+    except MagiError as error:
+        raise MagiError(f"cannot read the storyboard {path} ({error})") from error
     try:
         return parse_storyboard(text, fps=fps)
     except MagiError as error:
@@ -216,9 +224,11 @@ def to_length(story: Storyboard, chunks: int, *, spread: bool) -> tuple[Storyboa
 def _check_inputs(options: argparse.Namespace) -> None:
     if options.image and options.video:
         raise MagiError("give --image or --video to start from, not both")
-    for given in (options.image, options.video):
-        if given and not Path(given).is_file():
+    for given, what in ((options.image, "image"), (options.video, "video")):
+        if given and not Path(given).exists() and not ADDRESS.match(given):
             raise MagiError(f"there is no file {given}: check the path")
+        if given:
+            regular_file(given, what)
 
 
 def _start(
@@ -274,9 +284,11 @@ def _next_free(folder: Path) -> Path:
 
 def seconds_of(text: str) -> Fraction:
     try:
+        if len(text) > MOST_LETTERS or "e" in text.lower():  # an exponent makes any size
+            raise ValueError
         value = Fraction(text.strip().removesuffix("s"))
     except (ValueError, ZeroDivisionError):
-        raise MagiError(f"--seconds must be a number such as 3 or 2.5: {text!r}") from None
+        raise MagiError(f"--seconds must be a number such as 3 or 2.5: {echo(text)}") from None
     if value <= 0:
         raise MagiError(f"--seconds must be above 0: {text}")
     return value

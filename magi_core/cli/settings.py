@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from magi_core.config import Guidance, SamplingSettings
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, echo
 
 # Switch -> (special token, help). The first group is prepended to every prompt, the second to the null text.
 PROMPT_TOKENS = {
@@ -65,7 +65,7 @@ def with_scales(guidance: Guidance, scales: Mapping[str, float]) -> Guidance:
         "text_late": guidance.text[-1],
         "previous_late": guidance.previous[-1],
     }
-    return Guidance.simple(**(usual | scales))
+    return Guidance.simple(**{**usual, **scales})
 
 
 def _token_changes(options: argparse.Namespace) -> dict[str, Any]:
@@ -101,5 +101,5 @@ def _kv_ranges(text: str) -> tuple[int, ...]:
     except ValueError:
         ranges = ()
     if not ranges:
-        raise MagiError(f"--kv-ranges must be whole numbers such as 5,4,3,2, or 'all': {text!r}")
+        raise MagiError(f"--kv-ranges must be whole numbers such as 5,4,3,2, or 'all': {echo(text)}")
     return ranges

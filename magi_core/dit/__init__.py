@@ -1,6 +1,7 @@
 """The diffusion transformer: `DiT`, and the contexts that tell one forward what it attends to."""
 
-from magi_core.dit.context import KVPage, TextAttention, TextContext, WindowAttention
+from magi_core.dit.context import TextAttention, TextContext, WindowAttention
+from magi_core.dit.kv import KVLayer, KVPage
 from magi_core.dit.model import DiT
 
-__all__ = ["DiT", "KVPage", "TextAttention", "TextContext", "WindowAttention"]
+__all__ = ["DiT", "KVLayer", "KVPage", "TextAttention", "TextContext", "WindowAttention"]

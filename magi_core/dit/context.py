@@ -9,24 +9,7 @@ import torch
 from torch import Tensor
 
 from magi_core.attention.spans import Attention, merge_spans
-
-
-@dataclass(frozen=True, eq=False)
-class KVPage:
-    """Keys and values of one clean chunk: per layer [tokens, groups, 2 * d], normalised and rotated K, then V.
-
-    Never written after it is made, so pages can be shared between takes.
-    """
-
-    layers: tuple[Tensor, ...]
-
-    @property
-    def tokens(self) -> int:
-        return self.layers[0].shape[0]
-
-    @property
-    def nbytes(self) -> int:
-        return sum(layer.nbytes for layer in self.layers)
+from magi_core.dit.kv import KVLayer, KVPage
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,16 +38,16 @@ class WindowAttention:
         self.attention, self.ranges, self.keep = attention, list(ranges), sorted(keep)
         first = min(min(start for start, _ in ranges), len(history))
         self.first, self.history = first, history[first:]
-        self._kept: dict[int, list[Tensor]] = {position: [] for position in self.keep}
+        self._kept: dict[int, list[KVLayer]] = {position: [] for position in self.keep}
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         q, k, v = q[0], k[0], v[0]
         size = q.shape[0] // len(self.ranges)
         for position in self.keep:
             rows = slice(position * size, (position + 1) * size)
-            self._kept[position].append(torch.cat([k[rows], v[rows]], dim=-1))
+            self._kept[position].append(KVLayer.of(k[rows], v[rows]))
         if self.history:
-            past_k, past_v = zip(*(page.layers[layer].chunk(2, dim=-1) for page in self.history), strict=True)
+            past_k, past_v = zip(*(page.layers[layer].read() for page in self.history), strict=True)
             k, v = torch.cat([*past_k, k]), torch.cat([*past_v, v])
         spans = [
             ((i * size, (i + 1) * size), ((start - self.first) * size, (stop - self.first) * size))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from magi_core.config import DiTConfig
+from magi_core.operations import Operations
 
 FREQUENCY_SIZE = 256
 
@@ -24,7 +24,7 @@ def timestep_features(t: Tensor) -> Tensor:
 
 
 class TimestepEmbedder(nn.Module):
-    def __init__(self, config: DiTConfig, ops: ModuleType | Any, **factory: Any) -> None:
+    def __init__(self, config: DiTConfig, ops: Operations, **factory: Any) -> None:
         super().__init__()
         self.mlp = nn.Sequential(
             ops.Linear(FREQUENCY_SIZE, config.cond_size, **factory),
@@ -43,8 +43,9 @@ class CaptionEmbedder(nn.Module):
     The adaptive branch never sees the prompt: it projects the last null row (prompt dropped) or the one before.
     """
 
-    def __init__(self, config: DiTConfig, ops: ModuleType | Any, **factory: Any) -> None:
+    def __init__(self, config: DiTConfig, ops: Operations, **factory: Any) -> None:
         super().__init__()
+        self.placed = ops.placed
         self.null_caption_embedding = nn.Parameter(
             torch.empty(config.caption_max_length, config.caption_channels, **factory)
         )
@@ -55,15 +56,15 @@ class CaptionEmbedder(nn.Module):
         """[..., L, hidden] float32 from text embeddings [..., L, caption channels]."""
         return self.y_proj_xattn(tokens.float())
 
-    def condition(self, dropped: bool | Tensor, device: torch.device | None = None) -> Tensor:
-        """[B, cond] float32 for a flag (B = 1) or flags [B] saying whether the prompt is dropped."""
-        rows = self.null_caption_embedding[-2:].to(device=device, dtype=torch.float32)
-        dropped = torch.as_tensor(dropped, device=rows.device).reshape(-1, 1)
+    def condition(self, dropped: bool | Tensor, device: torch.device) -> Tensor:
+        """[B, cond] float32, on `device`, for a flag (B = 1) or flags [B] saying whether the prompt is dropped."""
+        rows = self.placed(self.null_caption_embedding[-2:], device).float()
+        dropped = torch.as_tensor(dropped, device=device).reshape(-1, 1)
         return self.y_proj_adaln(torch.where(dropped, rows[1], rows[0]))
 
 
 class FinalLinear(nn.Module):
-    def __init__(self, config: DiTConfig, ops: ModuleType | Any, **factory: Any) -> None:
+    def __init__(self, config: DiTConfig, ops: Operations, **factory: Any) -> None:
         super().__init__()
         size = config.t_patch_size * config.patch_size**2 * config.out_channels
         self.linear = ops.Linear(config.hidden_size, size, bias=False, **factory)

@@ -7,14 +7,10 @@ scores. Checked against measured peaks.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from magi_core.config import CHUNK_FRAMES, PIXELS_PER_LATENT, DiTConfig, SamplingSettings
+from magi_core.device import FP32
 
-if TYPE_CHECKING:
-    pass
-
-FP32 = 4
 MARGIN = 1.15  # weights that are widened for one product, the allocator's rounding
 
 

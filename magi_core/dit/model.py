@@ -2,38 +2,40 @@
 
 from __future__ import annotations
 
-from types import ModuleType
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, cast
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 
 from magi_core.config import DiTConfig
-from magi_core.device import Placed
 from magi_core.dit.context import TextContext
 from magi_core.dit.embed import CaptionEmbedder, FinalLinear, TimestepEmbedder
-from magi_core.dit.layers import Block, CrossAttention, LayerNorm1p, SelfAttention
+from magi_core.dit.layers import Block, CrossAttention, SelfAttention
 from magi_core.dit.rope import RotaryEmbedding
+from magi_core.operations import PLAIN, Operations, Placed
 
 
 class Blocks(nn.Module):
-    def __init__(self, config: DiTConfig, ops: ModuleType | Any, **factory: Any) -> None:
+    def __init__(self, config: DiTConfig, ops: Operations, **factory: Any) -> None:
         super().__init__()
         last = config.num_layers - 1  # fp8 checkpoints keep the first and the last layer unquantised
         self.layers = nn.ModuleList(
             Block(config, i, ops, quantised=config.fp8 and 0 < i < last, **factory) for i in range(config.num_layers)
         )
-        self.final_layernorm = LayerNorm1p(
+        self.final_layernorm = ops.LayerNorm1p(
             config.hidden_size, config.layernorm_epsilon, **{**factory, "dtype": torch.float32}
         )
 
+    def __iter__(self) -> Iterator[Block]:
+        return iter(cast("Iterable[Block]", self.layers))
 
-class DiT(Placed, nn.Module):
+
+class DiT(Placed):
     """Velocity prediction for a window of chunks.
 
-    operations: namespace with `Linear`, `LayerNorm` and `Conv3d` classes (torch.nn, or a host's own), and optionally an
-    `Fp8Linear`; see also `project_fp32`.
+    operations: makes the layers; plain PyTorch's, or a host's own.
     dtype: of the blocks and of the residual stream; embedders, rotary bands, q/k norms, post-norms, the final norm and
     the final linear are float32 whatever it is. What a forward attends to comes in as two callables, so that sampling,
     training and hosts share this one model.
@@ -43,20 +45,20 @@ class DiT(Placed, nn.Module):
         self,
         config: DiTConfig,
         *,
-        operations: ModuleType | Any = nn,
+        operations: Operations = PLAIN,
         device: torch.device | str | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
         self.config, self.dtype = config, dtype
-        fp32 = {"device": device, "dtype": torch.float32}
+        fp32: dict[str, Any] = {"device": device, "dtype": torch.float32}
         patch = (config.t_patch_size, config.patch_size, config.patch_size)
         self.x_embedder = operations.Conv3d(
             config.in_channels, config.hidden_size, kernel_size=patch, stride=patch, bias=False, **fp32
         )
         self.t_embedder = TimestepEmbedder(config, operations, **fp32)
         self.y_embedder = CaptionEmbedder(config, operations, **fp32)
-        self.rope = RotaryEmbedding(config.head_dim, device=device)
+        self.rope = RotaryEmbedding(config.head_dim, operations, device=device)
         self.videodit_blocks = Blocks(config, operations, device=device, dtype=dtype)
         self.final_linear = FinalLinear(config, operations, **fp32)
 
@@ -88,7 +90,7 @@ class DiT(Placed, nn.Module):
         x = self.x_embedder(x).flatten(2).transpose(1, 2).to(self.dtype)
         condition = self.condition(timesteps, dropped, step_factor).to(self.dtype)
         rope = self.rope(frames[::patch_t], *size[1:])
-        for block in self.videodit_blocks.layers:
+        for block in self.videodit_blocks:
             x = block(x, condition, rope, attend, cross)
         x = self.final_linear(self.videodit_blocks.final_layernorm(x.float()))
         x = unpatchify(x, size, (patch_t, patch, patch))
@@ -110,7 +112,7 @@ class DiT(Placed, nn.Module):
     def text_context(self, embedding: Tensor) -> TextContext:
         """Keys and values of one text [L, caption channels] for every layer: computed once per prompt."""
         tokens = self.text_tokens(embedding.to(self.device))
-        pairs = [block.self_attention.text_keys_values(tokens) for block in self.videodit_blocks.layers]
+        pairs = [block.self_attention.text_keys_values(tokens) for block in self.videodit_blocks]
         keys, values = zip(*pairs, strict=True)
         return TextContext(tuple(keys), tuple(values))
 

@@ -7,14 +7,17 @@ import math
 import torch
 from torch import Tensor, nn
 
+from magi_core.operations import Operations
+
 REFERENCE_GRID = 256  # tokens of the 16 x 16 grid to which heights and widths are rescaled
 
 
 class RotaryEmbedding(nn.Module):
     """Learned bands, shared by the t, h and w axes; `head_dim / 8` bands each, so 6/8 of a head is rotated."""
 
-    def __init__(self, head_dim: int, *, device: torch.device | str | None = None) -> None:
+    def __init__(self, head_dim: int, ops: Operations, *, device: torch.device | str | None = None) -> None:
         super().__init__()
+        self.placed = ops.placed
         count = head_dim // 8
         self.bands = nn.Parameter((10000.0 ** -(torch.arange(count) / count)).to(device))
 
@@ -23,7 +26,7 @@ class RotaryEmbedding(nn.Module):
 
         Angles are formed in float64: at frame 6,000 a float32 product would already be off by 4e-4.
         """
-        bands = self.bands.to(frames.device, torch.float64)
+        bands = self.placed(self.bands, frames.device).double()
         axes = (
             frames.to(bands)[:, None, None],
             centred_positions(height, height, width).to(bands)[None, :, None],

@@ -20,11 +20,11 @@ from typing import Any
 
 import torch
 
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, printable
 
 log = logging.getLogger(__name__)
 
-ROUNDED = {"emulate_precision_casts": True}
+ROUNDED: dict[str, str | int | bool | Callable[..., Any]] = {"emulate_precision_casts": True}
 """Inductor drops roundings to bfloat16 between operations otherwise; two in a hundred fp8 values would be others."""
 
 Axes = Mapping[int, tuple[int, ...]]
@@ -37,7 +37,7 @@ class Compiler:
     backend: of torch.compile. Where it fails, that is logged once and functions run as they are from then on.
     """
 
-    def __init__(self, backend: str = "inductor") -> None:
+    def __init__(self, backend: str | Callable[..., Any] = "inductor") -> None:
         self.backend = backend
         self.failed = False
         self._compiled: dict[Callable[..., Any], Callable[..., Any]] = {}
@@ -58,14 +58,15 @@ class Compiler:
             self.failed = True
             cause = getattr(error, "inner_exception", error)  # what the backend said, without the advice around it
             reason = f"{type(cause).__name__}: {cause}".splitlines()[0]
-            log.warning("MAGI: the model runs without torch.compile, which failed here: %s", reason)
+            log.warning("MAGI: the model runs without torch.compile, which failed here: %s", printable(reason))
             return result
 
     def _compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
         if function not in self._compiled:
             # shapes are fixed but for the marked axes, so that switching models never blurs a kernel's widths
-            how = {"options": ROUNDED} if self.backend == "inductor" else {}
-            self._compiled[function] = torch.compile(function, backend=self.backend, dynamic=False, **how)
+            options = ROUNDED if self.backend == "inductor" else None
+            compiled = torch.compile(function, backend=self.backend, dynamic=False, options=options)
+            self._compiled[function] = compiled
         return self._compiled[function]
 
 

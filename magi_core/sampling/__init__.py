@@ -1,5 +1,1 @@
-"""Sampling: timesteps, the window plan, guidance, and the loop that joins them."""
-
-from magi_core.sampling.loop import Run, StepEvent
-
-__all__ = ["Run", "StepEvent"]
+"""Sampling: what an extend is, timesteps, the window plan, guidance, and the loop that joins them."""

@@ -3,33 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
 from magi_core.config import SamplingSettings
 from magi_core.sampling.guidance import pass_weights
 from magi_core.sampling.timesteps import timesteps
-from magi_core.sampling.window import ForwardPlan, Slot, plan_stage, stages
+from magi_core.sampling.window import ForwardPlan, Slot, plan_stage
 
 
-def run_cost(
-    settings: SamplingSettings,
-    distill: bool,
-    *,
-    start: int,
-    count: int,
-    run_start: int,
-    in_flight: Sequence[Slot] = (),
-    drain: bool = True,
-) -> int:
-    """Chunk-forwards of a run in which `count` chunks enter from index `start` on, K/V pages that are missing aside.
+@dataclass(frozen=True)
+class Cost:
+    """Chunk-forwards. steps: of the sampling loop. rebuilds: of K/V pages that have to be made again from latents."""
 
-    in_flight: chunks that are already on their way. drain: whether the run goes on until all are finished.
-    """
-    plan = list(stages(start, count, settings.window, in_flight))
+    steps: int = 0
+    rebuilds: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.steps + self.rebuilds
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.steps + other.steps, self.rebuilds + other.rebuilds)
+
+
+def stage_cost(slots: Sequence[Slot], run_start: int, settings: SamplingSettings, distill: bool) -> int:
+    """Chunk-forwards of one stage, K/V pages that are missing aside."""
+    return _stage_cost(tuple(slot.stage for slot in slots), slots[0].index > run_start, settings, distill)
+
+
+@lru_cache(maxsize=1024)
+def _stage_cost(places: tuple[int, ...], reencodes: bool, settings: SamplingSettings, distill: bool) -> int:
+    """A stage costs the same wherever in the video it is."""
+    slots = [Slot(index + 1, stage) for index, stage in enumerate(places)]
     grid = timesteps(settings.steps, settings.shortcut)
     return sum(
         _forward_cost(forward, settings, distill, [float(grid[c.step]) for c in forward.chunks if not c.clean])
-        for slots in (plan if drain else plan[:count])
-        for forward in plan_stage(slots, run_start, settings)
+        for forward in plan_stage(slots, 0 if reencodes else 1, settings)
     )
 
 

@@ -1,162 +1,115 @@
-"""Walking an extend: where it starts, what is remembered of it, what has to be computed."""
+"""An extend as a value: the chunks of the longer video, what is known of them, what is to be done, what that costs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
 
-import torch
+from torch import Tensor
 
-from magi_core.digest import digest
-from magi_core.errors import MagiError
-from magi_core.host_memory import return_freed_memory, settled
-from magi_core.sampling.forward import Predictor
-from magi_core.sampling.handoff import (
-    Continuation,
-    begun_again,
-    chained,
-    clean_frontier,
-    find_frontier,
-    known_records,
-    record_of,
-    resume,
-)
-from magi_core.sampling.loop import Run, StepEvent
-from magi_core.sampling.pages import PageBook
-from magi_core.state import Frontier, SamplerState
-from magi_core.state.state import Cancelled
-from magi_core.story.direction import DirectedPrompt, entering_chunks
+from magi_core.dit.memory import SamplingMemory
+from magi_core.sampling.cost import Cost
+from magi_core.sampling.window import Sight, Slot, stages
+from magi_core.state import Frontier, PlacedChunk, SamplerState
+from magi_core.text.chunk_text import AskedText, ChunkText
 
-if TYPE_CHECKING:
-    from magi_core.config import SamplingSettings
-    from magi_core.engine import Engine
+Kind = Literal["kept", "remembered", "computed"]
 
 
-class _Stop(Exception):
-    """Raised between forwards when the caller asked to stop."""
+@dataclass(frozen=True)
+class ChunkFate:
+    """One chunk of the longer video.
 
-
-def start(
-    engine: Engine, state: SamplerState, handoff: str, settings: SamplingSettings | None = None
-) -> tuple[SamplerState, Frontier]:
-    """The state with settings and notes of this extend, and the frontier it goes on from."""
-    if state.channels != engine.dit.config.latent_channels:
-        raise MagiError(
-            f"this state has latents of {state.channels} channels, the model {engine.dit.config.latent_channels}"
-        )
-    differs = differences(engine, state, settings)
-    asked = handoff == "continuous" or bool(state.pending)
-    begun = replace(
-        state, settings=settings or state.settings, fingerprint=engine.fingerprint, model=engine.dit.config.summary
-    )
-    if differs and asked and state.next_chunk > state.first_chunk:
-        note = f"continued from the finished chunks: {'; '.join(differs)}"
-        return replace(begun, notes=(*state.notes, note)), clean_frontier(begun, engine.model_key)
-    frontier, note = find_frontier(begun, handoff, engine.model_key, engine.cache)
-    return (replace(begun, notes=(*state.notes, note)) if note else begun), frontier
-
-
-def differences(engine: Engine, state: SamplerState, settings: SamplingSettings | None = None) -> tuple[str, ...]:
-    """What makes `engine`, with `settings` in place of the state's, another than the one `state` was made with."""
-    found = []
-    if state.fingerprint != engine.fingerprint:
-        made, here = state.model or "another model", engine.dit.config.summary
-        same = f"other weights of the same kind ({here})"
-        found.append(same if made == here else f"made with {made}, the model here is {here}")
-    before = vars(state.settings)
-    changed = {} if settings is None else {k: v for k, v in vars(settings).items() if v != before[k]}
-    found += [f"{name.replace('_', ' ')} was {before[name]}, is {value}" for name, value in changed.items()]
-    return tuple(found)
-
-
-def continuation(
-    engine: Engine, state: SamplerState, frontier: Frontier, prompts: Sequence[DirectedPrompt]
-) -> Continuation:
-    """New chunks behind `frontier`; chunks in flight that it does not hold are begun again before them."""
-    again = begun_again(state) if frontier.next_chunk < state.next_chunk else []
-    return Continuation(frontier, chained(frontier, [*again, *entering_chunks(state, prompts, engine.texts)]))
-
-
-def walk(
-    engine: Engine,
-    given: SamplerState,
-    state: SamplerState,
-    way: Continuation,
-    *,
-    drain: bool,
-    on_step: Callable[[StepEvent], None] | None,
-    cancelled: Callable[[], bool] | None,
-) -> Iterator[SamplerState]:
-    """Hand out what is remembered, compute the rest, remember it: a state after every chunk that becomes clean.
-
-    given: the state as it came in; `state` has the settings and notes of this extend.
+    kind: "kept", finished before; "remembered", made before by this engine and taken from there; "computed".
     """
-    cache = engine.cache
-    unfinished = way.unfinished(state.finished)
-    last = unfinished[-1] if unfinished else None
-    for record in known_records(way, state.finished, cache):
-        state = replace(state.with_chunk(record), frontier=None)
-        if record.key == last.key:
-            state = replace(state, frontier=cache.frontiers.get(last.key))
-        yield state
-    if state.finished > last.chunk:
-        return
-    way = resume(way, state.finished, cache)
-    latest = way.frontier
 
-    def remember(frontier: Frontier) -> None:
-        nonlocal latest
-        latest = frontier
-        cache.frontiers.put(frontier.key, frontier)
-
-    def stop_if_asked() -> None:
-        if cancelled is not None and cancelled():
-            raise _Stop
-
-    with engine.at_work(state, last.chunk + 1):
-        run = _prepared_run(engine, lambda: state, way.frontier, stop_if_asked, on_step, remember)
-        try:
-            for chunk in run(way.frontier, way.entering, drain=drain):
-                if chunk.chunk < state.finished:  # handed out before, redone with the new chunks in the window
-                    continue
-                latent = settled(chunk.latent)
-                cache.chunks.put(chunk.key, latent)
-                state = state.with_chunk(record_of(chunk, latent, way.frontier.run_start))
-                state = replace(state, frontier=latest if chunk.key == last.key else None)
-                return_freed_memory()
-                yield state
-        except _Stop:
-            if latest.next_chunk < given.next_chunk:  # chunks in flight were to begin again and have not yet
-                raise Cancelled(given) from None
-            raise Cancelled(replace(state, frontier=latest if given.pending else None)) from None
-    if not drain:
-        yield replace(state, frontier=latest)
+    index: int
+    key: str
+    kind: Kind
 
 
-@torch.no_grad()
-def _prepared_run(
-    engine: Engine,
-    state: Callable[[], SamplerState],
-    frontier: Frontier,
-    before_forward: Callable[[], None],
-    on_step: Callable[[StepEvent], None] | None,
-    on_boundary: Callable[[Frontier], None],
-) -> Run:
-    settings, first, shape = state().settings, state().first_chunk, state().latent_shape
-    null_text = engine.texts.null(settings)
-    null = engine.dit.text_context(null_text)
-    how = {"before_forward": before_forward, "compiler": engine.compiler}
-    predictor = Predictor(engine.dit, engine.attention, settings, null, **how)
-    schedule = (settings.clean_t, settings.steps, settings.shortcut)
-    pages = digest(engine.model_key, shape, schedule, null_text)
-    return Run(
-        predictor,
-        engine.dit.text_context,
-        PageBook(predictor, engine.cache.pages, pages, frontier.run_start),
-        lambda index: state().chunk_latent(index),
-        lambda chunk: engine.noise(chunk.seed, chunk.chunk, shape),
-        anchor=state().anchor if frontier.run_start == first else None,
-        on_step=on_step,
-        on_boundary=on_boundary,
-    )
+@dataclass(frozen=True, eq=False)
+class NewChunk:
+    """A chunk that is asked for: its place, its text before or after encoding, its KV ranges (None: the settings')."""
+
+    at: PlacedChunk
+    text: AskedText | ChunkText
+    ranges: tuple[int, ...] | None
+
+    @property
+    def sight(self) -> Sight:
+        return Sight(self.ranges, self.at.sight)
+
+
+@dataclass(frozen=True, eq=False)
+class Recalled:
+    """A chunk that is taken from memory."""
+
+    at: PlacedChunk
+    latent: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A piece that is computed: from `frontier` on, with `entering`. drain: until nothing is in flight."""
+
+    frontier: Frontier
+    entering: tuple[NewChunk, ...]
+    drain: bool
+
+    @property
+    def slots(self) -> list[Slot]:
+        return [Slot(chunk.index, chunk.stage) for chunk in self.frontier.chunks]
+
+    @property
+    def last(self) -> int:
+        """Index of the last chunk in it."""
+        return self.frontier.next_chunk + len(self.entering) - 1
+
+    def plan(self, window: int) -> list[tuple[Slot, ...]]:
+        """The slots of every stage."""
+        plan = list(stages(self.frontier.next_chunk, len(self.entering), window, self.slots))
+        return plan if self.drain else plan[: len(self.entering)]
+
+
+@dataclass(frozen=True, eq=False)
+class Extension:
+    """What `Engine.plan` answers and `Engine.run` does. It holds what it counts on, so its cost is what is spent.
+
+    given: the state as it came in. begun: with the settings, model and notes of this extend.
+    chunks: every chunk of the longer video, given and finished ones included. new: those not finished yet, by index.
+    sights: what chunks in the works may see, by index. run_start: first chunk of the run.
+    parts: what happens, in order. frontier: the pipeline at the end where that is remembered.
+    cost: chunk-forwards; the steps are exact, the rebuilds are if nothing else uses the engine in between.
+    forwards: model calls of the loop, guidance passes counted as one. need: bytes on the device.
+    notes: what is other than asked for. end: see `SamplerState.end`. model_key: of the engine that planned it.
+    """
+
+    given: SamplerState
+    begun: SamplerState
+    chunks: tuple[ChunkFate, ...]
+    new: Mapping[int, NewChunk]
+    sights: Mapping[int, Sight]
+    run_start: int
+    parts: tuple[Recalled | Run, ...]
+    drain: bool
+    frontier: Frontier | None
+    cost: Cost
+    forwards: int
+    need: SamplingMemory
+    model_key: str
+    end: int | None = None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self.begun.notes[len(self.given.notes) :]
+
+    def sight(self, index: int) -> Sight:
+        """What chunk `index` may see, finished or new."""
+        return self.sights[index] if index in self.sights else Sight(first=self.begun.chunk_sight(index))
+
+    def key(self, index: int) -> str:
+        """Content key of chunk `index`, finished or new."""
+        new = self.new.get(index)
+        return new.at.key if new is not None else self.begun.chunk_key(index)

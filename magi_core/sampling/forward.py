@@ -17,6 +17,10 @@ from magi_core.sampling.timesteps import step_factor, step_intervals, timesteps
 from magi_core.sampling.window import ForwardPlan
 
 
+class StopAsked(Exception):
+    """Raised between forwards by a `claim` that was asked to stop."""
+
+
 @dataclass(frozen=True, eq=False)
 class ForwardInput:
     """What one chunk brings to a forward: latent [C, T, h, w], timestep, text."""
@@ -37,7 +41,8 @@ class ForwardOutput:
 class Predictor:
     """Predicts velocities for a planned window with the guidance its model was trained for.
 
-    before_forward: called before every single model call; may raise to stop. compiler: compiles parts of the model.
+    claim: called before every model call, to have the weights ready; raises `StopAsked` to stop. compiler: compiles
+    parts of the model.
     Base models: up to three passes (text; null text; null text and alone). Distilled models: one, and on a nearly clean
     chunk a second look at that chunk alone. Source: reference README 2.4 and 2.5.
     """
@@ -48,11 +53,11 @@ class Predictor:
         attention: Attention,
         settings: SamplingSettings,
         null: TextContext,
-        before_forward: Callable[[], None] = lambda: None,
+        claim: Callable[[], None] = lambda: None,
         compiler: Compiler | None = None,
     ) -> None:
         self.dit, self.attention, self.settings, self.null = dit, attention, settings, null
-        self.before_forward, self.compiler = before_forward, compiler
+        self.claim, self.compiler = claim, compiler
         self.grid = timesteps(settings.steps, settings.shortcut)
         self.intervals = step_intervals(settings.steps, settings.shortcut)
 
@@ -75,7 +80,7 @@ class Predictor:
         distilled = self.dit.config.distill
         factor = step_factor(self.settings.steps, self.intervals[0]) if distilled else None
         self._forward(inputs, _frames(plan, inputs), window, dropped=not distilled, factor=factor)
-        return {plan.chunks[i].chunk: page for i, page in window.pages.items()}
+        return {plan.chunks[i].index: page for i, page in window.pages.items()}
 
     def _guided(self, plan: ForwardPlan, inputs: Sequence[ForwardInput], pages: Mapping[int, KVPage]) -> ForwardOutput:
         weights = [pass_weights(self.settings.guidance, c.timestep) for c in inputs[int(plan.reencodes) :]]
@@ -103,7 +108,7 @@ class Predictor:
             window_text = self._window(plan, pages)
             text = self._forward(inputs, frames, window_text, dropped=False)[lead:]
         alone = self._alone(nulls[lead:], weights)
-        made = {plan.chunks[i].chunk: page for i, page in window.pages.items()}
+        made = {plan.chunks[i].index: page for i, page in window.pages.items()}
         return (text, previous, alone), made
 
     def _alone(self, inputs: Sequence[ForwardInput], weights: Sequence[PassWeights]) -> Sequence[Tensor | None]:
@@ -136,7 +141,7 @@ class Predictor:
             blend = self.settings.nearly_clean_blend
             *velocities, by_itself = velocities
             velocities[lead] = blend * velocities[lead] + (1 - blend) * by_itself
-        made = {plan.chunks[i].chunk: page for i, page in window.pages.items()}
+        made = {plan.chunks[i].index: page for i, page in window.pages.items()}
         return ForwardOutput(tuple(velocities[lead:]), made)
 
     def _window(
@@ -146,7 +151,7 @@ class Predictor:
         start = plan.history.start
         ranges = [(c.attends[0] - start, c.attends[1] - start) for c in plan.chunks]
         if duplicate:
-            last = plan.chunks[-1].chunk + 1 - start
+            last = plan.chunks[-1].index + 1 - start
             ranges.append((last, last + 1))
         return WindowAttention(self.attention, ranges, [pages[i] for i in plan.history], keep)
 
@@ -159,7 +164,7 @@ class Predictor:
         dropped: bool,
         factor: float | None = None,
     ) -> list[Tensor]:
-        self.before_forward()
+        self.claim()
         device = self.dit.device
         with compiling(self.compiler):
             velocity = self.dit(
@@ -177,11 +182,15 @@ class Predictor:
 def _frames(plan: ForwardPlan, inputs: Sequence[ForwardInput]) -> Tensor:
     """Absolute latent frame index of every frame in the forward."""
     size = inputs[0].latent.shape[1]
-    return torch.cat([torch.arange(size) + c.chunk * size for c in plan.chunks])
+    return torch.cat([torch.arange(size) + c.index * size for c in plan.chunks])
 
 
 def _combine(weights: PassWeights, text: Tensor | None, previous: Tensor, alone: Tensor | None) -> Tensor:
     velocity = weights.previous * previous
     if weights.alone:
+        assert alone is not None, "every pass with a weight was made"
         velocity = weights.alone * alone + velocity
-    return velocity + weights.text * text if weights.text else velocity
+    if weights.text:
+        assert text is not None, "every pass with a weight was made"
+        velocity = velocity + weights.text * text
+    return velocity

@@ -1,107 +1,112 @@
-"""How an extend goes on from a state: from which frontier, with which chunks, and what is already known."""
+"""How an extend goes on from a state: from the finished chunks, or from the pipeline as it was."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-
-from torch import Tensor
+from dataclasses import replace
 
 from magi_core.cache.engine_cache import EngineCache
-from magi_core.digest import digest
-from magi_core.errors import MagiError
-from magi_core.sampling.window import history_read
-from magi_core.state import ChunkRecord, Entering, Frontier, SamplerState
-from magi_core.story.transitions import chunk_ranges
+from magi_core.config import SamplingSettings
+from magi_core.errors import MagiError, echo
+from magi_core.sampling.sampler import Sampler
+from magi_core.state import Frontier, SamplerState
+from magi_core.state.describe import counted
+from magi_core.state.frontier import frontier_key
 
 HANDOFFS = ("clean", "continuous")
 
 
-@dataclass(frozen=True, eq=False)
-class Continuation:
-    """Where a run starts and what enters it."""
+def start(
+    engine: Sampler, state: SamplerState, handoff: str, settings: SamplingSettings | None = None
+) -> tuple[SamplerState, Frontier]:
+    """The state with settings and notes of this extend, and the frontier it goes on from."""
+    channels = engine.dit.config.latent_channels
+    if state.channels != channels:
+        raise MagiError(f"this state has latents of {state.channels} channels, the model {channels}")
+    differs = differences(engine, state, settings)
+    asked = handoff == "continuous" or bool(state.pending)
+    model = engine.dit.config.summary
+    begun = replace(state, settings=settings or state.settings, fingerprint=engine.fingerprint, model=model)
+    if differs and asked and state.next_chunk > state.first_chunk:
+        note = f"continued from the finished chunks: {'; '.join(differs)}"
+        return replace(begun, notes=(*state.notes, note)), clean_frontier(begun)
+    frontier, note = find_frontier(begun, handoff, engine.cache)
+    return (replace(begun, notes=(*state.notes, note)) if note else begun), frontier
 
-    frontier: Frontier
-    entering: tuple[Entering, ...]
 
-    def unfinished(self, finished: int) -> list[Entering]:
-        """Chunks of the run that have not been handed out, oldest first."""
-        return [chunk for chunk in (*self.frontier.chunks, *self.entering) if chunk.chunk >= finished]
+def differences(engine: Sampler, state: SamplerState, settings: SamplingSettings | None = None) -> tuple[str, ...]:
+    """What makes `engine`, with `settings` in place of the state's, another than the one `state` was made with."""
+    found = []
+    if state.fingerprint != engine.fingerprint:
+        made, here = state.model or "another model", engine.dit.config.summary
+        same = f"other weights of the same kind ({here})"
+        found.append(same if made == here else f"made with {made}, the model here is {here}")
+    before = vars(state.settings)
+    changed = {} if settings is None else {k: v for k, v in vars(settings).items() if v != before[k]}
+    found += [f"{name.replace('_', ' ')} was {before[name]}, is {value}" for name, value in changed.items()]
+    return tuple(found)
 
 
-def clean_frontier(state: SamplerState, model_key: str) -> Frontier:
+def clean_frontier(state: SamplerState) -> Frontier:
     """A run that starts from clean chunks, as video continuation does: nothing is in flight."""
-    start = state.finished
-    history = [state.chunk_latent(index) for index in history_read(state.settings, start)]
-    anchor = state.anchor if start == state.first_chunk else None
-    key = digest("run", model_key, state.settings, state.latent_shape, start, anchor, *history)
-    return Frontier((), start, start, key)
+    return Frontier((), state.finished, state.finished)
 
 
-def find_frontier(state: SamplerState, handoff: str, model_key: str, cache: EngineCache) -> tuple[Frontier, str]:
+def find_frontier(state: SamplerState, handoff: str, cache: EngineCache) -> tuple[Frontier, str]:
     """The frontier to go on from, and a note where it is not the one asked for.
 
     "clean": from the finished chunks; chunks that are still in flight are finished first. "continuous": from the
     pipeline as it was, the state's own or a remembered one.
     """
     if handoff not in HANDOFFS:
-        raise MagiError(f"unknown handoff {handoff!r}: use {' or '.join(map(repr, HANDOFFS))}")
-    fresh = clean_frontier(state, model_key)
+        raise MagiError(f"unknown handoff {echo(handoff)}: use {' or '.join(map(repr, HANDOFFS))}")
     if not state.chunks and not state.pending or handoff == "clean" and not state.pending:
-        return fresh, ""
-    kept = state.frontier
-    if kept is None and state.chunks:
-        kept = cache.frontiers.get(state.chunks[-1].key)
+        return clean_frontier(state), ""
+    kept = state.frontier or remembered_frontier(state, state.finished, cache)
     if kept is None:
-        return fresh, "the pipeline of this take is not remembered any more: continued from its finished chunks"
+        note = "the pipeline of this take is not remembered any more: continued from its finished chunks"
+        return clean_frontier(state), note
     return kept, ""
 
 
-def chained(frontier: Frontier, chunks: Sequence[Entering]) -> tuple[Entering, ...]:
-    """New chunks behind `frontier`, each keyed by all before it and its own seed, text, ranges and transition."""
-    texts = {id(chunk.text): chunk.text for chunk in chunks}  # many chunks share one: it is read once
-    text_keys = {name: digest(text) for name, text in texts.items()}
-    keyed, key = [], frontier.key
-    for chunk in chunks:
-        key = digest("chunk", key, chunk.seed, text_keys[id(chunk.text)], chunk.kv_ranges, chunk.transition)
-        keyed.append(replace(chunk, key=key))
-    return tuple(keyed)
+def remembered_frontier(state: SamplerState, count: int, cache: EngineCache) -> Frontier | None:
+    """The pipeline of `state` as it was before chunk `count` entered, if `cache` holds it."""
+    if count <= state.first_chunk:
+        return None
+    last, window = state.chunks[count - 1 - state.first_chunk], state.settings.window
+    for first in dict.fromkeys((last.run_start, last.at.wall)):  # the run may have begun anew at the wall
+        oldest = max(first, state.first_chunk, count - window + 1)
+        keys = [state.chunk_key(index) for index in range(oldest, count)]
+        found = cache.frontiers.peek(frontier_key(count, keys, last.key))
+        if found is not None:
+            return found
+    return None
 
 
-def known_records(continuation: Continuation, finished: int, cache: EngineCache) -> Iterator[ChunkRecord]:
-    """Chunks of the run that were finished before and are remembered, as far as they go without a gap."""
-    for chunk in continuation.unfinished(finished):
-        latent = cache.chunks.get(chunk.key)
-        if latent is None:
-            return
-        yield record_of(chunk, latent, continuation.frontier.run_start)
+def with_frontiers(state: SamplerState, cache: EngineCache) -> SamplerState:
+    """`state` with every earlier frontier that it holds or `cache` remembers."""
+    own = {frontier.next_chunk: frontier for frontier in state.frontiers}
+    counts = range(state.first_chunk + 1, state.finished)
+    found = (own.get(count) or remembered_frontier(state, count, cache) for count in counts)
+    return replace(state, frontiers=tuple(frontier for frontier in found if frontier is not None))
 
 
-def resume(continuation: Continuation, finished: int, cache: EngineCache) -> Continuation:
-    """The same run, taken up at the latest remembered frontier in which chunk `finished` is not yet done."""
-    for count in range(len(continuation.entering), 0, -1):
-        remembered = cache.frontiers.get(continuation.entering[count - 1].key)
-        if remembered is not None and remembered.oldest <= finished:
-            return Continuation(remembered, continuation.entering[count:])
-    return continuation
+def continues_exactly(state: SamplerState, engine: Sampler | None = None) -> bool:
+    """Whether `handoff="continuous"` goes on from `state` as the run that made it would have.
+
+    engine: the one that will extend it, which may remember what the take does not hold.
+    """
+    if engine is not None and differences(engine, state):
+        return not state.chunks
+    if not state.chunks or state.frontier is not None:
+        return True
+    return engine is not None and remembered_frontier(state, state.finished, engine.cache) is not None
 
 
-def begun_again(state: SamplerState) -> list[Entering]:
-    """Chunks in flight as they were before their first step, for a run that cannot take them over."""
-    return [
-        Entering(
-            chunk.chunk,
-            chunk.text,
-            chunk.prompt,
-            chunk.seed,
-            kv_ranges=chunk_ranges(chunk.transition, chunk.kv_ranges, state.settings),
-            transition=chunk.transition,
-            special_tokens=chunk.special_tokens,
-        )
-        for chunk in state.pending
-    ]
-
-
-def record_of(chunk: Entering, latent: Tensor, run_start: int) -> ChunkRecord:
-    names = ("prompt", "seed", "key", "transition", "kv_ranges", "special_tokens")
-    return ChunkRecord(chunk.chunk, latent, run_start=run_start, **{name: getattr(chunk, name) for name in names})
+def exactness_in_words(state: SamplerState, engine: Sampler | None = None) -> str:
+    """What an extend from here can do, for the node."""
+    place = counted(state.finished)
+    if continues_exactly(state, engine):
+        return f"back at {place}: continuous goes on exactly as the long run would have"
+    if engine is None:
+        return f"back at {place}: continuous is exact if the model still remembers this point (connect it to know)"
+    return f"back at {place}: this point is not remembered, so continuous will go on from the finished chunks"

@@ -1,150 +1,188 @@
-"""The sampling loop: walks the window plan, moves the chunks in flight, hands out finished ones."""
+"""The sampling loop: walks the window plan, moves the chunks in flight, and tells what happens as events."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from magi_core.dit import TextContext
+from magi_core.dit import KVPage, TextContext
 from magi_core.host_memory import settled
-from magi_core.sampling.forward import ForwardInput, Predictor
+from magi_core.sampling.events import Denoising, Entered, Event, Finished, Reached, Stepped, Stopped
+from magi_core.sampling.forward import ForwardInput, Predictor, StopAsked
 from magi_core.sampling.pages import PageBook
-from magi_core.sampling.window import ForwardPlan, Slot, plan_stage, stages
-from magi_core.state.frontier import Entering, Frontier, InFlight
+from magi_core.sampling.window import ForwardPlan, SightOf, Slot, pages_read, plan_history, plan_stage, stages
+from magi_core.state import Frontier, InFlight, PlacedChunk, SamplerState
+from magi_core.text.chunk_text import ChunkText
 
 
 @dataclass(frozen=True, eq=False)
-class StepEvent:
-    """Progress after one step of the loop.
+class Entering:
+    """A chunk before its first step. noise: draws what it starts from, [C, T, h, w]; called when it enters."""
 
-    chunk: index of the oldest chunk in flight. step, steps: forwards done and in all. done, chunks: chunks finished and
-    to be finished. clean_estimate: call it for the oldest chunk's predicted clean latent `x + (1 - t) v`, [C, T, h, w].
-    """
-
-    chunk: int
-    step: int
-    steps: int
-    done: int
-    chunks: int
-    clean_estimate: Callable[[], Tensor]
+    at: PlacedChunk
+    text: ChunkText
+    noise: Callable[[], Tensor]
 
 
-class Run:
-    """The loop, from a frontier on.
+class Past:
+    """Finished chunks that a run reads: those of a state as they were handed out, and those it makes itself."""
 
-    pages: K/V of finished chunks. finished: latent [C, T, h, w] of a finished chunk by index, as it was handed out.
-    noise: what a chunk starts from [C, T, h, w], asked for when it enters.
+    def __init__(self, state: SamplerState) -> None:
+        self.state = state
+        self._made: dict[int, InFlight] = {}
+
+    def add(self, chunk: InFlight) -> None:
+        if chunk.index >= self.state.finished:
+            self._made[chunk.index] = chunk
+
+    def latent(self, index: int) -> Tensor:
+        return self._made[index].latent if index in self._made else self.state.chunk_latent(index)
+
+    def key(self, index: int) -> str:
+        return self._made[index].key if index in self._made else self.state.chunk_key(index)
+
+
+class Loop:
+    """Denoises chunks from a frontier on.
+
+    past: finished chunks. sight: what each chunk may see. pages: the K/V that is read, see `PageBook`.
     anchor: given frames [C, r, h, w] of the partly given chunk `run_start`; re-imposed before every forward.
-    on_boundary: called with the frontier before every stage that a chunk would enter, the last included.
     """
 
     def __init__(
         self,
         predictor: Predictor,
-        text_context: Callable[[Tensor], TextContext],
+        past: Past,
+        sight: SightOf,
+        frontier: Frontier,
         pages: PageBook,
-        finished: Callable[[int], Tensor],
-        noise: Callable[[Entering], Tensor],
         *,
         anchor: Tensor | None = None,
-        on_step: Callable[[StepEvent], None] | None = None,
-        on_boundary: Callable[[Frontier], None] = lambda frontier: None,
     ) -> None:
         self.predictor, self.settings = predictor, predictor.settings
-        self.pages, self.finished, self.noise, self.anchor = pages, finished, noise, anchor
-        self.on_step, self.on_boundary = on_step, on_boundary
-        self._text_context = text_context
-        self._contexts: dict[int, TextContext] = {}
+        self.past, self.sight, self.frontier, self.pages, self.anchor = past, sight, frontier, pages, anchor
+        self._contexts: dict[str, TextContext] = {}
+        self._moving: dict[int, InFlight] = {}
 
-    def __call__(self, frontier: Frontier, entering: Sequence[Entering], *, drain: bool = True) -> Iterator[InFlight]:
+    def __call__(self, entering: Sequence[Entering], *, drain: bool = True) -> Iterator[Event]:
         """Denoise what is in flight and `entering` (consecutive chunks from `frontier.next_chunk` on).
 
-        Yields chunks as they become clean, in order. drain: go on until none is left in flight; otherwise stop where
-        the next chunk would enter.
+        Chunks finish in order. drain: go on until none is left in flight; otherwise stop where the next chunk would
+        enter.
         """
-        settings, device = self.settings, self.predictor.dit.device
-        moving = {chunk.chunk: chunk.moved(lambda x: x.to(device)) for chunk in frontier.chunks}
-        both = (*frontier.chunks, *entering)
-        tables = {chunk.chunk: chunk.kv_ranges for chunk in both if chunk.kv_ranges is not None}
-        slots_in_flight = [Slot(chunk.chunk, chunk.stage) for chunk in frontier.chunks]
-        plan = list(stages(frontier.next_chunk, len(entering), settings.window, slots_in_flight))
+        frontier, device = self.frontier, self.predictor.dit.device
+        self._moving = {chunk.index: chunk.moved(lambda x: x.to(device)) for chunk in frontier.chunks}
+        slots_in_flight = [Slot(chunk.index, chunk.stage) for chunk in frontier.chunks]
+        plan = list(stages(frontier.next_chunk, len(entering), self.settings.window, slots_in_flight))
         plan = plan if drain else plan[: len(entering)]
-        total = len(plan) * (settings.steps // settings.window)
-        step = done = 0
-        for n, slots in enumerate(plan):
-            oldest = slots[0].chunk
-            if n < len(entering):
-                moving[entering[n].chunk] = entering[n].begun(self.noise(entering[n]).to(device))
-            forwards = list(plan_stage(slots, frontier.run_start, settings, tables))
-            remade = {oldest - 1} if forwards[0].reencodes else set()
-            self.pages.prepare({i for forward in forwards for i in forward.history} - remade, self.finished)
-            for forward in forwards:
-                before = moving[oldest]
-                velocity = self._advance(forward, moving, frontier.run_start)
-                step += 1
-                self._report(forward, before, velocity, step=step, total=total, done=done, chunks=len(both))
-            for slot in slots:
-                moving[slot.chunk] = replace(moving[slot.chunk], stage=slot.stage + 1)
-            finished = moving.pop(oldest) if slots[0].stage + 1 == settings.window else None
-            texts = {id(chunk.text) for chunk in moving.values()}
-            self._contexts = {key: context for key, context in self._contexts.items() if key in texts}
-            if n < len(entering):
-                last = entering[n]
-                in_flight = tuple(moving[s.chunk].moved(settled) for s in slots if s.chunk in moving)
-                self.on_boundary(Frontier(in_flight, last.chunk + 1, frontier.run_start, last.key))
-            if finished is not None:
-                done += 1
-                yield self._finish(finished, frontier.run_start)
+        total = len(plan) * (self.settings.steps // self.settings.window)
+        count, step = len(frontier.chunks) + len(entering), 0
+        try:
+            for n, slots in enumerate(plan):
+                if n < len(entering):
+                    yield self._enter(entering[n])
+                for in_flight in self._stage(slots):
+                    step += 1
+                    yield Stepped(in_flight, step, total, count - len(self._moving) - len(entering[n + 1 :]), count)
+                finished = self._leave(slots)
+                if n < len(entering):
+                    yield Reached(self._frontier(slots, entering[n].at))
+                if finished is not None:
+                    yield Finished(finished)
+        except StopAsked:
+            yield Stopped()
 
-    def _advance(self, plan: ForwardPlan, moving: dict[int, InFlight], run_start: int) -> Tensor:
-        """One forward and one Euler step of every noisy chunk in `plan`; K/V of a re-encoded chunk joins the pages.
+    def _enter(self, chunk: Entering) -> Entered:
+        latent = chunk.noise().to(self.predictor.dit.device)
+        self._moving[chunk.at.index] = InFlight(chunk.at, chunk.text, latent)
+        return Entered(chunk.at.index, chunk.at.key)
 
-        Returns the velocity of the oldest.
-        """
-        predictor, inputs, noisy = self.predictor, [], []
+    @torch.no_grad()
+    def _stage(self, slots: Sequence[Slot]) -> Iterator[tuple[Denoising, ...]]:
+        """The forwards of one stage; after each, where every chunk in flight is."""
+        run_start = self.frontier.run_start
+        self.predictor.claim()
+        self.pages.prepare(pages_read(slots, run_start, self.settings, self.sight), self._make_pages)
+        for forward in plan_stage(slots, run_start, self.settings, self.sight):
+            yield self._advance(forward, {slot.index: slot.stage for slot in slots})
+
+    def _leave(self, slots: Sequence[Slot]) -> InFlight | None:
+        """Every chunk has one more stage behind it; the oldest leaves when that was its last. Unused texts go."""
+        for slot in slots:
+            self._moving[slot.index] = replace(self._moving[slot.index], stage=slot.stage + 1)
+        finished = None
+        if slots[0].stage + 1 == self.settings.window:
+            chunk = self._moving.pop(slots[0].index)
+            finished = replace(chunk, latent=settled(self._final_latent(chunk)))
+            self.past.add(finished)
+        texts = {chunk.text.key for chunk in self._moving.values()}
+        self._contexts = {key: context for key, context in self._contexts.items() if key in texts}
+        return finished
+
+    def _frontier(self, slots: Sequence[Slot], last: PlacedChunk) -> Frontier:
+        in_flight = tuple(self._moving[s.index].moved(settled) for s in slots if s.index in self._moving)
+        return Frontier(in_flight, last.index + 1, self.frontier.run_start, last.key)
+
+    @torch.no_grad()
+    def _advance(self, plan: ForwardPlan, stage: Mapping[int, int]) -> tuple[Denoising, ...]:
+        """One forward and one Euler step of every noisy chunk in `plan`; K/V of a re-encoded chunk joins the pages."""
+        predictor, inputs, before = self.predictor, [], []
         for planned in plan.chunks:
             if planned.clean:
-                latent = self._anchored(planned.chunk, self.finished(planned.chunk), run_start)
+                latent = self._anchored(planned.index, self.past.latent(planned.index))
                 inputs.append(ForwardInput(latent, self.settings.clean_t, predictor.null))
             else:
-                chunk = moving[planned.chunk]
-                latent = self._anchored(planned.chunk, chunk.latent, run_start)
-                moving[planned.chunk] = replace(chunk, latent=latent)
-                inputs.append(ForwardInput(latent, predictor.timestep(planned.step), self._context(chunk)))
-                noisy.append(planned)
+                chunk = self._moving[planned.index]
+                latent = self._anchored(planned.index, chunk.latent)
+                inputs.append(ForwardInput(latent, predictor.timestep(planned.step), self._context(chunk.text)))
+                before.append((planned, latent))
         output = predictor(plan, inputs, self.pages.by_chunk)
-        self.pages.add(output.pages, {c.chunk: i.latent for c, i in zip(plan.chunks, inputs, strict=True) if c.clean})
-        for planned, velocity in zip(noisy, output.velocities, strict=True):
-            chunk = moving[planned.chunk]
+        self.pages.add(_kept(output.pages))
+        told = []
+        for (planned, latent), velocity in zip(before, output.velocities, strict=True):
             width = predictor.grid[planned.step + 1] - predictor.grid[planned.step]
-            moving[planned.chunk] = replace(chunk, latent=chunk.latent + velocity * width.to(velocity.device))
-        return output.velocities[0]
+            chunk = replace(self._moving[planned.index], latent=latent + velocity * width.to(velocity.device))
+            self._moving[planned.index] = chunk
+            estimate = _Estimate(latent, velocity, predictor.timestep(planned.step))
+            t = predictor.timestep(planned.step + 1)
+            told.append(Denoising(planned.index, chunk.key, stage[planned.index], t, estimate))
+        return tuple(told)
 
-    def _anchored(self, chunk: int, latent: Tensor, run_start: int) -> Tensor:
+    def _make_pages(self, chunks: Sequence[int]) -> Mapping[int, KVPage]:
+        plan = plan_history(chunks, self.settings, self.frontier.run_start, self.sight)
+        return _kept(self.predictor.encode(plan, [self.past.latent(index) for index in chunks]))
+
+    def _anchored(self, index: int, latent: Tensor) -> Tensor:
         latent = latent.to(self.predictor.dit.device)
-        if self.anchor is None or chunk != run_start:
+        if self.anchor is None or index != self.frontier.run_start:
             return latent
         return torch.cat([self.anchor.to(latent), latent[:, self.anchor.shape[1] :]], dim=1)
 
-    def _finish(self, chunk: InFlight, run_start: int) -> InFlight:
+    def _final_latent(self, chunk: InFlight) -> Tensor:
         """The reference leaves the last velocity on given frames; by default they stay what was given."""
-        if self.settings.reference_quirks:
-            return chunk
-        return replace(chunk, latent=self._anchored(chunk.chunk, chunk.latent, run_start))
+        return chunk.latent if self.settings.reference_quirks else self._anchored(chunk.index, chunk.latent)
 
-    def _context(self, chunk: InFlight) -> TextContext:
-        key = id(chunk.text)
-        if key not in self._contexts:
-            self._contexts[key] = self._text_context(chunk.text)
-        return self._contexts[key]
+    def _context(self, text: ChunkText) -> TextContext:
+        if text.key not in self._contexts:
+            self._contexts[text.key] = self.predictor.dit.text_context(text.tokens)
+        return self._contexts[text.key]
 
-    def _report(
-        self, plan: ForwardPlan, before: InFlight, velocity: Tensor, *, step: int, total: int, done: int, chunks: int
-    ) -> None:
-        if self.on_step is not None:
-            t = self.predictor.timestep(plan.chunks[int(plan.reencodes)].step)
-            estimate = lambda: before.latent + (1 - t) * velocity  # noqa: E731
-            self.on_step(StepEvent(before.chunk, step, total, done, chunks, estimate))
+
+@dataclass(frozen=True, eq=False)
+class _Estimate:
+    """Where a chunk was heading at timestep `t`."""
+
+    latent: Tensor
+    velocity: Tensor
+    t: float
+
+    def __call__(self) -> Tensor:
+        return self.latent + (1 - self.t) * self.velocity
+
+
+def _kept(pages: Mapping[int, KVPage]) -> dict[int, KVPage]:
+    """Pages in memory of their own, where they are on the CPU."""
+    return {index: page.map(settled) if page.device.type == "cpu" else page for index, page in pages.items()}

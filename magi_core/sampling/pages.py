@@ -2,62 +2,69 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Collection, Mapping
-
-from torch import Tensor
+from collections.abc import Callable, Mapping, Sequence
 
 from magi_core.cache.page_pool import PagePool
 from magi_core.digest import digest
 from magi_core.dit import KVPage
-from magi_core.host_memory import settled
-from magi_core.sampling.forward import Predictor
-from magi_core.sampling.window import plan_history
+
+Make = Callable[[Sequence[int]], Mapping[int, KVPage]]
+"""Makes the pages of finished chunks (consecutive indices) from their latents, in one forward."""
 
 
 class PageBook:
-    """The pages one run reads, by chunk index; made from latents where the pool does not hold them.
+    """The pages one run reads, by chunk index; made where the pool does not hold them.
 
-    base: digest of everything a page depends on beside its chunk's latent and index (model, size, precision, settings,
-    null text). A page is never written after it is made. Where the clean range is above 1 a page depends on its
-    predecessors too; such pages are remade together and not pooled.
+    base: digest of everything a page depends on beside its chunk (model, size, precision, settings, null text).
+    key: digest of what a chunk's latent depends on. A page is never written after it is made.
+    first_seen: where the clean range is above 1, a page depends on its predecessors from this one on; such pages are
+    made together and not pooled. None: every page depends on its own chunk alone.
     """
 
-    def __init__(self, predictor: Predictor, pool: PagePool, base: str, run_start: int) -> None:
-        self.predictor, self.pool, self.base, self.run_start = predictor, pool, base, run_start
+    def __init__(
+        self,
+        pool: PagePool,
+        base: str,
+        key: Callable[[int], str],
+        first_seen: Callable[[int], int] | None = None,
+    ) -> None:
+        self.pool, self.base, self.key, self.first_seen = pool, base, key, first_seen
         self.by_chunk: dict[int, KVPage] = {}
-        self._pooled = predictor.settings.clean_length == 1 and predictor.settings.history_length == 1
 
-    def prepare(self, wanted: Collection[int], latent: Callable[[int], Tensor]) -> None:
-        """Hold the pages of the chunks `wanted` and none older; missing ones are made in one forward.
+    def prepare(self, wanted: range, make: Make) -> None:
+        """Hold the pages of the chunks `wanted` and none older; missing ones are made in one forward."""
+        self.by_chunk = {index: page for index, page in self.by_chunk.items() if wanted and index >= wanted.start}
+        missing = [index for index in wanted if index not in self.by_chunk]
+        if missing and self.first_seen is not None:
+            missing = list(range(self._first_needed(missing[0], wanted.stop, self.first_seen), wanted.stop))
+        elif missing:
+            missing = self._fetched(missing)
+        if missing:
+            self.add(make(missing))
 
-        `latent(index)` gives a finished chunk's [C, T, h, w].
-        """
-        settings, oldest = self.predictor.settings, min(wanted, default=math.inf)
-        self.by_chunk = {index: page for index, page in self.by_chunk.items() if index >= oldest}
-        missing = [index for index in sorted(wanted) if index not in self.by_chunk]
-        if missing and not self._pooled:
-            missing = list(range(max(wanted) + 1))
-        latents = {index: latent(index) for index in missing}
-        keys = {index: self._key(index, latents[index]) for index in missing} if self._pooled else {}
+    @staticmethod
+    def _first_needed(start: int, stop: int, first_seen: Callable[[int], int]) -> int:
+        """The first page that those of chunks `start` to `stop` depend on, by way of others too."""
+        while (lowest := min(map(first_seen, range(start, stop)))) < start:
+            start = lowest
+        return start
+
+    def add(self, pages: Mapping[int, KVPage]) -> None:
+        """Take in pages just made, here and in the pool."""
+        self.by_chunk.update(pages)
+        if self.first_seen is None:
+            for index, page in pages.items():
+                self.pool.put(self._page_key(index), page)
+
+    def _fetched(self, missing: Sequence[int]) -> list[int]:
+        """Takes what the pool holds of `missing`; returns the rest."""
+        keys = {index: self._page_key(index) for index in missing}
         self.pool.prefetch(keys.values())
         for index, key in keys.items():
             page = self.pool.get(key)
             if page is not None:
                 self.by_chunk[index] = page
-                del latents[index]
-        if latents:
-            plan = plan_history(sorted(latents), settings, self.run_start)
-            self.add(self.predictor.encode(plan, [latents[c.chunk] for c in plan.chunks]), latents)
+        return [index for index in missing if index not in self.by_chunk]
 
-    def add(self, pages: Mapping[int, KVPage], latents: Mapping[int, Tensor]) -> None:
-        """Take in pages just made from `latents`, here and in the pool."""
-        for index, page in pages.items():
-            if page.layers[0].device.type == "cpu":
-                page = KVPage(tuple(map(settled, page.layers)))
-            self.by_chunk[index] = page
-            if self._pooled:
-                self.pool.put(self._key(index, latents[index]), page)
-
-    def _key(self, index: int, latent: Tensor) -> str:
-        return digest("page", self.base, index, latent)
+    def _page_key(self, index: int) -> str:
+        return digest("page", self.base, index, self.key(index))

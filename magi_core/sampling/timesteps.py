@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, echo
 
 SHIFT = 1 / 3
 SHORTCUT_INTERVALS = {"8,16,16": (2, 1, 1), "16,16,8": (1, 1, 2)}
@@ -29,7 +29,7 @@ def timesteps(steps: int, shortcut: str = "8,16,16") -> Tensor:
 def step_intervals(steps: int, shortcut: str = "8,16,16") -> tuple[int, ...]:
     """Width of every step in steps of the finest grid it shares: all 1 unless `steps` is a multiple of 3."""
     if shortcut not in SHORTCUT_INTERVALS:
-        raise MagiError(f"unknown shortcut {shortcut!r}: use {' or '.join(map(repr, SHORTCUT_INTERVALS))}")
+        raise MagiError(f"unknown shortcut {echo(shortcut)}: use {' or '.join(map(repr, SHORTCUT_INTERVALS))}")
     if steps % 3:
         return (1,) * steps
     return SHORTCUT_INTERVALS[shortcut] * (steps // 3)

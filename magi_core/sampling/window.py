@@ -6,7 +6,7 @@ after `window` stages. So chunks in flight sit one stage apart, the oldest clean
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from magi_core.config import SamplingSettings
@@ -16,8 +16,25 @@ from magi_core.config import SamplingSettings
 class Slot:
     """A chunk in flight and the number of stages it has behind it."""
 
-    chunk: int
+    index: int
     stage: int
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What one chunk may attend to. ranges: KV ranges in place of the settings'. first: first chunk that it sees."""
+
+    ranges: tuple[int, ...] | None = None
+    first: int = 0
+
+
+SightOf = Callable[[int], Sight]
+"""Sight by chunk index, finished chunks included."""
+
+
+def everything(index: int) -> Sight:
+    """What a chunk sees of which nothing is said: the settings' ranges, without walls."""
+    return Sight()
 
 
 @dataclass(frozen=True)
@@ -27,7 +44,7 @@ class PlannedChunk:
     step: Euler steps behind it; for a clean chunk that is re-encoded, all of them (`clean` is True).
     """
 
-    chunk: int
+    index: int
     step: int
     attends: tuple[int, int]
     clean: bool = False
@@ -46,7 +63,7 @@ class ForwardPlan:
     @property
     def history(self) -> range:
         """Clean chunks before this forward's own whose K/V pages it reads."""
-        return range(min(c.attends[0] for c in self.chunks), self.chunks[0].chunk)
+        return range(min(c.attends[0] for c in self.chunks), self.chunks[0].index)
 
 
 def stages(first: int, count: int, window: int, in_flight: Sequence[Slot] = ()) -> Iterator[tuple[Slot, ...]]:
@@ -56,58 +73,77 @@ def stages(first: int, count: int, window: int, in_flight: Sequence[Slot] = ()) 
         if entering:
             slots.append(Slot(entering.pop(0), 0))
         yield tuple(slots)
-        slots = [Slot(s.chunk, s.stage + 1) for s in slots if s.stage + 1 < window]
+        slots = [Slot(s.index, s.stage + 1) for s in slots if s.stage + 1 < window]
 
 
 def plan_stage(
-    slots: Sequence[Slot],
-    run_start: int,
-    settings: SamplingSettings,
-    tables: Mapping[int, tuple[int, ...]] | None = None,
+    slots: Sequence[Slot], run_start: int, settings: SamplingSettings, sight: SightOf = everything
 ) -> Iterator[ForwardPlan]:
     """The forwards of one stage.
 
     run_start: index of the run's first new chunk. Once the window has moved past it, the first forward of a stage also
-    re-encodes the chunk that has just been finished. tables: KV ranges of single chunks in place of the settings'.
+    re-encodes the chunk that has just been finished.
     """
     per_stage = settings.steps // settings.window
-    oldest, tables = slots[0].chunk, tables or {}
+    oldest = slots[0].index
     for k in range(per_stage):
         steps = [slot.stage * per_stage + k for slot in slots]
         chunks = tuple(
-            PlannedChunk(slot.chunk, step, attended(slot.chunk, step, settings, tables.get(slot.chunk)))
+            PlannedChunk(slot.index, step, attended(slot.index, step, settings, sight(slot.index)))
             for slot, step in zip(slots, steps, strict=True)
         )
         if k == 0 and oldest > run_start:
-            chunks = (_clean(oldest - 1, settings, settings.clean_length), *chunks)
+            chunks = (_clean(oldest - 1, settings, settings.clean_length, sight(oldest - 1).first), *chunks)
         yield ForwardPlan(chunks)
 
 
-def plan_history(chunks: Sequence[int], settings: SamplingSettings, run_start: int | None = None) -> ForwardPlan:
+def pages_read(slots: Sequence[Slot], run_start: int, settings: SamplingSettings, sight: SightOf = everything) -> range:
+    """Finished chunks whose K/V pages one stage reads without making them itself.
+
+    The union of `history` over the stage's forwards, less a chunk that the first of them re-encodes.
+    """
+    per_stage = settings.steps // settings.window
+    oldest = first = slots[0].index
+    for slot in slots:
+        own = sight(slot.index)
+        ends = (slot.stage * per_stage, (slot.stage + 1) * per_stage - 1)
+        table = settings.kv_ranges if own.ranges is None else own.ranges
+        if table:
+            low, high = (step // (settings.steps // len(table)) for step in ends)
+            reach = slot.index + 1 - max(table[low : high + 1])
+        else:
+            reach = 0
+        first = min(first, max(reach, own.first))
+    if oldest > run_start:
+        remade, _ = _last(settings.clean_length, oldest - 1, sight(oldest - 1).first)
+        return range(min(first, remade), oldest - 1)
+    return range(first, oldest)
+
+
+def plan_history(
+    chunks: Sequence[int],
+    settings: SamplingSettings,
+    run_start: int | None = None,
+    sight: SightOf = everything,
+) -> ForwardPlan:
     """One forward that makes the K/V pages of finished chunks (consecutive indices).
 
     Chunks before `run_start` (None: all) were finished before the run, the others in it: they may attend differently.
     """
-    before = [run_start is None or chunk < run_start for chunk in chunks]
+    before = [run_start is None or index < run_start for index in chunks]
     lengths = [settings.history_length if old else settings.clean_length for old in before]
-    return ForwardPlan(tuple(_clean(chunk, settings, n) for chunk, n in zip(chunks, lengths, strict=True)))
+    each = zip(chunks, lengths, strict=True)
+    return ForwardPlan(tuple(_clean(index, settings, length, sight(index).first) for index, length in each))
 
 
-def _clean(chunk: int, settings: SamplingSettings, length: int | None) -> PlannedChunk:
-    """A finished chunk on its way into the K/V cache."""
-    return PlannedChunk(chunk, settings.steps, _last(length, chunk), clean=True)
-
-
-def attended(
-    chunk: int, step: int, settings: SamplingSettings, table: tuple[int, ...] | None = None
-) -> tuple[int, int]:
-    """Half-open range of chunks that `chunk` attends to at Euler step `step`, by its own table or the settings'."""
-    table = settings.kv_ranges if table is None else table
-    return _last(table[step // (settings.steps // len(table))] if table else None, chunk)
+def attended(index: int, step: int, settings: SamplingSettings, sight: Sight) -> tuple[int, int]:
+    """Half-open range of chunks that chunk `index` attends to at Euler step `step`."""
+    table = settings.kv_ranges if sight.ranges is None else sight.ranges
+    return _last(table[step // (settings.steps // len(table))] if table else None, index, sight.first)
 
 
 def history_read(settings: SamplingSettings, start: int) -> range:
-    """Finished chunks that a run of new chunks from `start` on depends on.
+    """Finished chunks that a run of new chunks from `start` on depends on, walls aside.
 
     With clean range 1 the K/V of a finished chunk depends on itself alone; otherwise on its predecessors too.
     """
@@ -115,6 +151,11 @@ def history_read(settings: SamplingSettings, start: int) -> range:
     return range(_last(longest, start)[0], start)
 
 
-def _last(length: int | None, chunk: int) -> tuple[int, int]:
-    """Half-open range of the last `length` chunks up to and including `chunk`; None for all of them."""
-    return (0 if length is None else max(0, chunk + 1 - length)), chunk + 1
+def _clean(index: int, settings: SamplingSettings, length: int | None, first: int) -> PlannedChunk:
+    """A finished chunk on its way into the K/V cache."""
+    return PlannedChunk(index, settings.steps, _last(length, index, first), clean=True)
+
+
+def _last(length: int | None, index: int, first: int = 0) -> tuple[int, int]:
+    """Half-open range of the last `length` chunks up to and including `index`, from `first` on; None for all."""
+    return max(first, 0 if length is None else index + 1 - length), index + 1

@@ -1,8 +1,8 @@
-"""A generation in progress as an immutable value."""
+"""A video in progress as an immutable value."""
 
 from magi_core.state.autosave import Autosave
-from magi_core.state.chunk import ChunkRecord
-from magi_core.state.frontier import Entering, Frontier, InFlight
+from magi_core.state.chunk import ChunkRecord, PlacedChunk
+from magi_core.state.frontier import Frontier, InFlight
 from magi_core.state.save import load_state, save_state
 from magi_core.state.state import Cancelled, SamplerState
 
@@ -10,9 +10,9 @@ __all__ = [
     "Autosave",
     "Cancelled",
     "ChunkRecord",
-    "Entering",
     "Frontier",
     "InFlight",
+    "PlacedChunk",
     "SamplerState",
     "load_state",
     "save_state",

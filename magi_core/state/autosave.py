@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from types import TracebackType
 
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, echo
 from magi_core.state.chunk import ChunkRecord
 from magi_core.state.save import FORMAT, HEAD, PREFIX, chunk_file, parts_folders, write_part
 from magi_core.state.serialise import chunk_parts, head_parts
@@ -39,7 +39,7 @@ class Autosave:
             try:
                 self._folder.rename(self._before)
             except OSError as error:  # Windows, while another program reads it
-                raise MagiError(f"cannot save to {self.path} ({error}): close what has it open") from None
+                raise MagiError(f"cannot save to {self.path} ({echo(error)}): close what has it open") from None
         if first and state.prefix is not None:
             write_part(self._folder / PREFIX, {"format": FORMAT}, {"prefix": state.prefix})
         for record in state.chunks:

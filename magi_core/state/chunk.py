@@ -1,29 +1,78 @@
-"""A finished chunk."""
+"""A chunk at its place in a video: asked for, in flight, finished."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from torch import Tensor
+
+from magi_core.digest import digest
+from magi_core.story.chunk import ChunkSpec
+
+
+@dataclass(frozen=True)
+class PlacedChunk:
+    """What is asked of one chunk, at its place in a video.
+
+    index: of the chunk in the whole video, given chunks included. spec: what is asked.
+    seed: its noise comes from it and the index. wall: first chunk of its shot; chunks before it are out of sight.
+    key: digest of everything its finished latent depends on; "" where that is not known.
+    """
+
+    index: int
+    spec: ChunkSpec
+    seed: int
+    wall: int = 0
+    key: str = ""
+
+    @property
+    def sight(self) -> int:
+        """First chunk that it may attend to."""
+        return 0 if self.spec.echo else self.wall
+
+
+def placed(specs: Iterable[ChunkSpec], *, index: int, seed: int, wall: int) -> list[PlacedChunk]:
+    """Chunks from `index` on, without keys. seed: of the take. wall: of the chunk before the first of them."""
+    chunks = []
+    for place, spec in enumerate(specs, start=index):
+        wall = place if spec.transition == "cut" else wall
+        chunks.append(PlacedChunk(place, spec, seed + spec.seed_offset, wall))
+    return chunks
 
 
 @dataclass(frozen=True, eq=False)
 class ChunkRecord:
     """One finished chunk.
 
-    index: its place in the whole video, prefix included. latent: [C, 6, h, w] float32 on the CPU; in a chunk that was
-    partly given, the given frames come first. prompt, seed: what it was made from (the seed with the chunk's own
-    offset). transition, kv_ranges: how it followed; None where it saw what the settings say. special_tokens: names of
-    those in front of its prompt; None for the settings'.
-    key: digest of everything the latent depends on. run_start: first chunk of the run it was made in.
+    latent: [C, 6, h, w] float32 on the CPU; in a chunk that was partly given, the given frames come first.
+    run_start: first chunk of the run it was made in.
     """
 
-    index: int
+    at: PlacedChunk
     latent: Tensor
-    prompt: str
-    seed: int
-    key: str = ""
     run_start: int = 0
-    transition: str = "continue"
-    kv_ranges: tuple[int, ...] | None = None
-    special_tokens: tuple[str, ...] | None = None
+
+    @property
+    def index(self) -> int:
+        """Its place in the whole video, given chunks included."""
+        return self.at.index
+
+    @property
+    def spec(self) -> ChunkSpec:
+        return self.at.spec
+
+    @property
+    def prompt(self) -> str:
+        return self.at.spec.prompt
+
+    @property
+    def seed(self) -> int:
+        """The take's seed with the chunk's own offset."""
+        return self.at.seed
+
+    @cached_property
+    def key(self) -> str:
+        """Digest of all that the latent depends on, or of the latent itself where that is not known."""
+        return self.at.key or digest("latent", self.latent)

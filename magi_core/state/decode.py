@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from torch import Tensor
 
-from magi_core.config import CHUNK_FRAMES
+from magi_core.config import CHUNK_FRAMES, VIDEO_FRAMES_PER_CHUNK
 from magi_core.errors import MagiError
 from magi_core.host_memory import return_freed_memory
-from magi_core.video.recording import VideoRecording
+from magi_core.state.state import SamplerState
 
 if TYPE_CHECKING:
-    from magi_core.state import SamplerState
     from magi_core.vae import VAE
+    from magi_core.video.recording import VideoRecording  # brings in the video codecs
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,11 +32,26 @@ class TakeDecoder:
             raise MagiError(f"cannot decode chunks {start} to {stop}: this video has chunks 0 to {end}")
         latents = state.latents_between(start, stop)
         quirks = state.settings.reference_quirks
-        return self.vae.decode(latents, first_frame=start * CHUNK_FRAMES, reference_quirks=quirks)
+        blocks = self.vae.decode(latents, first_frame=start * CHUNK_FRAMES, reference_quirks=quirks)
+        return blocks if state.end is None else _until(blocks, state.frames - start * VIDEO_FRAMES_PER_CHUNK)
+
+
+def _until(blocks: Iterator[Tensor], frames: int) -> Iterator[Tensor]:
+    """The first `frames` frames of `blocks`."""
+    for block in blocks:
+        if frames > 0:
+            yield block[:frames]
+        frames -= len(block)
+
+
+class Decoder(Protocol):
+    """A `TakeDecoder`, or an engine."""
+
+    def decode(self, state: SamplerState, *, start: int = 0, stop: int | None = None) -> Iterator[Tensor]: ...
 
 
 def record(
-    decoder: TakeDecoder,
+    decoder: Decoder,
     states: Iterable[SamplerState],
     recording: VideoRecording,
     *,

@@ -47,7 +47,7 @@ def _take_of(parts: Path) -> Path:
 def _files(path: Path) -> Iterator[Path]:
     for folder in parts_folders(path):
         if (folder / HEAD).is_file():
-            yield from sorted(folder.iterdir())
+            yield from sorted(file for file in folder.iterdir() if file.is_file())
             return
     if path.is_file():
         yield path

@@ -1,47 +1,37 @@
-"""The pipeline between two stages: what is about to enter and what is in flight, as plain values on the CPU."""
+"""The pipeline between two stages: what is in flight, as plain values on the CPU."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 from torch import Tensor
 
-
-@dataclass(frozen=True, eq=False)
-class Entering:
-    """A chunk before its first step; its noise is drawn when it enters.
-
-    chunk: index in the whole video. text: [L, caption channels], visible tokens only, special tokens included.
-    prompt, seed: what it is made from. kv_ranges: its own attention ranges, or None for the settings'.
-    transition: what they come from; "continue" where they were given as they are.
-    special_tokens: names of those in front of its prompt, or None for the settings'.
-    key: digest of everything its finished latent depends on.
-    """
-
-    chunk: int
-    text: Tensor
-    prompt: str
-    seed: int
-    key: str = ""
-    kv_ranges: tuple[int, ...] | None = None
-    transition: str = "continue"
-    special_tokens: tuple[str, ...] | None = None
-
-    def begun(self, noise: Tensor) -> InFlight:
-        """The chunk in flight, from `noise` [C, T, h, w]."""
-        return InFlight(**vars(self), latent=noise)
+from magi_core.digest import digest
+from magi_core.state.chunk import PlacedChunk
+from magi_core.text.chunk_text import ChunkText
 
 
 @dataclass(frozen=True, eq=False)
-class InFlight(Entering):
+class InFlight:
     """A chunk on its way from noise to clean.
 
-    latent: [C, T, h, w] float32. stage: stages of the window it has behind it.
+    text: what its cross-attention reads. latent: [C, T, h, w] float32. stage: stages of the window it has behind it.
     """
 
-    latent: Tensor = field(kw_only=True)
-    stage: int = field(default=0, kw_only=True)
+    at: PlacedChunk
+    text: ChunkText
+    latent: Tensor
+    stage: int = 0
+
+    @property
+    def index(self) -> int:
+        return self.at.index
+
+    @property
+    def key(self) -> str:
+        return self.at.key
 
     def moved(self, change: Callable[[Tensor], Tensor]) -> InFlight:
         return replace(self, latent=change(self.latent))
@@ -51,21 +41,32 @@ class InFlight(Entering):
 class Frontier:
     """The pipeline as it stands just before chunk `next_chunk` would enter.
 
-    chunks: in flight, oldest first. run_start: first chunk of the run they belong to. key: digest of the run so far.
+    chunks: in flight, oldest first. run_start: first chunk of the run they belong to. last: key of the chunk that
+    entered last, "" before the first.
     """
 
     chunks: tuple[InFlight, ...]
     next_chunk: int
     run_start: int
-    key: str
+    last: str = ""
+
+    @cached_property
+    def key(self) -> str:
+        """Digest of all that a run that goes on from here depends on, finished chunks aside."""
+        return frontier_key(self.next_chunk, [chunk.key for chunk in self.chunks], self.last)
 
     @property
     def oldest(self) -> int:
         """Index of the oldest chunk in flight, or of the next to enter when none is."""
-        return self.chunks[0].chunk if self.chunks else self.next_chunk
+        return self.chunks[0].index if self.chunks else self.next_chunk
 
     @property
     def nbytes(self) -> int:
         """Bytes of its tensors; a text that several chunks share counts once."""
-        texts = {id(chunk.text): chunk.text.nbytes for chunk in self.chunks}
+        texts = {chunk.text.key: chunk.text.tokens.nbytes for chunk in self.chunks}
         return sum(chunk.latent.nbytes for chunk in self.chunks) + sum(texts.values())
+
+
+def frontier_key(next_chunk: int, in_flight: Sequence[str], last: str) -> str:
+    """Key of the frontier before chunk `next_chunk` with chunks of the keys `in_flight`, where `last` entered last."""
+    return digest("frontier", next_chunk, tuple(in_flight), last)

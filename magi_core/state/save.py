@@ -17,12 +17,17 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from magi_core.errors import MagiError
-from magi_core.state.serialise import Tensors, Words, chunk_parts, head_parts, state_from
+from magi_core.errors import MagiError, echo
+from magi_core.inputs.json_text import parse_json
+from magi_core.inputs.regular import regular_file
+from magi_core.state.checked import check_take, files_of_chunks
+from magi_core.state.serialise import Tensors, Words, chunk_parts, from_format_2, head_parts, state_from
 from magi_core.state.state import SamplerState
 
-FORMAT = 2
+FORMAT = 3
+READABLE = (2, 3)
 KEY = "magi_state"
+MAX_WORDS = 100_000_000  # characters, as many as the format has room for
 HEAD = "head.safetensors"
 PREFIX = "prefix.safetensors"
 
@@ -50,21 +55,25 @@ def load_state(path: str | Path) -> SamplerState:
     if folders:
         folder = folders[0]
         words, tensors = read_part(folder / HEAD)
-        names = [chunk_file(index) for index in range(words["first_chunk"], words.pop("finished"))]
-        parts = [read_part(folder / name) for name in names]
+        version = words.pop("format")
+        parts = [read_part(folder / chunk_file(index)) for index in files_of_chunks(words, folder)]
+        del words["finished"]
         if words.pop("has_prefix"):
             tensors |= read_part(folder / PREFIX)[1]
         del words["first_chunk"]
-        chunks = [part for part, _ in parts]
+        chunks = [{name: value for name, value in part.items() if name != "format"} for part, _ in parts]
         for _, latents in parts:
             tensors |= latents
     else:
         words, tensors = read_part(path)
-        chunks = words.pop("chunks", [])
+        version, chunks = words.pop("format"), words.pop("chunks", [])
+    if version == 2:
+        words, chunks = from_format_2(words, chunks, tensors, folders[0] if folders else path)
+    check_take(words, chunks, tensors, folders[0] if folders else path)
     try:
         return state_from(words, chunks, tensors)
     except (KeyError, TypeError) as error:
-        raise MagiError(f"{folders[0] if folders else path} is damaged: {error!r} is missing or wrong") from None
+        raise MagiError(f"{folders[0] if folders else path} is damaged: {echo(error)} is missing or wrong") from None
 
 
 def parts_folders(path: Path) -> tuple[Path, Path]:
@@ -90,26 +99,25 @@ def write_part(path: Path, words: Mapping[str, Any], tensors: Mapping[str, Tenso
             os.fsync(file.fileno())
         os.replace(part, path)
     except OSError as error:
-        raise MagiError(f"cannot save to {path} ({error}): choose another place, or make room") from None
+        raise MagiError(f"cannot save to {path} ({echo(error)}): choose another place, or make room") from None
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
 
 
 def read_part(path: Path) -> tuple[Words, Tensors]:
-    """What `write_part` wrote, without the format's number."""
+    """What `write_part` wrote; the format's number is one of `READABLE`."""
+    regular_file(path, "saved take")
     try:
         with safe_open(path, framework="pt") as file:
-            words = json.loads((file.metadata() or {}).get(KEY, "null"))
+            words = parse_json((file.metadata() or {}).get(KEY, "null"), "what it says", MAX_WORDS)
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-    except FileNotFoundError:
-        raise MagiError(f"there is no saved take at {path}") from None
     except (OSError, SafetensorError, ValueError) as error:
-        raise MagiError(f"{path} is damaged or not a saved take ({error})") from None
+        raise MagiError(f"{path} is damaged or not a saved take ({echo(error)})") from None
     if not isinstance(words, dict):
         raise MagiError(f"{path} is not a saved take: choose a file written by Magi Save State or `state.save`")
-    version = words.pop("format", None)
-    if version != FORMAT:
+    version = words.get("format")
+    if version not in READABLE:
         later = isinstance(version, int) and version > FORMAT
         what = "a later version: update this one" if later else "an early version, which is not read any more"
         raise MagiError(f"{path} was saved by {what}")

@@ -2,41 +2,50 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from magi_core.config import Guidance, SamplingSettings
-from magi_core.state.chunk import ChunkRecord
+from magi_core.digest import digest
+from magi_core.errors import MagiError, echo
+from magi_core.state.chunk import ChunkRecord, PlacedChunk
 from magi_core.state.frontier import Frontier, InFlight
 from magi_core.state.state import SamplerState
+from magi_core.story.chunk import ChunkSpec, json_fields
+from magi_core.text.chunk_text import ChunkText
 
 Words = dict[str, Any]
 Tensors = dict[str, Tensor]
 
 PLAIN = ("width", "height", "fps", "seed", "channels", "fingerprint", "model", "total_chunks", "notes")
+SINCE_3 = ("prefix_key", "end")
 
 
 def chunk_parts(record: ChunkRecord) -> tuple[Words, Tensors]:
     """One finished chunk."""
-    return _without(record, "latent"), {f"chunk.{record.index}": record.latent}
+    words = _placed_words(record.at) | {"run_start": record.run_start}
+    return words, {f"chunk.{record.index}": record.latent}
 
 
 def head_parts(state: SamplerState) -> tuple[Words, Tensors]:
     """Everything but the finished chunks and the prefix: settings, the pipeline at its frontiers."""
     tensors: Tensors = {}
-    texts: dict[tuple[int, ...], str] = {}  # by place in memory: equal prompts are often views of one tensor
-    words = {name: getattr(state, name) for name in PLAIN} | {"settings": asdict(state.settings)}
+    texts: dict[str, str] = {}  # name by key: chunks that share a text store it once
+    words = {name: getattr(state, name) for name in (*PLAIN, *SINCE_3)} | {"settings": asdict(state.settings)}
 
     def frontier_words(frontier: Frontier) -> Words:
         chunks = []
         for chunk in frontier.chunks:
-            name = texts.setdefault((chunk.text.data_ptr(), *chunk.text.shape), f"text.{len(texts)}")
-            latent = f"in_flight.{frontier.next_chunk}.{chunk.chunk}"
-            tensors.update({name: chunk.text, latent: chunk.latent})
-            chunks.append(_without(chunk, "latent", "text") | {"text": name, "latent": latent})
-        return vars(frontier) | {"chunks": chunks}
+            name = texts.setdefault(chunk.text.key, f"text.{len(texts)}")
+            latent = f"in_flight.{frontier.next_chunk}.{chunk.index}"
+            tensors.update({name: chunk.text.tokens, latent: chunk.latent})
+            text = {"text": name, "text_key": chunk.text.key}
+            chunks.append(_placed_words(chunk.at) | text | {"latent": latent, "stage": chunk.stage})
+        place = {"next_chunk": frontier.next_chunk, "run_start": frontier.run_start, "last": frontier.last}
+        return place | {"chunks": chunks}
 
     words["frontiers"] = [frontier_words(frontier) for frontier in state.frontiers]
     words["frontier"] = None if state.frontier is None else frontier_words(state.frontier)
@@ -46,26 +55,82 @@ def head_parts(state: SamplerState) -> tuple[Words, Tensors]:
 def state_from(words: Words, chunks: list[Words], tensors: Tensors) -> SamplerState:
     """The state that `head_parts` and `chunk_parts` took apart. Raises KeyError and TypeError where something is
     missing or wrong."""
-    settings = {name: tuple(v) if isinstance(v, list) else v for name, v in words["settings"].items()}
-    guidance = Guidance(**{name: tuple(values) for name, values in settings.pop("guidance").items()})
+    settings: Words = _tupled(words["settings"])
+    guidance = Guidance(**_tupled(settings.pop("guidance")))
+
+    def in_flight(chunk: Words) -> InFlight:
+        text = ChunkText(tensors[chunk["text"]], chunk["text_key"])
+        return InFlight(_placed_from(chunk), text, tensors[chunk["latent"]], chunk["stage"])
 
     def frontier_from(words: Words) -> Frontier:
-        moving = [c | {"latent": tensors[c["latent"]], "text": tensors[c["text"]]} for c in words["chunks"]]
-        return Frontier(**words | {"chunks": tuple(InFlight(**_tupled(chunk)) for chunk in moving)})
+        moving = tuple(map(in_flight, words["chunks"]))
+        return Frontier(moving, words["next_chunk"], words["run_start"], words["last"])
+
+    def record_from(chunk: Words) -> ChunkRecord:
+        return ChunkRecord(_placed_from(chunk), tensors[f"chunk.{chunk['index']}"], chunk["run_start"])
 
     frontier = words["frontier"]
     return SamplerState(
-        **{name: words[name] for name in PLAIN} | {"notes": tuple(words["notes"])},
+        **{name: words[name] for name in (*PLAIN, *SINCE_3)} | {"notes": tuple(words["notes"])},
         settings=SamplingSettings(**settings, guidance=guidance),
         prefix=tensors.get("prefix"),
-        chunks=tuple(ChunkRecord(**_tupled(c), latent=tensors[f"chunk.{c['index']}"]) for c in chunks),
+        chunks=tuple(map(record_from, chunks)),
         frontier=None if frontier is None else frontier_from(frontier),
-        frontiers=tuple(frontier_from(earlier) for earlier in words["frontiers"]),
+        frontiers=tuple(map(frontier_from, words["frontiers"])),
     )
 
 
-def _without(value: ChunkRecord | InFlight, *tensors: str) -> Words:
-    return {f.name: getattr(value, f.name) for f in fields(value) if f.name not in tensors}
+def from_format_2(words: Words, chunks: list[Words], tensors: Tensors, where: Path) -> tuple[Words, list[Words]]:
+    """Words of format 2 as those of today. Its chunks know no walls; what follows them may raise some.
+
+    Raises `MagiError` for words that cannot be such a take's; `where` is named.
+    """
+    try:
+        seed, prefix = words["seed"], tensors.get("prefix")
+        frontiers = [_frontier_of_2(frontier, seed, tensors) for frontier in words["frontiers"]]
+        own = None if words["frontier"] is None else _frontier_of_2(words["frontier"], seed, tensors)
+        since = {"prefix_key": "" if prefix is None else digest(prefix), "end": None}
+        today = words | since | {"frontier": own, "frontiers": frontiers}
+        return today, [_chunk_of_2(chunk, "index", seed) | {"run_start": chunk["run_start"]} for chunk in chunks]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise MagiError(f"{where} is damaged, or no take that can be: {echo(error)}") from None
+
+
+def _chunk_of_2(chunk: Words, number: str, seed: int) -> Words:
+    """number: the name that its index has."""
+    own = chunk["transition"] == "continue"  # another transition's ranges follow from it
+    ranges, tokens = chunk["kv_ranges"], chunk["special_tokens"]
+    spec = ChunkSpec(
+        chunk["prompt"],
+        chunk["seed"] - seed,
+        chunk["transition"],
+        tuple(ranges) if own and ranges is not None else None,
+        None if tokens is None else tuple(tokens),
+    )
+    return _placed_words(PlacedChunk(chunk[number], spec, chunk["seed"], key=chunk["key"]))
+
+
+def _frontier_of_2(frontier: Words, seed: int, tensors: Tensors) -> Words:
+    moving = [
+        _chunk_of_2(chunk, "chunk", seed)
+        | {"text": chunk["text"], "text_key": digest("text", tensors[chunk["text"]])}
+        | {"latent": chunk["latent"], "stage": chunk["stage"]}
+        for chunk in frontier["chunks"]
+    ]
+    place = {name: frontier[name] for name in ("next_chunk", "run_start")}
+    return place | {"last": frontier["key"], "chunks": moving}
+
+
+def _placed_words(chunk: PlacedChunk) -> Words:
+    spec = {key: list(value) if isinstance(value, tuple) else value for key, value in chunk.spec.json.items()}
+    return {"index": chunk.index, "spec": spec, "seed": chunk.seed, "wall": chunk.wall, "key": chunk.key}
+
+
+def _placed_from(words: Words) -> PlacedChunk:
+    spec = words["spec"]
+    return PlacedChunk(
+        words["index"], ChunkSpec(spec["prompt"], **json_fields(spec)), words["seed"], words["wall"], words["key"]
+    )
 
 
 def _tupled(words: Words) -> Words:

@@ -15,6 +15,7 @@ from magi_core.config import (
     VIDEO_FRAMES_PER_CHUNK,
     SamplingSettings,
 )
+from magi_core.digest import digest
 from magi_core.errors import MagiError
 from magi_core.state.chunk import ChunkRecord
 from magi_core.state.frontier import Frontier, InFlight
@@ -24,10 +25,12 @@ from magi_core.state.frontier import Frontier, InFlight
 class SamplerState:
     """An immutable generation in progress. Extending returns a new one; branches share their common chunks.
 
-    prefix: given latents [1, C, p, h, w] float32 on the CPU, or None. chunks: finished chunks, oldest first.
+    prefix: given latents [1, C, p, h, w] float32 on the CPU, or None. prefix_key: their digest.
+    chunks: finished chunks, oldest first.
     frontier: the pipeline as it stood before the next chunk would enter, or None; see `Engine.extend`.
     frontiers: the same at earlier points, where they were saved with the take; `at` goes back to them.
     model: what kind of model made it, in words.
+    end: video frames after which the video ends, inside its last chunk; None: with that chunk.
     total_chunks: how long the video says it will be (duration tokens); None says "8 or more chunks to come" each time.
     notes: what was done to the input, in words for the user (cropped, cut, padded).
     """
@@ -46,6 +49,8 @@ class SamplerState:
     notes: tuple[str, ...] = ()
     frontiers: tuple[Frontier, ...] = ()
     model: str = ""
+    prefix_key: str = ""
+    end: int | None = None
 
     @property
     def prefix_latent_frames(self) -> int:
@@ -74,7 +79,7 @@ class SamplerState:
     @property
     def pending(self) -> tuple[InFlight, ...]:
         """Chunks that were left in flight (`drain=False`): begun, not finished."""
-        return tuple(chunk for chunk in self.in_flight if chunk.chunk >= self.finished)
+        return tuple(chunk for chunk in self.in_flight if chunk.index >= self.finished)
 
     @property
     def next_chunk(self) -> int:
@@ -85,7 +90,9 @@ class SamplerState:
     def anchor(self) -> Tensor | None:
         """Given frames [C, r, h, w] of the first generated chunk (r < 6), or None."""
         given = self.first_chunk * CHUNK_FRAMES
-        return None if self.prefix_latent_frames == given else self.prefix[0, :, given:]
+        if self.prefix is None or self.prefix_latent_frames == given:
+            return None
+        return self.prefix[0, :, given:]
 
     @property
     def latent_shape(self) -> tuple[int, int, int, int]:
@@ -110,15 +117,30 @@ class SamplerState:
     @property
     def frames(self) -> int:
         """Video frames that `decode` yields for the whole state."""
-        if not self.chunks:
-            return self.prefix_frames
-        return self.finished * VIDEO_FRAMES_PER_CHUNK
+        whole = self.finished * VIDEO_FRAMES_PER_CHUNK if self.chunks else self.prefix_frames
+        return whole if self.end is None else min(self.end, whole)
 
     def chunk_latent(self, index: int) -> Tensor:
         """Latent [C, 6, h, w] of any finished chunk, given or generated."""
-        if index < self.first_chunk:
+        if self.prefix is not None and index < self.first_chunk:
             return self.prefix[0, :, index * CHUNK_FRAMES : (index + 1) * CHUNK_FRAMES]
         return self.chunks[index - self.first_chunk].latent
+
+    def chunk_key(self, index: int) -> str:
+        """Digest of what the latent of a finished chunk, given or generated, depends on."""
+        if index < self.first_chunk:
+            return digest("given", self.prefix_key, index)
+        return self.chunks[index - self.first_chunk].key
+
+    def chunk_sight(self, index: int) -> int:
+        """First chunk that a finished chunk may see; given chunks see all before them."""
+        return 0 if index < self.first_chunk else self.chunks[index - self.first_chunk].at.sight
+
+    @property
+    def wall(self) -> int:
+        """First chunk of the shot that goes on when the next chunk does not cut."""
+        last = self.pending or self.chunks
+        return last[-1].at.wall if last else 0
 
     def save(self, path: str | Path, *, all_frontiers: bool = False) -> None:
         """Write the take to one file, whole or not at all; `magi_core.load_state` reads it back.
@@ -131,7 +153,7 @@ class SamplerState:
         save_state(self if all_frontiers else replace(self, frontiers=()), path)
 
     def with_chunk(self, record: ChunkRecord) -> SamplerState:
-        return replace(self, chunks=(*self.chunks, record))
+        return replace(self, chunks=(*self.chunks, record), end=None)
 
     def at(self, count: int) -> SamplerState:
         """The state as it was after `count` chunks of the video (given ones included): rewind, to fork from there.
@@ -147,10 +169,9 @@ class SamplerState:
         if count == self.finished and not self.pending:
             return self
         chunks = self.chunks[: count - self.first_chunk]
-        last = chunks[-1].key if chunks else None
-        saved = {frontier.key: frontier for frontier in self.frontiers}
+        saved = {frontier.next_chunk: frontier for frontier in self.frontiers}
         earlier = tuple(frontier for frontier in self.frontiers if frontier.next_chunk < count)
-        return replace(self, chunks=chunks, frontier=saved.get(last), frontiers=earlier)
+        return replace(self, chunks=chunks, frontier=saved.get(count), frontiers=earlier, end=None)
 
 
 class Cancelled(Exception):

@@ -1,6 +1,6 @@
-"""One chunk of a storyboard, and its tags: `[cut]`, `[reroll 2]`, `[ranges 1,1,3,2]`, `[tokens HQ, anime]`.
+"""One chunk of a storyboard, and its tags: `[cut]`, `[echo]`, `[reroll 2]`, `[ranges 1,1,3,2]`, `[tokens HQ, anime]`.
 
-Tags stand between number and colon. In JSON the same is said by the keys transition, reroll, ranges and tokens.
+Tags stand between number and colon. In JSON the same is said by the keys transition, echo, reroll, ranges and tokens.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, echo
 from magi_core.story.transitions import TRANSITIONS
 from magi_core.text.special_tokens import SPECIAL_TOKEN_NAMES
 
@@ -24,10 +24,19 @@ TOKEN_ALIASES = {
     "borders": "BORDERNESS",
 }
 TOKENS = tuple(name for name in SPECIAL_TOKEN_NAMES if not name.startswith("DURATION_"))
-KNOWN_TAGS = f"{', '.join(f'[{name}]' for name in TRANSITIONS)}, [reroll 2], [ranges 1,1,3,2], [tokens HQ, anime]"
+KNOWN_TAGS = (
+    f"{', '.join(f'[{name}]' for name in TRANSITIONS)}, [echo], [reroll 2], [ranges 1,1,3,2], [tokens HQ, anime]"
+)
 MAX_OFFSET = 10**9
+MAX_TAG = 150  # characters; all special tokens together take fewer
 
-_FIELDS = {"transition": "transition", "reroll": "seed_offset", "ranges": "kv_ranges", "tokens": "special_tokens"}
+_FIELDS = {
+    "transition": "transition",
+    "reroll": "seed_offset",
+    "ranges": "kv_ranges",
+    "tokens": "special_tokens",
+    "echo": "echo",
+}
 JSON_KEYS = frozenset(_FIELDS)
 
 
@@ -36,13 +45,14 @@ class UnknownTag(MagiError):
 
 
 @dataclass(frozen=True)
-class StoryChunk:
+class ChunkSpec:
     """What happens in one chunk. Runs of white space in the prompt count as one space.
 
     seed_offset: added to the take's seed for this chunk's noise: another number rerolls this chunk and what follows.
     transition: how it follows from the chunks before; see `magi_core.sampling.window.transition_ranges`.
     kv_ranges: in place of a transition, its own KV ranges from noisy to clean; None takes the settings'.
     special_tokens: names put before the prompt; None takes the settings', () none. Aliases become official names.
+    echo: it sees across the cuts before it, which are walls otherwise.
     """
 
     prompt: str
@@ -50,34 +60,40 @@ class StoryChunk:
     transition: str = "continue"
     kv_ranges: tuple[int, ...] | None = None
     special_tokens: tuple[str, ...] | None = None
+    echo: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "prompt", " ".join(self.prompt.split()))
         if not _is_whole(self.seed_offset) or abs(self.seed_offset) > MAX_OFFSET:
-            raise MagiError(f"a reroll is a whole number of at most {MAX_OFFSET}, such as 2: {self.seed_offset!r}")
+            raise MagiError(f"a reroll is a whole number of at most {MAX_OFFSET}, such as 2: {echo(self.seed_offset)}")
         if self.transition not in TRANSITIONS:
-            raise MagiError(f"unknown transition {self.transition!r}: use {', '.join(TRANSITIONS)}")
+            raise MagiError(f"unknown transition {echo(self.transition)}: use {', '.join(TRANSITIONS)}")
         if self.kv_ranges is not None:
             object.__setattr__(self, "kv_ranges", _ranges(self.kv_ranges))
             if self.transition != "continue":
                 raise MagiError(f"'{self.transition}' sets the KV ranges of a chunk: give it or ranges, not both")
+        if not isinstance(self.echo, bool):
+            raise MagiError(f"echo is true or false: {echo(self.echo)}")
+        if self.echo and self.transition == "cut":
+            raise MagiError("a cut hides what lies before it: give [echo] to the chunks after it that may look back")
         if self.special_tokens is not None:
             object.__setattr__(self, "special_tokens", _tokens(self.special_tokens))
 
     @property
-    def going_on(self) -> StoryChunk:
+    def going_on(self) -> ChunkSpec:
         """The next chunk of the same line: all the same, but what the transition did is done."""
         return replace(self, transition="continue")
 
     @property
-    def held(self) -> StoryChunk:
+    def held(self) -> ChunkSpec:
         """A chunk that no line names: the prompt and its tokens go on, nothing else."""
-        return StoryChunk(self.prompt, special_tokens=self.special_tokens)
+        return ChunkSpec(self.prompt, special_tokens=self.special_tokens)
 
     @property
     def tags(self) -> str:
         """As tags, `parse_tags` gives the same back; "" where there is nothing to say."""
         words = [] if self.transition == "continue" else [self.transition]
+        words += ["echo"] if self.echo else []
         words += [f"reroll {self.seed_offset}"] if self.seed_offset else []
         words += [] if self.kv_ranges is None else ["ranges " + ",".join(map(str, self.kv_ranges))]
         words += [] if self.special_tokens is None else ["tokens " + (", ".join(self.special_tokens) or "none")]
@@ -87,14 +103,17 @@ class StoryChunk:
     def json(self) -> dict[str, Any]:
         """As JSON keys, the prompt included; what says nothing is left out."""
         said = {key: getattr(self, name) for key, name in _FIELDS.items()}
-        silent = {"transition": "continue", "reroll": 0, "ranges": None, "tokens": None}
+        silent = {"transition": "continue", "reroll": 0, "ranges": None, "tokens": None, "echo": False}
         return {"prompt": self.prompt} | {key: value for key, value in said.items() if value != silent[key]}
 
 
 def parse_tags(tags: str) -> dict[str, Any]:
-    """Fields of a `StoryChunk` from "[cut] [reroll 2]". Raises `UnknownTag`, or `MagiError` for a wrong value."""
+    """Fields of a `ChunkSpec` from "[cut] [reroll 2]". Raises `UnknownTag`, or `MagiError` for a wrong value."""
     fields: dict[str, Any] = {}
-    for content in re.findall(r"\[([^\]]*)\]", tags):
+    for before_bracket in tags.split("]")[:-1]:
+        content = before_bracket.partition("[")[2]
+        if len(content) > MAX_TAG:
+            raise MagiError(f"a tag has at most {MAX_TAG} characters; known are {KNOWN_TAGS}: {echo(content)}")
         name, value = _tag(content)
         if name in fields:
             raise MagiError(f"[{content}] says again what a tag before it says: leave one of them out")
@@ -103,10 +122,10 @@ def parse_tags(tags: str) -> dict[str, Any]:
 
 
 def json_fields(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of a `StoryChunk` from the JSON keys that tags have; values of a wrong kind raise `MagiError`."""
+    """Fields of a `ChunkSpec` from the JSON keys that tags have; values of a wrong kind raise `MagiError`."""
     for key in ("ranges", "tokens"):
         if not isinstance(entry.get(key, []), list):
-            raise MagiError(f'"{key}" must be a list: {entry[key]!r}')
+            raise MagiError(f'"{key}" must be a list: {echo(entry[key])}')
     return {name: entry[key] for key, name in _FIELDS.items() if key in entry}
 
 
@@ -118,6 +137,8 @@ def _tag(content: str) -> tuple[str, Any]:
         return "transition", whole
     if word == "reroll" and len(rest) <= 1:
         return "seed_offset", _whole(rest[0], content) if rest else 1
+    if word == "echo" and not rest:
+        return "echo", True
     if word == "ranges" and rest:
         return "kv_ranges", tuple(_whole(number, content) for number in rest)
     if word == "tokens" and rest:
@@ -127,7 +148,7 @@ def _tag(content: str) -> tuple[str, Any]:
 
 def _whole(text: str, content: str) -> int:
     if not re.fullmatch(r"[-+]?[0-9]{1,10}", text):
-        raise MagiError(f"[{content}] needs whole numbers, not {text!r}")
+        raise MagiError(f"[{content}] needs whole numbers, not {echo(text)}")
     return int(text)
 
 
@@ -137,7 +158,7 @@ def _is_whole(value: Any) -> bool:
 
 def _ranges(ranges: Sequence[int]) -> tuple[int, ...]:
     if not ranges or not all(_is_whole(r) and r >= 1 for r in ranges):
-        raise MagiError(f"KV ranges count the chunk itself, so each is a whole number from 1 on: {list(ranges)}")
+        raise MagiError(f"KV ranges count the chunk itself, so each is a whole number from 1 on: {echo(list(ranges))}")
     return tuple(ranges)
 
 
@@ -147,8 +168,8 @@ def _tokens(names: Sequence[str]) -> tuple[str, ...]:
     for name in names:
         known = TOKEN_ALIASES.get(str(name).lower(), str(name).upper())
         if known.startswith("DURATION_"):
-            raise MagiError(f"{name} is no tag: duration follows from the length of the video (total_chunks)")
+            raise MagiError(f"{str(name)[:20]} is no tag: duration follows from the length of the video (total_chunks)")
         if known not in TOKENS:
-            raise MagiError(f"there is no special token {name!r}; known are {', '.join((*TOKENS, *TOKEN_ALIASES))}")
+            raise MagiError(f"there is no special token {echo(name)}; known are {', '.join((*TOKENS, *TOKEN_ALIASES))}")
         official[known] = None
     return tuple(official)

@@ -9,7 +9,7 @@
 Here chunks 0, 1 and 2 share a prompt, chunk 3 has its own, from second 4 to second 6 are chunks 4 and 5, and a line
 without a number is the chunk after the line above: 6.
 
-Tags between number and colon direct the chunk (`StoryChunk`, docs/storyboard.md). Of a line for several chunks a
+Tags between number and colon direct the chunk (`ChunkSpec`, docs/storyboard.md). Of a line for several chunks a
 transition is for the first of them, the other tags for all. Lines may come in any order. Chunks that no line names keep
 prompt and special tokens of the chunk before. A prompt may be empty (`3:`): the chunk follows what came before. As
 JSON: `{"chunks": [{"at": "0-2", "prompt": "...", "transition": "cut", "reroll": 2, "ranges": [1, 1, 3, 2],
@@ -20,22 +20,24 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 from magi_core.config import VIDEO_FRAMES_PER_CHUNK
-from magi_core.errors import MagiError
-from magi_core.story.chunk import JSON_KEYS, StoryChunk, UnknownTag, json_fields, parse_tags
+from magi_core.errors import MagiError, echo
+from magi_core.inputs.json_text import parse_json
+from magi_core.story.chunk import JSON_KEYS, ChunkSpec, UnknownTag, json_fields, parse_tags
+from magi_core.text.cleaning import check_prompt
 
-__all__ = ["StoryChunk", "Storyboard", "parse_storyboard"]
+__all__ = ["ChunkSpec", "Storyboard", "parse_storyboard"]
 
+MAX_CHARACTERS = 1_000_000
 MAX_CHUNKS = 100_000  # more than a day of video: certainly a typing error
 
-_PLACE = re.compile(r"\s*(?P<place>[-–+]?\d[\d\s.,s–-]*)?(?P<tags>(?:\[[^\]]*\]\s*)*)\s*$")
-_RANGE = re.compile(r"(?P<first>[^–-]+?)\s*(?:[–-]\s*(?P<last>[^–-]+?))?\s*$")
-_NUMBER = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)\s*(s?)$")
+DASHES, SIGNS = "-–", "-–+"
+_NUMBER = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)\s*(s?)")
 _ALLOWED = "write '3: ...', '0-2: ...' or in seconds '4s-6s: ...'"
 
 
@@ -43,12 +45,12 @@ _ALLOWED = "write '3: ...', '0-2: ...' or in seconds '4s-6s: ...'"
 class Storyboard:
     """One entry per chunk, from chunk 0 on."""
 
-    chunks: tuple[StoryChunk, ...]
+    chunks: tuple[ChunkSpec, ...]
 
     @classmethod
     def of(cls, prompts: Iterable[str]) -> Storyboard:
         """One prompt per chunk."""
-        return cls(tuple(StoryChunk(prompt) for prompt in prompts))
+        return cls(tuple(ChunkSpec(prompt) for prompt in prompts))
 
     def __len__(self) -> int:
         return len(self.chunks)
@@ -58,14 +60,16 @@ class Storyboard:
         return [chunk.prompt for chunk in self.chunks]
 
     @property
-    def runs(self) -> list[tuple[int, int, StoryChunk]]:
+    def runs(self) -> list[tuple[int, int, ChunkSpec]]:
         """(first chunk, last chunk, the first of them) of all that one line says."""
-        runs: list[tuple[int, int, StoryChunk]] = []
+        runs: list[tuple[int, int, ChunkSpec]] = []
+        going_on: ChunkSpec | None = None  # what would be the same line; made once for each, prompts may be long
         for index, chunk in enumerate(self.chunks):
-            if runs and chunk == runs[-1][2].going_on:
-                runs[-1] = (runs[-1][0], index, runs[-1][2])
+            if chunk == going_on:
+                runs[-1], going_on = (runs[-1][0], index, runs[-1][2]), chunk
             else:
                 runs.append((index, index, chunk))
+                going_on = chunk.going_on
         return runs
 
     def of_length(self, chunks: int) -> Storyboard:
@@ -91,31 +95,37 @@ def parse_storyboard(text: str, *, fps: float | Fraction = 24) -> Storyboard:
     that overlap, run backwards or are no numbers, seconds that are not whole chunks, tags that are unknown or
     have wrong values, a missing chunk 0, no line at all.
     """
+    if len(text) > MAX_CHARACTERS:
+        raise MagiError(f"a storyboard has at most {MAX_CHARACTERS:,} characters, and this one has {len(text):,}")
     text = text.removeprefix("\ufeff")
     chunk_seconds = VIDEO_FRAMES_PER_CHUNK / Fraction(fps)
     entries = _json_entries(text) if _is_json(text) else _text_entries(text)
-    taken: dict[int, tuple[str, StoryChunk]] = {}  # chunk -> (where, what happens)
+    taken: dict[int, tuple[str, ChunkSpec]] = {}  # chunk -> (where, what happens)
     following = 0
     for where, place, story in entries:
         first, last = (following, following) if place is None else _chunks(place, where, chunk_seconds)
         if last >= MAX_CHUNKS:
             raise MagiError(f"{where}: chunk {last} is too far out; at most {MAX_CHUNKS} chunks are possible")
+        going_on = story.going_on
         for chunk in range(first, last + 1):
             if chunk in taken:
                 raise MagiError(f"{where}: chunk {chunk} already has a prompt ({taken[chunk][0]}); one is possible")
-            taken[chunk] = (where, story if chunk == first else story.going_on)
+            taken[chunk] = (where, story if chunk == first else going_on)
         following = last + 1
     if not taken:
         raise MagiError(f"the storyboard has no prompts: {_ALLOWED}, or one prompt per line")
     if 0 not in taken:
         raise MagiError(f"nothing says what happens in chunk 0; the first is chunk {min(taken)}: add a line '0: ...'")
-    chunks: list[StoryChunk] = []
+    chunks: list[ChunkSpec] = []
     for chunk in range(max(taken) + 1):
-        chunks.append(taken[chunk][1] if chunk in taken else chunks[-1].held)
+        if chunk in taken:
+            chunks.append(taken[chunk][1])
+        else:
+            chunks.append(chunks[-1].held if chunk - 1 in taken else chunks[-1])
     return Storyboard(tuple(chunks))
 
 
-Entry = tuple[str, "str | None", StoryChunk]
+Entry = tuple[str, "str | None", ChunkSpec]
 """Where it stands ("line 3"), its place ("0-2") or None for the next chunk, what happens."""
 
 
@@ -127,20 +137,44 @@ def _text_entries(text: str) -> Iterator[Entry]:
 
 def _line_entry(line: str, where: str) -> Entry:
     head, colon, prompt = line.partition(":")
-    match = _PLACE.match(head) if colon else None
-    if match is None or not head.strip():
-        if line.lstrip().startswith("["):
-            raise _tags_without_colon(line.strip(), where)
-        return where, None, StoryChunk(line)
-    if match["place"] and prompt[:1].isdigit():
+    found = _head(head) if colon and head.strip() else None
+    if found is None and line.lstrip().startswith("["):
+        raise _tags_without_colon(line.strip(), where)
+    place, tags = found or ("", "")
+    if place and prompt[:1].isdigit():
+        head = head.strip()
         raise MagiError(
-            f"{where}: is '{head.strip()}:{prompt.split()[0]}' a time or a chunk with its prompt? Write "
-            f"'{head.strip()}: {prompt}', or put the number of the chunk in front: '0: {line.strip()}'"
+            f"{where}: is {echo(f'{head}:{prompt.split()[0]}')} a time or a chunk with its prompt? Write "
+            f"{echo(f'{head}: {prompt}')}, or put the number of the chunk in front: {echo(f'0: {line.strip()}')}"
         )
     try:
-        return where, match["place"], StoryChunk(prompt, **parse_tags(match["tags"]))
+        return where, place or None, _chunk(prompt if found else line, **parse_tags(tags))
     except MagiError as error:
         raise _in(where, error) from None
+
+
+def _head(text: str) -> tuple[str, str] | None:
+    """Place and tags, each perhaps "", of what stands before a colon or at "at"; None where it is something else."""
+    text, place, tags = text.strip(), 0, 0
+    if text[:1].isdecimal() or (text[:1] in SIGNS and text[1:2].isdecimal()):
+        place = next((i for i, letter in enumerate(text) if i and not _in_place(letter)), len(text))
+    tags = place
+    while text[tags : tags + 1] == "[":
+        tags = text.find("]", tags) + 1
+        if not tags:
+            return None
+        while text[tags : tags + 1].isspace():
+            tags += 1
+    return (text[:place], text[place:]) if tags == len(text) else None
+
+
+def _in_place(letter: str) -> bool:
+    return letter.isdecimal() or letter.isspace() or letter in ".,s" or letter in DASHES
+
+
+def _chunk(prompt: str, **fields: Any) -> ChunkSpec:
+    check_prompt(prompt)
+    return ChunkSpec(prompt, **fields)
 
 
 def _tags_without_colon(line: str, where: str) -> MagiError:
@@ -158,10 +192,7 @@ def _is_json(text: str) -> bool:
 
 
 def _json_entries(text: str) -> Iterator[Entry]:
-    try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise MagiError(f"line {error.lineno}: this storyboard looks like JSON but is not valid: {error.msg}") from None
+    content = parse_json(text, "this storyboard")
     if isinstance(content, dict):
         _refuse_keys(content, {"chunks"}, "the storyboard")
         content = content.get("chunks")
@@ -173,22 +204,28 @@ def _json_entries(text: str) -> Iterator[Entry]:
 
 def _json_entry(entry: Any, where: str) -> Entry:
     if isinstance(entry, str):
-        return where, None, StoryChunk(entry)
+        return where, None, _json_chunk(where, entry)
     if not isinstance(entry, dict) or not isinstance(entry.get("prompt"), str):
         raise MagiError(f'{where}: must be a prompt or {{"at": "0-2", "prompt": "..."}}, not {json.dumps(entry)[:60]}')
     _refuse_keys(entry, {"at", "prompt", *JSON_KEYS}, where)
     place = entry.get("at")
     if isinstance(place, bool) or not isinstance(place, str | int | None):
-        raise MagiError(f'{where}: "at" must be a chunk such as 3, or text such as "0-2" or "4s-6s": {place!r}')
+        raise MagiError(f'{where}: "at" must be a chunk such as 3, or text such as "0-2" or "4s-6s": {echo(place)}')
     if isinstance(place, str):
-        match = _PLACE.match(place)
-        if match is None or not match["place"]:
-            raise MagiError(f"{where}: {place!r} is no place in the video: {_ALLOWED}")
-        if match["tags"]:
+        alone, tags = _head(place) or ("", "")
+        if not alone:
+            raise MagiError(f"{where}: {echo(place)} is no place in the video: {_ALLOWED}")
+        if tags:
             keys = ", ".join(f'"{key}"' for key in sorted(JSON_KEYS))
-            raise MagiError(f'{where}: "at" is a place alone; {match["tags"].strip()} has its own key, one of {keys}')
+            raise MagiError(
+                f'{where}: "at" is a place alone; {echo(tags, quoted=False)} has its own key, one of {keys}'
+            )
+    return where, None if place is None else str(place), _json_chunk(where, entry["prompt"], entry)
+
+
+def _json_chunk(where: str, prompt: str, entry: Mapping[str, Any] | None = None) -> ChunkSpec:
     try:
-        return where, None if place is None else str(place), StoryChunk(entry["prompt"], **json_fields(entry))
+        return _chunk(prompt, **json_fields(entry or {}))
     except MagiError as error:
         raise _in(where, error) from None
 
@@ -196,21 +233,23 @@ def _json_entry(entry: Any, where: str) -> Entry:
 def _chunks(place: str, where: str, chunk_seconds: Fraction) -> tuple[int, int]:
     """First and last chunk (inclusive) of "3", "0-2", "4s" or "4s-6s"."""
     place = place.strip()
-    ends = _RANGE.match(place)
-    numbers = [_NUMBER.match(end) for end in ends.groups() if end is not None] if ends else []
-    if not numbers or None in numbers:
-        raise MagiError(f"{where}: {place!r} is no place in the video: {_ALLOWED}")
+    ends = re.split(f"[{DASHES}]", place, maxsplit=2)
+    numbers = [number for end in ends if (number := _NUMBER.fullmatch(end.strip()))]
+    if len(ends) > 2 or len(numbers) < len(ends):
+        raise MagiError(f"{where}: {echo(place)} is no place in the video: {_ALLOWED}")
     values, units = [Fraction(n[1]) for n in numbers], {n[2] for n in numbers}
     if len(units) > 1:
-        raise MagiError(f"{where}: {place!r} mixes chunks and seconds: write both ends as '4-6' or both as '4s-6s'")
+        raise MagiError(f"{where}: {echo(place)} mixes chunks and seconds: write both ends as '4-6' or both as '4s-6s'")
     first, last = values[0], values[-1]
     if len(values) == 2 and last < first:
         low, high = (n[0] for n in reversed(numbers))
-        raise MagiError(f"{where}: {place!r} runs backwards: write '{low}-{high}'")
+        raise MagiError(f"{where}: {echo(place)} runs backwards: write {echo(f'{low}-{high}')}")
     if units == {""}:
         for value in values:
             if value.denominator != 1:
-                raise MagiError(f"{where}: chunks are whole numbers: {place!r}; for seconds write '{place}s'")
+                raise MagiError(
+                    f"{where}: chunks are whole numbers: {echo(place)}; for seconds write {echo(place + 's')}"
+                )
         return int(first), int(last)
     for value in values:
         if (value / chunk_seconds).denominator != 1:
@@ -222,7 +261,7 @@ def _chunks(place: str, where: str, chunk_seconds: Fraction) -> tuple[int, int]:
     start = int(first / chunk_seconds)
     stop = int(last / chunk_seconds) if len(values) == 2 else start + 1
     if stop == start:
-        raise MagiError(f"{where}: {place!r} is empty: it ends where it starts")
+        raise MagiError(f"{where}: {echo(place)} is empty: it ends where it starts")
     return start, stop - 1
 
 
@@ -236,7 +275,7 @@ def _refuse_keys(content: dict[str, Any], known: set[str], where: str) -> None:
     unknown = sorted(set(content) - known)
     if unknown:
         names = ", ".join(f'"{key}"' for key in sorted(known))
-        raise MagiError(f"{where}: unknown {', '.join(map(repr, unknown))}; known are {names}")
+        raise MagiError(f"{where}: unknown {', '.join(map(echo, unknown[:3]))}; known are {names}")
 
 
 def _place(first: int, last: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from magi_core.config import SamplingSettings
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, echo
 
 TRANSITIONS = ("continue", "new_shot", "restyle", "cut")
 
@@ -16,7 +16,7 @@ def transition_ranges(transition: str, kv_ranges: tuple[int, ...]) -> tuple[int,
     Raises `MagiError` where the table has no two halves. Source: MAGI-1 report, shot transitions.
     """
     if transition not in TRANSITIONS:
-        raise MagiError(f"unknown transition {transition!r}: use {', '.join(TRANSITIONS)}")
+        raise MagiError(f"unknown transition {echo(transition)}: use {', '.join(TRANSITIONS)}")
     if transition == "continue":
         return None
     if transition == "cut":

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from magi_core.digest import digest
 from magi_core.errors import MagiError
 from magi_core.text.special_tokens import MAX_DURATION, SpecialTokens
 
@@ -34,12 +36,19 @@ class PromptEmbedding:
     tokens: [L, C] fp32 on the CPU, visible tokens only, the end token last. L = 0 stands for the null text.
     notes: what the artist should know ("prompt cut to 800 tokens").
     special_tokens: names to prepend to this prompt; None takes those of the sampling settings.
+    origin: digest of what it was made from (words and encoder), or "" where that is not known.
     """
 
     prompt: str
     tokens: Tensor
     notes: tuple[str, ...] = ()
     special_tokens: tuple[str, ...] | None = None
+    origin: str = ""
+
+    @cached_property
+    def key(self) -> str:
+        """Digest of its tokens by where they come from, or else of the numbers, once."""
+        return self.origin or digest("prompt", self.tokens)
 
     @property
     def is_null(self) -> bool:

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from magi_core.dit.memory import FP32
-
-if TYPE_CHECKING:
-    pass
+from magi_core.device import FP32
 
 
 def t5_bytes(tokens: int, *, width: int, inner: int, heads: int) -> int:

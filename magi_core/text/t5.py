@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,26 +9,28 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from magi_core.digest import digest
 from magi_core.errors import MagiError
 from magi_core.text.cleaning import prepare_caption
 from magi_core.text.conditioning import PromptEmbedding
-from magi_core.text.tokenizer import Tokenizer, load_tokenizer
+from magi_core.text.t5_config import read_config
+from magi_core.text.tokenizer import TOKENIZER_FILES, Tokenizer, load_tokenizer
 
 if TYPE_CHECKING:
     from transformers import T5EncoderModel
 
 EMBEDDING = "shared.weight"
 EMBEDDING_ALIAS = "encoder.embed_tokens.weight"  # the same tensor; files hold either name or both
-_EXPECTED = (
-    "Expected is the t5-v1_1-xxl folder that MAGI-1 uses: config.json, spiece.model and the weights "
-    "(pytorch_model-*.bin with their index, or safetensors)."
-)
 
 
 class TextEncoder:
-    """Prompts to embeddings. `model` may be moved between devices from outside; `encode` follows it."""
+    """Prompts to embeddings. `model` may be moved between devices from outside; `encode` follows it.
 
-    def __init__(self, model: T5EncoderModel, tokenizer: Tokenizer, max_length: int = 800) -> None:
+    identity: digest that names weights and tokenizer, or "" where nothing does.
+    """
+
+    def __init__(self, model: T5EncoderModel, tokenizer: Tokenizer, max_length: int = 800, identity: str = "") -> None:
+        self.identity = identity
         self.model = model
         self.tokenizer = tokenizer
         self.max_length = max_length
@@ -42,6 +43,12 @@ class TextEncoder:
     def dtype(self) -> torch.dtype:
         return self.model.dtype
 
+    def origin(self, prompt: str) -> str:
+        """Digest of what the embedding of `prompt` depends on: the words after cleaning, and the encoder."""
+        if not self.identity:
+            return ""
+        return digest("prompt", self.identity, self.dtype, self.max_length, prepare_caption(prompt))
+
     @torch.no_grad()
     def encode(self, prompt: str) -> PromptEmbedding:
         """The prompt, cleaned as in training, as embeddings [L, channels], fp32 on the CPU, 0 <= L <= max_length.
@@ -53,7 +60,8 @@ class TextEncoder:
         ids = self.tokenizer.ids(prepare_caption(prompt))
         if len(ids) == 1:
             reason = "nothing is left of the prompt after cleaning" if prompt.strip() else "empty prompt"
-            return PromptEmbedding(prompt, torch.empty(0, self.channels), (f"{reason}: renders as null text",))
+            note = f"{reason}: renders as null text"
+            return PromptEmbedding(prompt, torch.empty(0, self.channels), (note,), origin=self.origin(prompt))
         notes: tuple[str, ...] = ()
         if len(ids) > self.max_length:
             notes = (f"prompt cut to {self.max_length} tokens (it has {len(ids)})",)
@@ -64,21 +72,25 @@ class TextEncoder:
                 f"the text encoder gave numbers that are not finite in {self.dtype}: its weights are damaged, or "
                 "this number format is too small for them (bfloat16 and float32 are not)"
             )
-        return PromptEmbedding(prompt, tokens, notes)
+        return PromptEmbedding(prompt, tokens, notes, origin=self.origin(prompt))
 
     def hidden_states(self, ids: list[int]) -> Tensor:
         """[L, channels] from L token ids: the model's last layer."""
-        batch = torch.tensor([ids], device=self.model.shared.weight.device)
+        batch = torch.tensor([ids], device=self.model.device)
         return self.model(input_ids=batch).last_hidden_state[0]
 
 
 @dataclass(frozen=True, eq=False)
 class T5Parts:
-    """A T5 folder, read and checked. config: its `T5Config`. state: tensors by transformers' names, without aliases."""
+    """A T5 folder, read and checked. config: its `T5Config`. state: tensors by transformers' names, without aliases.
+
+    identity: digest of weights (as `magi_core.weights.fingerprint`), configuration and tokenizer.
+    """
 
     config: Any
     tokenizer: Tokenizer
     state: dict[str, Tensor]
+    identity: str
 
 
 def load_text_encoder(
@@ -101,7 +113,8 @@ def load_text_encoder(
     parts = read_t5(folder, device=device, dtype=dtype, channels=channels)
     model = _empty_model(parts.config)
     model.load_state_dict(parts.state | {EMBEDDING_ALIAS: parts.state[EMBEDDING]}, assign=True)
-    return TextEncoder(model.requires_grad_(False).eval(), parts.tokenizer, max_length)
+    model.requires_grad_(False).eval()
+    return TextEncoder(model, parts.tokenizer, max_length, parts.identity)
 
 
 def read_t5(
@@ -115,7 +128,7 @@ def read_t5(
     """What `load_text_encoder` builds on, for hosts that bring the model's code themselves; arguments and errors as
     there. compute: the device that "auto" chooses a number format for, where it is not the one the weights go to."""
     folder = Path(folder)
-    config = _read_config(folder)
+    config = read_config(folder)
     if channels is not None and config.d_model != channels:
         raise MagiError(
             f"the text encoder in {folder} gives {config.d_model} channels, but this video model reads text of "
@@ -132,29 +145,7 @@ def read_t5(
         from magi_core.weights import pick_dtype
 
         dtype = pick_dtype(dtype, torch.device(compute or device), model.num_parameters())
-    return T5Parts(config, tokenizer, _read_tensors(folder, model, device, dtype))
-
-
-def _read_config(folder: Path) -> Any:
-    """The folder's `T5Config`."""
-    path = folder / "config.json"
-    if not path.is_file():
-        missing = "has no config.json" if folder.is_dir() else "is not a folder"
-        raise MagiError(f"{folder} is not a T5 text encoder: it {missing}. {_EXPECTED}")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise MagiError(f"{path} cannot be read ({error}). Download it again.") from error
-    model_type = content.get("model_type") if isinstance(content, dict) else None
-    if model_type != "t5":
-        found = f"a model of type {model_type!r}" if model_type else "something else"
-        raise MagiError(f"{folder} is not a T5 text encoder: its config.json describes {found}. {_EXPECTED}")
-    from transformers import T5Config
-
-    try:
-        return T5Config.from_dict(content)
-    except Exception as error:  # which kinds depends on the version of transformers
-        raise MagiError(f"{path} does not describe a usable T5 ({error}). Download it again.") from error
+    return T5Parts(config, tokenizer, _read_tensors(folder, model, device, dtype), _identity(folder, config))
 
 
 def _empty_model(config: Any) -> T5EncoderModel:
@@ -177,6 +168,14 @@ def _read_tensors(folder: Path, model: T5EncoderModel, device: torch.device, dty
         source.setdefault(EMBEDDING, EMBEDDING_ALIAS)
     check_state_dict(expected, {name: stored.headers[key].shape for name, key in source.items()}, folder)
     return {name: _convert(name, stored[key], device, dtype) for name, key in source.items()}
+
+
+def _identity(folder: Path, config: Any) -> str:
+    """What an embedding depends on beside the words. Of the tokenizer's files each is read whole: they are small."""
+    from magi_core.weights import fingerprint
+
+    files = [path for path in map(folder.joinpath, TOKENIZER_FILES) if path.is_file()]
+    return digest(fingerprint(folder), config.to_json_string(), *(path.read_bytes() for path in files))
 
 
 def _convert(name: str, tensor: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:

@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, echo
 
+# Largest sizes that are believed; a file may claim any.
+MOST = {"z_chans": 1 << 10, "embed_dim": 1 << 15, "depth": 256, "num_heads": 1 << 10, "patch_size": 64}
+MOST |= {"patch_length": 64, "in_chans": 64, "video_size": 1 << 13, "video_length": 1 << 10}
 REQUIRED = ("z_chans", "embed_dim", "depth", "num_heads")
 
 
@@ -41,10 +44,14 @@ class VAEConfig:
     use_rope: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("z_chans", "embed_dim", "depth", "num_heads", "patch_size", "patch_length"):
+        for name, most in MOST.items():
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise MagiError(f"VAE config: {name} must be a whole number of at least 1: {value!r}")
+            if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+                raise MagiError(
+                    f"VAE config: {name} must be a whole number of at least 1, and at most {most:,}: {echo(value)}"
+                )
+        if not isinstance(self.mlp_ratio, int | float) or not 1 / 64 <= self.mlp_ratio <= 64:
+            raise MagiError(f"VAE config: mlp_ratio must be a number such as 4: {echo(self.mlp_ratio)}")
         if self.embed_dim % self.num_heads:
             raise MagiError(f"VAE config: width {self.embed_dim} cannot be shared by {self.num_heads} heads")
         if self.video_size % self.patch_size or self.video_length % self.patch_length:
@@ -89,8 +96,10 @@ class VAEConfig:
         """
         kind = config.get("model_type", "vit")
         if kind != "vit":
-            raise MagiError(f"VAE config: model_type {kind!r} is not supported, only 'vit'")
+            raise MagiError(f"VAE config: model_type {echo(kind)} is not supported, only 'vit'")
         values = config.get("ddconfig", config)
+        if not isinstance(values, Mapping):
+            raise MagiError(f"VAE config: ddconfig must hold names and values: {echo(values)}")
         missing = [name for name in REQUIRED if name not in values]
         if missing:
             raise MagiError(f"VAE config: {', '.join(missing)} missing; is this a MAGI-1 VAE?")

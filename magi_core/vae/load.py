@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from magi_core.config import LATENT_SCALE
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, echo
+from magi_core.inputs.json_text import read_json
+from magi_core.operations import PLAIN, Operations
 from magi_core.vae.codec import VAE
 from magi_core.vae.config import VAEConfig
 from magi_core.vae.model import ViTVAE
@@ -24,7 +24,7 @@ def load_vae(
     device: torch.device | str = "auto",
     dtype: torch.dtype | str = "auto",
     compute: torch.device | None = None,
-    operations: Any = nn,
+    operations: Operations = PLAIN,
 ) -> VAE:
     """The VAE in a folder with `config.json` and weights, or of a weight file with `config.json` beside it.
 
@@ -46,15 +46,22 @@ def load_vae(
     expected = {name: tensor.shape for name, tensor in ViTVAE(config, device="meta").state_dict().items()}
     check_state_dict(expected, {name: header.shape for name, header in tensors.headers.items()}, path)
     model.load_state_dict({name: tensors[name].to(device, dtype) for name in expected}, assign=True)
-    return VAE(model.eval().requires_grad_(False), float(values.get("scale_factor", LATENT_SCALE)), dtype=dtype)
+    return VAE(model.eval().requires_grad_(False), _scale(values), dtype=dtype)
+
+
+def _scale(values: dict[str, Any]) -> float:
+    scale = values.get("scale_factor", LATENT_SCALE)
+    if not isinstance(scale, int | float) or not 1e-6 <= scale <= 1e6:
+        raise MagiError(f"VAE config: scale_factor must be a number such as {LATENT_SCALE}: {echo(scale)}")
+    return float(scale)
 
 
 def _read_config(file: Path) -> dict[str, Any]:
+    if not file.exists():
+        raise MagiError(f"{file} is missing: it tells how the VAE is built and is downloaded with it")
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise MagiError(f"{file} is missing: it tells how the VAE is built and is downloaded with it") from None
-    except (OSError, ValueError) as error:
+        values = read_json(file, "configuration")
+    except MagiError as error:
         raise MagiError(f"{file} cannot be read ({error}): download it again") from None
     if not isinstance(values, dict):
         raise MagiError(f"{file} does not describe a VAE: download it again")

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from magi_core.dit.memory import FP32
-
-if TYPE_CHECKING:
-    from magi_core.vae import TileSettings, VAEConfig
+from magi_core.device import FP32
+from magi_core.vae.config import VAEConfig
+from magi_core.vae.tiling import TileSettings
 
 
 def vae_bytes(config: VAEConfig, tile: TileSettings, *, width: int, height: int, frames: int, itemsize: int) -> int:

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from magi_core.device import Placed
 from magi_core.errors import MagiError
+from magi_core.operations import PLAIN, Operations, Placed
 from magi_core.vae.config import VAEConfig
 
 VAEAttention = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -31,7 +31,7 @@ def standardise(x: Tensor) -> Tensor:
 
 
 class SelfAttention(nn.Module):
-    def __init__(self, config: VAEConfig, attention: VAEAttention, ops: Any, **place: Any) -> None:
+    def __init__(self, config: VAEConfig, attention: VAEAttention, ops: Operations, **place: Any) -> None:
         super().__init__()
         self.heads, self.standardised, self.attention = config.num_heads, config.ln_in_attn, attention
         self.qkv = ops.Linear(config.embed_dim, 3 * config.embed_dim, bias=config.qkv_bias, **place)
@@ -46,7 +46,7 @@ class SelfAttention(nn.Module):
 
 
 class MLP(nn.Module):
-    def __init__(self, config: VAEConfig, ops: Any, **place: Any) -> None:
+    def __init__(self, config: VAEConfig, ops: Operations, **place: Any) -> None:
         super().__init__()
         hidden = int(config.embed_dim * config.mlp_ratio)
         self.fc1 = ops.Linear(config.embed_dim, hidden, **place)
@@ -57,7 +57,7 @@ class MLP(nn.Module):
 
 
 class Block(nn.Module):
-    def __init__(self, config: VAEConfig, attention: VAEAttention, ops: Any, **place: Any) -> None:
+    def __init__(self, config: VAEConfig, attention: VAEAttention, ops: Operations, **place: Any) -> None:
         super().__init__()
         self.norm1 = nn.Identity() if config.ln_in_attn else ops.LayerNorm(config.embed_dim, **place)
         self.attn = SelfAttention(config, attention, ops, **place)
@@ -72,9 +72,9 @@ class Block(nn.Module):
 class Trunk(nn.Module):
     """What encoder and decoder share: class token, learned positions, blocks, final norm."""
 
-    def __init__(self, config: VAEConfig, attention: VAEAttention, ops: Any, **place: Any) -> None:
+    def __init__(self, config: VAEConfig, attention: VAEAttention, ops: Operations, **place: Any) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.placed = config, ops.placed
         frames, height, width = config.grid
         tokens = frames * height * width + int(config.with_cls_token)
         self.pos_embed = nn.Parameter(torch.zeros(1, tokens, config.embed_dim, **place))
@@ -90,7 +90,7 @@ class Trunk(nn.Module):
 
         Grids other than the learned one are interpolated trilinearly; the class token's position never is.
         """
-        table = self.pos_embed.to(device, torch.float32)
+        table = self.placed(self.pos_embed, device).float()
         first = int(self.config.with_cls_token)
         token, grid = (table[:, :1] if first else None), table[:, first:]
         if shape != self.config.grid:
@@ -104,7 +104,7 @@ class Trunk(nn.Module):
         token_position, grid = self.positions(shape, tokens.device)
         x = (tokens.float() + grid).to(dtype)
         if token_position is not None:
-            first = (self.cls_token.to(tokens.device, torch.float32) + token_position).to(dtype)
+            first = (self.placed(self.cls_token, tokens.device).float() + token_position).to(dtype)
             x = torch.cat((first.expand(x.shape[0], -1, -1), x), dim=1)
         for block in self.blocks:
             x = block(x)
@@ -112,7 +112,7 @@ class Trunk(nn.Module):
 
 
 class PatchEmbed(nn.Module):
-    def __init__(self, config: VAEConfig, ops: Any, **place: Any) -> None:
+    def __init__(self, config: VAEConfig, ops: Operations, **place: Any) -> None:
         super().__init__()
         patch = (config.patch_length, config.patch_size, config.patch_size)
         self.proj = ops.Conv3d(config.in_chans, config.embed_dim, kernel_size=patch, stride=patch, **place)
@@ -122,7 +122,7 @@ class PatchEmbed(nn.Module):
 
 
 class Encoder(Trunk):
-    def __init__(self, config: VAEConfig, attention: VAEAttention, ops: Any, **place: Any) -> None:
+    def __init__(self, config: VAEConfig, attention: VAEAttention, ops: Operations, **place: Any) -> None:
         super().__init__(config, attention, ops, **place)
         self.patch_embed = PatchEmbed(config, ops, **place)
         self.last_layer = ops.Linear(config.embed_dim, 2 * config.z_chans, **place)
@@ -130,7 +130,7 @@ class Encoder(Trunk):
     def forward(self, video: Tensor) -> Tensor:
         """`[B, 3, T, H, W]` to moments `[B, 2z, T/4, H/8, W/8]`: means, then log variances."""
         patches = self.patch_embed(video)
-        shape = tuple(patches.shape[2:])
+        shape = grid_of(patches)
         moments = self.last_layer(self.run(patches.flatten(2).transpose(1, 2), shape, video.dtype))
         moments = moments.transpose(1, 2).unflatten(2, shape)
         if self.config.norm_code:
@@ -139,7 +139,7 @@ class Encoder(Trunk):
 
 
 class Decoder(Trunk):
-    def __init__(self, config: VAEConfig, attention: VAEAttention, ops: Any, **place: Any) -> None:
+    def __init__(self, config: VAEConfig, attention: VAEAttention, ops: Operations, **place: Any) -> None:
         super().__init__(config, attention, ops, **place)
         self.proj_in = ops.Linear(config.z_chans, config.embed_dim, **place)
         if config.use_final_proj:
@@ -149,11 +149,16 @@ class Decoder(Trunk):
 
     def forward(self, latent: Tensor) -> Tensor:
         """`[B, z, t, h, w]` to `[B, 3, 4t, 8h, 8w]`, nominally in [-1, 1] (not clamped)."""
-        config, shape = self.config, tuple(latent.shape[2:])
+        config, shape = self.config, grid_of(latent)
         x = self.run(self.proj_in(latent.flatten(2).transpose(1, 2)), shape, latent.dtype)
         if config.use_final_proj:
             x = self.final_norm(self.final_proj(x))
         return self.last_layer(unpack(x, shape, config).to(latent.dtype))
+
+
+def grid_of(x: Tensor) -> tuple[int, int, int]:
+    """t, h, w of `x` [B, C, t, h, w]."""
+    return x.shape[2], x.shape[3], x.shape[4]
 
 
 def unpack(x: Tensor, shape: tuple[int, int, int], config: VAEConfig) -> Tensor:
@@ -164,10 +169,10 @@ def unpack(x: Tensor, shape: tuple[int, int, int], config: VAEConfig) -> Tensor:
     return x.flatten(6, 7).flatten(4, 5).flatten(2, 3)
 
 
-class ViTVAE(Placed, nn.Module):
+class ViTVAE(Placed):
     """Encoder and decoder under the official parameter names (`encoder.*`, `decoder.*`).
 
-    operations: where `Linear`, `LayerNorm`, `Conv3d` come from (a host may pass layers that cast weights).
+    operations: makes the layers; plain PyTorch's, or a host's own.
     attention: `VAEAttention`; PyTorch's scaled dot product by default.
     """
 
@@ -175,7 +180,7 @@ class ViTVAE(Placed, nn.Module):
         self,
         config: VAEConfig,
         *,
-        operations: Any = nn,
+        operations: Operations = PLAIN,
         attention: VAEAttention = F.scaled_dot_product_attention,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,

@@ -10,9 +10,12 @@ from torch import Tensor
 
 from magi_core.config import FRAMES_PER_LATENT
 from magi_core.errors import MagiError
+from magi_core.video.files import MAX_FRAMES
 from magi_core.video.frame_source import SHOWN_AT
 from magi_core.video.images import as_frames, fit
 from magi_core.video.rate import exact_fps
+
+MOST_REPEATED = 30  # frames made of one, when a video is brought to another rate
 
 if TYPE_CHECKING:
     from magi_core.vae import VAE
@@ -47,5 +50,10 @@ def resample(frames: Tensor, fps: float | Fraction, wanted: float | Fraction) ->
     if source == target:
         return frames
     count = max(round(len(frames) / source * target), 1)
+    if count > MAX_FRAMES or count > MOST_REPEATED * len(frames):
+        raise MagiError(
+            f"{len(frames)} frames at {float(source):.4g} per second would make {count:,} at {float(target):.4g}: cut "
+            "the video to what the new one should go on from, or give it another frame rate"
+        )
     chosen = [min(int((k + SHOWN_AT) / target * source), len(frames) - 1) for k in range(count)]
     return frames[chosen]

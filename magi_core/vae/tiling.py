@@ -120,7 +120,9 @@ def smaller(settings: TileSettings, config: VAEConfig, height: int, width: int) 
     largest = max(min(settings.height, height), min(settings.width, width))
     fitting = (n for n in range(largest // 2, 4 * patch - 1, -1) if _fits(n, overlap, patch))
     side = next(fitting, None)
-    return side and replace(settings, height=min(settings.height, side), width=min(settings.width, side))
+    if side is None:
+        return None
+    return replace(settings, height=min(settings.height, side), width=min(settings.width, side))
 
 
 def slabs(

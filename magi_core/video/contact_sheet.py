@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, echo
 from magi_core.video.output_path import check_output
 
 FRAMES_PER_ROW = 8
@@ -51,7 +51,7 @@ class ContactSheet:
         try:
             self.draw(prompts, fps=fps, title=title).save(path, "PNG")
         except OSError as error:
-            raise MagiError(f"cannot write {path} ({error}): check the folder and the free disk space") from error
+            raise MagiError(f"cannot write {path} ({echo(error)}): check the folder and the free disk space") from error
 
     def draw(self, prompts: Sequence[str], *, fps: float = 24, title: str = "") -> Image.Image:
         """The sheet itself; arguments as for `save`."""
@@ -93,7 +93,7 @@ def spread(count: int, wanted: int) -> list[int]:
     return [round(i * (count - 1) / (wanted - 1)) for i in range(wanted)]
 
 
-def wrap(text: str, font: ImageFont.FreeTypeFont, width: int, lines: int) -> list[str]:
+def wrap(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int, lines: int) -> list[str]:
     """`text` in at most `lines` lines of `width` pixels; long words are split, what does not fit ends in dots."""
     wrapped = [""]
     for word in text.split():

@@ -12,15 +12,19 @@ from types import TracebackType
 from typing import Any
 
 import av
-import torch
 from torch import Tensor
 
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, echo
 from magi_core.video.frame_source import FrameSource, resample
 from magi_core.video.images import fit
 from magi_core.video.mp4 import Mp4Encoder, check_even, check_frames, tags_of
 from magi_core.video.output_path import check_output
 from magi_core.video.rate import exact_fps
+
+MAX_FRAMES = 40_000  # 27 minutes at 24 fps
+SMALL_FILE, SMALL_FILE_MEMORY = 10 << 20, 768 << 20  # bytes of a file, and of what reading it may take
+PAUSING = 4  # frames made of one picture, beyond which its pauses are spoken of
+FRAMES_RATIO = 250  # bytes of frames to a byte of a larger file: a film at 720x720 in 1.2 Mbit/s
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,16 +48,16 @@ def read_video(
 
     max_frames: stop there. size, policy: fit every frame to (width, height) while reading (see `fit`), so that a
     large film never lies in memory at its own size. Sound is ignored; transparent pixels show white.
-    Raises `MagiError` for a file that is missing, damaged, or has no picture track.
+    Raises `MagiError` for a file that is missing, damaged, or has no picture track, and for more frames than
+    `MAX_FRAMES` or than memory is meant for (`_memory_for`): few bytes can claim many hours.
     """
-    rate, path = exact_fps(fps), Path(path)
-    if not path.is_file():
-        raise MagiError(f"there is no video at {path}: check the path")
+    rate = exact_fps(fps)
     if max_frames is not None and max_frames < 1:
         raise MagiError(f"max_frames must be at least 1: {max_frames}")
     source = FrameSource(path)
+    path = source.path
     frames: list[Tensor] = []
-    note, latest, latest_fitted = "", None, None
+    note, latest = "", None
     for picture in resample(source, rate):
         if picture is not latest:
             latest, latest_fitted = picture, picture
@@ -65,12 +69,40 @@ def read_video(
         frames.append(latest_fitted)
         if len(frames) == max_frames:
             break
+        if len(frames) > MAX_FRAMES or len(frames) * latest_fitted.nbytes > _memory_for(path) - source.held:
+            raise _too_long(path, source, len(frames), rate)
     if not frames:
         raise MagiError(f"{path} has a picture track, but no frame in it can be decoded: the file is damaged")
     notes = [note] if note else []
     if source.rate and source.rate != rate:
         notes.insert(0, f"resampled from {_number(source.rate)} to {_number(rate)} frames per second")
-    return Video(torch.stack(frames), rate, tuple(notes))
+    stretched = rate / source.rate if source.rate else Fraction(1)
+    if len(frames) > PAUSING * source.count * max(Fraction(1), stretched):
+        notes.append(f"pictures stay on for long: {source.count} of them make {len(frames)} frames")
+    return Video(_stacked(frames), rate, tuple(notes))
+
+
+def _memory_for(path: Path) -> int:
+    """Bytes that reading a file may take: what files of this size hold at the lowest rates in use."""
+    return SMALL_FILE_MEMORY + FRAMES_RATIO * max(0, path.stat().st_size - SMALL_FILE)
+
+
+def _too_long(path: Path, source: FrameSource, frames: int, rate: Fraction) -> MagiError:
+    still = " In it, single pictures stay on for very long." if frames > PAUSING * source.count else ""
+    return MagiError(
+        f"{path} is too long: its first {source.count} pictures alone make {frames:,} frames, "
+        f"{float(frames / rate):.0f} seconds.{still} Cut it to what the new video should go on from; the last seconds "
+        "matter most."
+    )
+
+
+def _stacked(frames: list[Tensor]) -> Tensor:
+    """[T, H, W, 3] of frames, each let go as soon as it is copied."""
+    video = frames[0].new_empty(len(frames), *frames[0].shape)
+    for index in range(len(frames)):
+        video[index] = frames[index]
+        frames[index] = frames[0]
+    return video
 
 
 class VideoWriter:
@@ -107,14 +139,15 @@ class VideoWriter:
         check_frames(block)
         if not len(block):
             return
-        if self._encoder is None:
-            self._open(*block.shape[1:3])
+        encoder = self._encoder
+        if encoder is None:
+            encoder = self._open(*block.shape[1:3])
         elif tuple(block.shape[1:3]) != self._shape:
             raise MagiError(f"all frames of a video must have one size: {block.shape[2]}x{block.shape[1]} after "
                             f"{self._shape[1]}x{self._shape[0]}")  # fmt: skip
         with self._guarded():
             for pixels in block.cpu().numpy():
-                self._encoder.write(pixels)
+                encoder.write(pixels)
                 self.frames += 1
 
     def close(self) -> None:
@@ -133,13 +166,14 @@ class VideoWriter:
             encoder.abandon()
         self._partial.unlink(missing_ok=True)
 
-    def _open(self, height: int, width: int) -> None:
+    def _open(self, height: int, width: int) -> Mp4Encoder:
         check_even(width, height)
         with self._guarded():
-            self._encoder = Mp4Encoder(
+            encoder = self._encoder = Mp4Encoder(
                 str(self._partial), width=width, height=height, fps=self.fps, tags=self._tags, movflags="faststart"
             )
         self._shape = (height, width)
+        return encoder
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
@@ -149,7 +183,7 @@ class VideoWriter:
             self.discard()
             if isinstance(error, av.error.FFmpegError | OSError):
                 raise MagiError(
-                    f"cannot write {self.path} ({error}): check the folder and the free disk space"
+                    f"cannot write {self.path} ({echo(error)}): check the folder and the free disk space"
                 ) from error
             raise
 

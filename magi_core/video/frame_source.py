@@ -10,11 +10,24 @@ from typing import Any
 import av
 import numpy as np
 import torch
+from av.sidedata.sidedata import SideDataContainer
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from torch import Tensor
 
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, echo
+from magi_core.inputs.regular import regular_file
 from magi_core.video.images import BACKGROUND
+
+# Containers of video by FFmpeg's names. Whatever opens other files or addresses must never be among them.
+CONTAINERS = ("mov", "matroska", "avi", "gif", "apng", "mpegts", "mpeg", "flv", "ogg", "asf", "mxf", "yuv4mpegpipe")
+MAX_PIXELS = 4096 * 4096  # of a frame
+MAX_SIDE = 16_384
+PEEK_PIXELS = 8192 * 8192  # of a frame that FFmpeg looks at to learn its size
+SMALLER = "Make the video smaller first, 1080p is plenty."
+# Bytes of a decoded frame; ten bits of 4K take 25 MB. Decoders hold many where frames refer to others.
+MAX_FRAME_BYTES, MAX_INTRA_BYTES = 27_000_000, 100_000_000
+HELD, HELD_INTRA, THREADS = 22, 8, 4
+STREAMS = 16  # tracks whose decoders are bounded while a file is looked into, before it is known which are pictures
 
 SHOWN_AT = Fraction(45, 100)  # a frame is sampled this far into its time; see `resample`
 UNSPECIFIED = 2  # H.273 code of an untagged colour matrix
@@ -28,26 +41,30 @@ if hasattr(Interpolation, "ACCURATE_RND"):
 class FrameSource:
     """Decoded frames of a file's picture track as (start, end, uint8 [H, W, 3]), in seconds from the first frame.
 
-    rate: frames per second as far as the file says, set while reading.
+    rate: frames per second as far as the file says, set while reading. count: frames decoded so far. held: bytes that
+    the decoder may take.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: str | Path) -> None:
+        self.path = regular_file(path, "video")
         self.rate: Fraction | None = None
+        self.count, self.held = 0, 0
 
     def __iter__(self) -> Iterator[tuple[Fraction, Fraction, Tensor]]:
-        count = 0
+        self.count = 0
         try:
-            with av.open(str(self.path)) as container:
+            with open_video(self.path) as container:
                 stream = _picture_track(container)
                 if stream is None:
                     raise MagiError(f"{self.path} has no picture track: give a video")
-                stream.thread_type = "AUTO"
+                self.held = _prepare(stream, self.path)
                 self.rate = stream.average_rate or stream.guessed_rate
                 lasts = 1 / (self.rate or Fraction(24))
-                first, start, end = None, None, Fraction(0)
+                first: Fraction | None = None
+                start: Fraction | None = None
+                end = Fraction(0)
                 for frame in container.decode(stream):
-                    count += 1
+                    self.count += 1
                     before, start = start, end
                     if frame.pts is not None:
                         time = frame.pts * Fraction(frame.time_base)
@@ -57,12 +74,58 @@ class FrameSource:
                         lasts = start - before  # what a frame of unknown duration is given: that of the one before
                     duration = getattr(frame, "duration", 0)
                     end = start + (duration * Fraction(frame.time_base) if duration else lasts)
-                    yield start, end, _upright_rgb(frame, stream)
-        except (av.error.FFmpegError, OSError) as error:
-            where = f"after {count} frames" if count else "at its start"
+                    yield start, end, _upright_rgb(frame, stream, self.path)
+        except (av.error.FFmpegError, OSError, ValueError, MemoryError) as error:
+            if isinstance(error, MagiError):
+                raise
+            where = f"after {self.count} frames" if self.count else "at its start"
             raise MagiError(
-                f"{self.path} cannot be read as a video ({where}: {error}): the file is damaged, incomplete or no video"
+                f"{self.path} cannot be read as a video ({where}: {echo(error)}): the file is damaged or incomplete"
             ) from error
+
+
+def open_video(path: Path) -> Any:
+    """The regular file at `path` as PyAV's container, if it is one of `CONTAINERS` by its content.
+
+    Files that name other files or addresses (playlists, lists to join, numbered pictures) are not: FFmpeg would open
+    what they name. An absolute path keeps it from taking a name such as "concat:a" for an address.
+    """
+    path = regular_file(path, "video").absolute()
+    options = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "file"}
+    try:
+        decoders: Any = [{"max_pixels": str(PEEK_PIXELS)}] * STREAMS  # PyAV's types say names only
+        return av.open(str(path), options=options, stream_options=decoders)
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise MagiError(
+            f"{path} cannot be read as a video: it is damaged, incomplete, or of a kind that is not read here. Use "
+            "mp4, mov, mkv, webm, avi or gif; playlists, lists of files and numbered pictures are not followed"
+        ) from error
+
+
+def _prepare(stream: Any, path: Path) -> int:
+    """Refuse pictures that are too large before any is decoded; returns the bytes that decoding them may take."""
+    _check_size(stream.width, stream.height, path)
+    intra = stream.codec_context.codec.intra_only
+    bits = stream.format.padded_bits_per_pixel if stream.format else 24
+    size = stream.width * stream.height * bits // 8
+    limit = MAX_INTRA_BYTES if intra else MAX_FRAME_BYTES
+    if size > limit:
+        raise MagiError(
+            f"the pictures of {path} are too large: {stream.width} x {stream.height} at {bits} bits make "
+            f"{size / 1e6:.0f} MB each, {limit / 1e6:.0f} MB are possible. {SMALLER}"
+        )
+    stream.codec_context.options.update({"max_pixels": str(MAX_PIXELS)})  # sizes may change inside a file
+    stream.thread_type = "AUTO"
+    stream.codec_context.thread_count = THREADS
+    return size * (HELD_INTRA if intra else HELD)
+
+
+def _check_size(width: int, height: int, path: Path) -> None:
+    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
+        raise MagiError(
+            f"the pictures of {path} are too large: {width} x {height}, where {MAX_PIXELS / 1e6:.0f} million pixels "
+            f"and sides of {MAX_SIDE} are possible. {SMALLER}"
+        )
 
 
 def _picture_track(container: Any) -> Any:
@@ -91,10 +154,11 @@ def resample(timed: Iterable[tuple[Fraction, Fraction, Tensor]], fps: Fraction) 
             yield shown
 
 
-def _upright_rgb(frame: Any, stream: Any) -> Tensor:
+def _upright_rgb(frame: Any, stream: Any, path: Path) -> Tensor:
     """uint8 [H, W, 3] with square pixels, turned and mirrored as the display matrix says, transparency on white."""
     aspect = stream.sample_aspect_ratio or Fraction(1)
     width = max(1, round(frame.width * aspect)) if aspect > 0 else frame.width
+    _check_size(width, frame.height, path)
     alpha = frame.format.name == "pal8" or any(part.is_alpha for part in frame.format.components)
     target = "rgba" if alpha else "rgb24"
     space = None  # as the frame says; where it does not, by size, as players do
@@ -114,7 +178,9 @@ def _upright_rgb(frame: Any, stream: Any) -> Tensor:
 
 
 def _turn(pixels: np.ndarray, frame: Any) -> np.ndarray:
-    matrix = frame.side_data.get("DISPLAYMATRIX")
+    # Not `frame.side_data`: frame and container would hold each other, and pile up until the garbage collector comes.
+    side_data: Any = SideDataContainer  # PyAV's types do not tell what it takes
+    matrix = side_data(frame).get("DISPLAYMATRIX")
     if matrix is None:
         return pixels
     a, b, _, c, d, *_ = np.frombuffer(bytes(matrix), np.int32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,18 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, echo
+from magi_core.inputs.regular import regular_file
+
+# Pillow opens by content, and some of its formats run other programs (PostScript) or are hardly ever looked at.
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "PPM")
+MAX_PIXELS = 61_000_000  # what the largest ordinary cameras take; 13 bytes each while it is read
+MAX_SIDE = 65_535
+MEMORY_HUNGRY = {"WEBP": 48_000_000}  # decoders that hold the picture several times over have a limit of their own
+ROWS = 256  # of deep pictures, scaled at a time
 
 FIT_POLICIES = ("crop", "pad", "stretch")
 BACKGROUND = (255, 255, 255)  # what transparent pixels show: white, as on paper
@@ -22,22 +31,45 @@ BACKGROUND = (255, 255, 255)  # what transparent pixels show: white, as on paper
 def read_image(path: str | Path) -> Tensor:
     """The picture as uint8 [H, W, 3], upright as its EXIF orientation says, transparency on white.
 
-    Any format and depth Pillow reads; 16-bit pictures are scaled to 8 bit, of animations the first frame is taken.
-    Raises `MagiError` for a file that is missing, damaged or no image.
+    Formats: see `FORMATS`, by content, whatever the name says. 16-bit pictures are scaled to 8 bit, of animations the
+    first frame is taken. Raises `MagiError` for a file that is missing, damaged, too large or no such image; sizes are
+    looked at before any pixel is decoded.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise MagiError(f"there is no image at {path}: check the path")
+    path = regular_file(path, "image")
     try:
-        with Image.open(path) as opened:
-            picture = _to_rgb(ImageOps.exif_transpose(opened))
+        return torch.from_numpy(np.array(_decoded(path)))
     except Image.DecompressionBombError as error:
-        raise MagiError(f"{path} is too large an image: {error}. Make it smaller first.") from error
-    except Image.UnidentifiedImageError as error:
-        raise MagiError(f"{path} is not an image Pillow can read: use PNG, JPEG, WebP or TIFF") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise MagiError(f"{path} cannot be read as an image ({error}): the file is damaged or incomplete") from error
-    return torch.from_numpy(np.array(picture))
+        raise MagiError(f"{path} is too large an image: {echo(error)}. Make it smaller first.") from error
+    except UnidentifiedImageError as error:
+        known = ", ".join(FORMATS[:-1])
+        raise MagiError(
+            f"{path} is not an image of a format that is read here: use {known} or {FORMATS[-1]}"
+        ) from error
+    except MemoryError as error:
+        raise MagiError(f"there is not enough memory for the image {path}: make it smaller first") from error
+    except MagiError:
+        raise
+    except Exception as error:  # decoders raise whatever a damaged file makes them stumble over
+        raise MagiError(
+            f"{path} cannot be read as an image ({echo(error)}): the file is damaged or incomplete"
+        ) from error
+
+
+def _decoded(path: Path) -> Image.Image:
+    Image.init()  # only now are all of this Pillow's formats known; older ones have no AVIF
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is lower
+        opened = Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN])
+    with opened:
+        limit = MEMORY_HUNGRY.get(opened.format or "", MAX_PIXELS)
+        if opened.width * opened.height > limit or max(opened.size) > MAX_SIDE:
+            raise MagiError(
+                f"{path} is too large an image: {opened.width} x {opened.height}, where {limit / 1e6:.0f} million "
+                f"pixels and sides of {MAX_SIDE} are possible. Make it smaller first."
+            )
+        opened.load()
+        ImageOps.exif_transpose(opened, in_place=True)
+        return _to_rgb(opened)
 
 
 def as_frames(array: Any, name: str = "video") -> Tensor:
@@ -74,7 +106,7 @@ def fit(frames: Tensor, width: int, height: int, policy: str = "crop") -> tuple[
     stretch: the whole picture, proportions changed. Resizing is bicubic with antialiasing; the dtype stays.
     """
     if policy not in FIT_POLICIES:
-        raise MagiError(f"unknown way to fit pictures {policy!r}: use {', '.join(FIT_POLICIES[:-1])} or stretch")
+        raise MagiError(f"unknown way to fit pictures {echo(policy)}: use {', '.join(FIT_POLICIES[:-1])} or stretch")
     if width < 1 or height < 1:
         raise MagiError(f"cannot fit pictures to {width}x{height}: both sides must be at least 1")
     have_height, have_width = frames.shape[1:3]
@@ -118,27 +150,30 @@ def _stretch(frames: Tensor, have_w: int, have_h: int, width: int, height: int) 
 
 
 def _resize(frames: Tensor, width: int, height: int) -> Tensor:
-    """One frame at a time: float copies of a whole video would need four times its memory."""
+    """One frame and colour at a time: float copies of a whole video would need four times its memory."""
     if tuple(frames.shape[1:3]) == (height, width):
         return frames.contiguous()
     top = 255.0 if frames.dtype == torch.uint8 else 1.0
     resized = frames.new_empty(len(frames), height, width, 3)
     for target, frame in zip(resized, frames, strict=True):
-        planes = frame.permute(2, 0, 1)[None].float()
-        planes = F.interpolate(planes, (height, width), mode="bicubic", antialias=True, align_corners=False)
-        planes = planes[0].permute(1, 2, 0).clamp(0, top)
-        target.copy_(planes.round() if frames.dtype == torch.uint8 else planes)
+        for colour in range(3):
+            plane = frame[None, None, :, :, colour].float()
+            plane = F.interpolate(plane, (height, width), mode="bicubic", antialias=True, align_corners=False)
+            plane = plane[0, 0].clamp_(0, top)
+            target[..., colour] = plane.round_() if frames.dtype == torch.uint8 else plane
     return resized
 
 
 def _to_rgb(picture: Image.Image) -> Image.Image:
+    """Always a picture of its own, which stays when the file is closed."""
     if picture.mode in ("F", "I") or picture.mode.startswith("I;16"):
-        picture = _deep_grey(picture)
+        return _deep_grey(picture).convert("RGB")
     if "A" in picture.getbands() or "a" in picture.getbands() or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        page = Image.new("RGBA", picture.size, (*BACKGROUND, 255))
-        picture = Image.alpha_composite(page, picture)
-    return picture.convert("RGB")
+        picture = picture if picture.mode == "RGBA" else picture.convert("RGBA")
+        page = Image.new("RGB", picture.size, BACKGROUND)
+        page.paste(picture, mask=picture.getchannel("A"))
+        return page
+    return picture.copy() if picture.mode == "RGB" else picture.convert("RGB")
 
 
 def _deep_grey(picture: Image.Image) -> Image.Image:
@@ -146,14 +181,16 @@ def _deep_grey(picture: Image.Image) -> Image.Image:
 
     Integers are 16 bit; floats are 0..1 unless one lies above, then 0..255 or 0..65535.
     """
-    values = np.asarray(picture).astype(np.float64)
-    if picture.mode != "F":
-        top = 65535.0
-    else:
-        values = np.nan_to_num(values)
-        top = next(limit for limit in (1.0, 255.0, math.inf) if values.max() <= limit)
-        top = 65535.0 if top == math.inf else top
-    return Image.fromarray((values * (255.0 / top)).round().clip(0, 255).astype(np.uint8))
+    deep = np.asarray(picture)
+    top = 65535.0
+    if picture.mode == "F":
+        brightest = max(float(np.nan_to_num(deep[row : row + ROWS]).max()) for row in range(0, len(deep), ROWS))
+        top = next((limit for limit in (1.0, 255.0) if brightest <= limit), 65535.0)
+    grey = np.empty(deep.shape, np.uint8)
+    for row in range(0, len(deep), ROWS):  # wide numbers for a few rows at a time
+        values = np.nan_to_num(deep[row : row + ROWS].astype(np.float64))
+        grey[row : row + ROWS] = (values * (255.0 / top)).round().clip(0, 255)
+    return Image.fromarray(grey)
 
 
 def _from_numpy(array: Any, name: str) -> Tensor:

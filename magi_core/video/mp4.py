@@ -14,7 +14,7 @@ import torch
 from av.video.reformatter import ColorRange, Colorspace
 from torch import Tensor
 
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, echo
 from magi_core.video.frame_source import SCALING
 
 ENCODERS = ("libx264", "libopenh264", "h264_videotoolbox", "h264_mf", "h264_nvenc", "h264")
@@ -50,7 +50,9 @@ class Mp4Encoder:
         )
         self._container.metadata.update(tags)
         quality = {"crf": "16", "preset": "medium"} | ({} if reorder else {"bf": "0"}) if encoder == "libx264" else {}
-        stream = self._stream = self._container.add_stream(encoder, rate=fps, options=quality)
+        stream = self._container.add_stream(encoder, rate=fps, options=quality)
+        assert isinstance(stream, av.VideoStream)
+        self._stream = stream
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         context = stream.codec_context
         stream.time_base = context.time_base = 1 / fps
@@ -111,7 +113,9 @@ def tags_of(metadata: Mapping[str, Any] | None) -> dict[str, str]:
         try:
             tags[name] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         except (TypeError, ValueError) as error:
-            raise MagiError(f"the metadata {name!r} cannot be kept in the video ({error}): give text or JSON") from None
+            raise MagiError(
+                f"the metadata {echo(name)} cannot be kept in the video ({echo(error)}): give text or JSON"
+            ) from None
     return tags
 
 

@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, echo
 
 # What Windows keeps for itself (Microsoft, "Naming Files, Paths, and Namespaces"); a colon would name a hidden stream.
 FORBIDDEN = re.compile(r'[<>:"|?*\x00-\x1f]')
@@ -40,10 +40,10 @@ def check_name(name: str) -> None:
     Workflows and takes travel between systems, so that names are the same everywhere.
     """
     for part in re.split(r"[/\\]", name):
-        if FORBIDDEN.search(part):
+        if found := FORBIDDEN.search(part):
             usable = FORBIDDEN.sub("-", name)
-            raise MagiError(f"{FORBIDDEN.search(part)[0]!r} cannot be in a file name: {name!r} -> use {usable!r}")
+            raise MagiError(f"{echo(found[0])} cannot be in a file name: {echo(name)} -> use {echo(usable)}")
         if DEVICE.match(part):
-            raise MagiError(f"{part!r} is a device on Windows, not a file name: {name!r} -> use 'my {part}'")
+            raise MagiError(f"{echo(part)} is a device on Windows, not a file name: {echo(name)} -> use 'my {part}'")
         if part.strip(".") and part != part.rstrip(". "):
-            raise MagiError(f"a name cannot end in a dot or a space: {part!r} -> use {part.rstrip('. ')!r}")
+            raise MagiError(f"a name cannot end in a dot or a space: {echo(part)} -> use {echo(part.rstrip('. '))}")

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import av
 from torch import Tensor
 
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, echo
+from magi_core.video.frame_source import open_video
 from magi_core.video.mp4 import MOVFLAGS, Mp4Encoder, check_even, check_frames, checked_encoder, tags_of
 from magi_core.video.output_path import check_output
 from magi_core.video.rate import exact_fps
@@ -87,7 +88,7 @@ class VideoRecording:
                 fragment.write(pixels)
         except av.error.FFmpegError as error:
             self._drop_fragment()
-            raise MagiError(f"the video encoder failed on {self.path} ({error}): {self._kept()}") from error
+            raise MagiError(f"the video encoder failed on {self.path} ({echo(error)}): {self._kept()}") from error
 
     def flush(self) -> None:
         """Put what was written into the file, where it stays if the process is killed. Best after a whole chunk."""
@@ -100,7 +101,7 @@ class VideoRecording:
         except (av.error.FFmpegError, OSError) as error:
             self._drop_fragment()
             raise MagiError(
-                f"cannot write {self.path} ({error}): check the folder and the free disk space; {self._kept()}"
+                f"cannot write {self.path} ({echo(error)}): check the folder and the free disk space; {self._kept()}"
             ) from error
         self.frames, self._fragment = fragment.frame, None
         self._fragments += 1
@@ -169,8 +170,8 @@ class VideoRecording:
         try:
             _copy_streams(self.path, whole, self._tags)
             os.replace(whole, self.path)
-        except (av.error.FFmpegError, OSError) as error:
-            return f"{self.path} stays a fragmented mp4, which most players open too ({error})"
+        except (av.error.FFmpegError, OSError, MagiError) as error:
+            return f"{self.path} stays a fragmented mp4, which most players open too ({echo(error)})"
         finally:
             with suppress(OSError):
                 whole.unlink(missing_ok=True)
@@ -189,7 +190,7 @@ def _boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
 def _copy_streams(source: Path, target: Path, tags: Mapping[str, str]) -> None:
     """The same packets in an ordinary mp4 with the index in front."""
     with (
-        av.open(str(source)) as given,
+        open_video(source) as given,
         av.open(str(target), "w", format="mp4", options={"movflags": f"{MOVFLAGS}+faststart"}) as made,
     ):
         made.metadata.update(tags)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, echo
 
 LISTED = 8  # names of each kind in a message
 
@@ -49,7 +49,7 @@ def _listing(title: str, names: Sequence[str]) -> str:
     if not names:
         return ""
     rest = f"\n  and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return f"{title} ({len(names)}):\n  " + "\n  ".join(names[:LISTED]) + rest
+    return f"{title} ({len(names)}):\n  " + "\n  ".join(echo(name, quoted=False) for name in names[:LISTED]) + rest
 
 
 def _size(shape: Sequence[int]) -> str:

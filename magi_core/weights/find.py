@@ -7,7 +7,6 @@ understood, entered at any level.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -15,6 +14,8 @@ from pathlib import Path
 
 from magi_core.config import DiTConfig
 from magi_core.errors import MagiError
+from magi_core.inputs.json_text import read_json
+from magi_core.inputs.regular import open_regular
 from magi_core.weights.header import read_header
 from magi_core.weights.reader import read_tensors
 from magi_core.weights.recognise import looks_like_dit, official_config, recognise, variant_from_name
@@ -168,7 +169,7 @@ def holds_transformer(file: Path) -> bool:
     try:
         if file.suffix == ".zst":
             return looks_like_dit(peek_header(file).tensors)
-        with file.open("rb") as stream:
+        with open_regular(file, "weight file") as stream:
             return looks_like_dit(read_header(stream, str(file)).tensors)
     except (MagiError, OSError):
         return True
@@ -225,7 +226,7 @@ def holds_vae(file: Path) -> bool:
 def is_t5_folder(folder: Path) -> bool:
     """A T5 folder with its tokenizer: the weights themselves are looked at when they are loaded."""
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = read_json(folder / "config.json", "configuration")
         tokenizer = any((folder / name).is_file() for name in ("spiece.model", "tokenizer.json"))
         return "d_kv" in config and tokenizer and bool(weight_files(folder))
     except (OSError, ValueError, TypeError):

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, Protocol
 
 import torch
 
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, echo
+from magi_core.inputs.json_text import parse_json
 
-HEADER_LIMIT = 100_000_000  # bytes; the format's own limit
+HEADER_LIMIT = 8 << 20  # bytes; that of the largest MAGI-1 shard takes a twentieth
+MAX_DIMENSIONS = 16
 GIT_LFS_POINTER = b"version https://git-lfs"
 DTYPES = {
     "F64": torch.float64,
@@ -58,7 +59,13 @@ class SafetensorsHeader:
     file_size: int
 
 
-def read_header(stream: BinaryIO, name: str, actual_size: int | None = None) -> SafetensorsHeader:
+class Readable(Protocol):
+    """What bytes are read from in order: a file, or one that is unpacked meanwhile."""
+
+    def read(self, count: int, /) -> bytes: ...
+
+
+def read_header(stream: Readable, name: str, actual_size: int | None = None) -> SafetensorsHeader:
     """The header at the start of `stream`. `name` is for messages.
 
     actual_size: bytes of the whole file, where known; any other size than the header promises raises
@@ -73,14 +80,17 @@ def read_header(stream: BinaryIO, name: str, actual_size: int | None = None) -> 
                 "download the file from the model page"
             )
         raise MagiError(f"{name} is not a safetensors file. {DOWNLOAD_AGAIN}")
+    if actual_size is not None and 8 + length > actual_size:
+        raise MagiError(f"{name} ends inside its header. {DOWNLOAD_AGAIN}")
     text = stream.read(length)
     if len(text) < length:
         raise MagiError(f"{name} ends inside its header. {DOWNLOAD_AGAIN}")
     try:
-        entries = json.loads(text)
+        entries = parse_json(text, "it", HEADER_LIMIT)
         tensors = {key: _tensor_header(value) for key, value in entries.items() if key != "__metadata__"}
+        _check_places(tensors.values())
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise MagiError(f"{name} has an unreadable header ({error}). {DOWNLOAD_AGAIN}") from None
+        raise MagiError(f"{name} has an unreadable header ({echo(error)}). {DOWNLOAD_AGAIN}") from None
     header = SafetensorsHeader(tensors, 8 + length, 8 + length + max((t.end for t in tensors.values()), default=0))
     if actual_size is not None and actual_size != header.file_size:
         raise MagiError(
@@ -91,9 +101,20 @@ def read_header(stream: BinaryIO, name: str, actual_size: int | None = None) -> 
 
 def _tensor_header(entry: Mapping[str, Any]) -> TensorHeader:
     if entry["dtype"] not in DTYPES:
-        raise ValueError(f"unknown number format {entry['dtype']}")
-    begin, end = (int(offset) for offset in entry["data_offsets"])
-    header = TensorHeader(tuple(int(n) for n in entry["shape"]), DTYPES[entry["dtype"]], begin, end)
+        raise ValueError(f"unknown number format {echo(entry['dtype'])}")
+    (begin, end), shape = entry["data_offsets"], entry["shape"]
+    if len(shape) > MAX_DIMENSIONS or not all(type(number) is int for number in (begin, end, *shape)):
+        raise ValueError(f"sizes and places are whole numbers, and there are few of them: {echo(shape)}")
+    header = TensorHeader(tuple(shape), DTYPES[entry["dtype"]], begin, end)
     if min(header.shape, default=0) < 0 or begin < 0 or end - begin != header.nbytes:
         raise ValueError(f"{list(header.shape)} does not fit its {end - begin} bytes")
     return header
+
+
+def _check_places(tensors: Iterable[TensorHeader]) -> None:
+    """Tensors lie one after the other: if they could share bytes, few of these would make any number of tensors."""
+    end = 0
+    for tensor in sorted(tensors, key=lambda tensor: (tensor.begin, tensor.end)):
+        if tensor.begin != end:
+            raise ValueError(f"its tensors overlap or have gaps between them at byte {end:,}")
+        end = tensor.end

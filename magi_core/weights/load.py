@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from magi_core.device import pick_device, pick_dtype
 from magi_core.dit import DiT
+from magi_core.operations import PLAIN, Operations
 from magi_core.weights.check import check_state_dict
 from magi_core.weights.find import find_dit
 from magi_core.weights.header import TensorHeader
@@ -27,7 +26,7 @@ def load_dit(
     variant: str = "auto",
     device: torch.device | str = "auto",
     dtype: torch.dtype | str = "auto",
-    operations: ModuleType | Any = nn,
+    operations: Operations = PLAIN,
 ) -> DiT:
     """The transformer of the checkpoint at `model`, in evaluation mode, without gradients.
 

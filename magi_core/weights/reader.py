@@ -10,18 +10,21 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, echo
+from magi_core.inputs.regular import open_regular
 from magi_core.weights.header import DOWNLOAD_AGAIN, SafetensorsHeader, TensorHeader, read_header
 from magi_core.weights.shards import list_shards
 from magi_core.weights.zst import peek_header, stream_edges, unpack
 
+MAX_SHARING = 4  # tensors of a .bin file may be one and the same, as the embeddings of T5 are
 EDGE = 64 * 1024  # bytes of tensor data at either end of a shard that its fingerprint covers
 
 
 class Shard(Protocol):
     """One weight file. `headers` costs a glance at the file; `tensor` maps, it does not copy."""
 
-    headers: Mapping[str, TensorHeader]
+    @property
+    def headers(self) -> Mapping[str, TensorHeader]: ...
 
     def tensor(self, name: str) -> Tensor: ...
 
@@ -48,8 +51,8 @@ class Checkpoint(Mapping[str, Tensor]):
         if lost:
             raise MagiError(
                 f"{path}: {len(lost)} tensors are not in the weight file that the index names, such as "
-                f"{lost[0]} in {listed.index[lost[0]].name}. The files belong to different downloads: download "
-                "the folder again."
+                f"{echo(lost[0], quoted=False)} in {listed.index[lost[0]].name}. The files belong to different "
+                "downloads: download the folder again."
             )
         self.headers = {name: shard.headers[name] for name, shard in self._home.items()}
 
@@ -77,7 +80,7 @@ def read_tensors(path: str | Path, *, device: torch.device | str = "cpu") -> Che
 class SafetensorsShard:
     def __init__(self, file: Path) -> None:
         self.file = file
-        with file.open("rb") as stream:
+        with open_regular(file, "weight file") as stream:
             self.header = read_header(stream, str(file), file.stat().st_size)
         self.headers = self.header.tensors
         self._open: Any = None
@@ -87,7 +90,7 @@ class SafetensorsShard:
             try:
                 self._open = safe_open(self.file, framework="pt")
             except SafetensorError as error:
-                raise MagiError(f"{self.file} cannot be read ({error}). {DOWNLOAD_AGAIN}") from None
+                raise MagiError(f"{self.file} cannot be read ({echo(error)}). {DOWNLOAD_AGAIN}") from None
         return self._open.get_tensor(name)
 
     def edges(self) -> tuple[bytes, bytes]:
@@ -145,8 +148,10 @@ class BinShard:
         self.file = file
         try:
             self._tensors = _load_bin(file)
+        except MagiError:
+            raise
         except Exception as error:  # torch.load raises many kinds for damaged or foreign files
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            reason = echo(str(error).splitlines()[0], quoted=False) if str(error) else type(error).__name__
             raise MagiError(f"{file} is not a readable file of plain weights ({reason}). {DOWNLOAD_AGAIN}") from None
         self.headers = {name: TensorHeader(tuple(t.shape), t.dtype) for name, t in self._tensors.items()}
 
@@ -161,11 +166,13 @@ class BinShard:
 
 
 def _load_bin(file: Path) -> dict[str, Tensor]:
-    with file.open("rb") as stream:
+    with open_regular(file, "weight file") as stream:
         mapped = stream.read(2) == b"PK"  # files older than torch 1.6 are no zip archives and cannot be mapped
     loaded = torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
     if not isinstance(loaded, Mapping) or not all(isinstance(value, Tensor) for value in loaded.values()):
         raise ValueError("it holds something else than named tensors")
+    if sum(tensor.nbytes for tensor in loaded.values()) > MAX_SHARING * file.stat().st_size:
+        raise ValueError("its tensors claim more than the file holds")
     return dict(loaded)
 
 

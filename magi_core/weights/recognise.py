@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -11,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from magi_core.config import DiTConfig
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, echo
+from magi_core.inputs.json_text import read_json
 from magi_core.weights.header import TensorHeader
 
 DUPLICATED_CHANNELS = 32  # input channels of models that take the 16 latent channels twice
 DUPLICATED_RESCALE = 0.1  # their input scale, which no tensor shows
 VARIANTS = ("base", "distill")
-LAYER = re.compile(r"videodit_blocks\.layers\.(\d+)\.")
+LAYER = re.compile(r"videodit_blocks\.layers\.(\d{1,9})\.")
 SIZED_NAME = re.compile(r"\d+(\.\d+)?b[_-]")
 CHOOSE = "Choose the folder of the transformer, such as 4.5B_base/inference_weight."
 MARKERS = {"x_embedder.weight", "final_linear.linear.weight", "rope.bands"}
@@ -92,7 +92,7 @@ def choose_variant(path: Path, variant: str = "auto") -> str:
     if variant in VARIANTS:
         return variant
     if variant != "auto":
-        raise MagiError(f"unknown variant {variant!r}: use 'auto', 'base' or 'distill'")
+        raise MagiError(f"unknown variant {echo(variant)}: use 'auto', 'base' or 'distill'")
     named = variant_from_name(path)
     if named is None:
         raise MagiError(
@@ -109,8 +109,8 @@ def official_config(path: Path) -> dict[str, Any] | None:
     for place in (folder, folder.parent):
         for file in sorted(place.glob("*config.json")):
             try:
-                content = json.loads(file.read_text(encoding="utf-8"))
-            except (OSError, ValueError):
+                content = read_json(file, "configuration")
+            except MagiError:
                 continue
             if isinstance(content, dict) and "model_config" in content:
                 return content
@@ -146,8 +146,10 @@ def _size(headers: Mapping[str, TensorHeader], *places: tuple[str, int], default
 def _with_official(config: DiTConfig, official: Mapping[str, Any]) -> DiTConfig:
     try:
         named = DiTConfig.from_official_json(official)
-    except (KeyError, TypeError) as error:
-        raise MagiError(f"the model's config JSON lacks {error}: remove the file or download it again") from None
+    except MagiError as error:
+        raise MagiError(f"the config JSON beside the weights is of no use ({error}): remove it") from None
+    except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+        raise MagiError(f"the model's config JSON lacks {echo(error)}: remove the file or download it again") from None
     config = replace(
         config,
         half_channel_vae=named.half_channel_vae,
@@ -185,5 +187,5 @@ def _what_it_is(headers: Mapping[str, TensorHeader]) -> str:
         return f"it is a T5 text encoder. {CHOOSE}"
     if any(name.startswith(("condition_embedder.", "patch_embedding.")) for name in names):
         return "it is a conversion to the diffusers layout. Use the official files, which need no conversion."
-    known = ", ".join(sorted(names)[:3]) or "none"
+    known = ", ".join(echo(name, quoted=False) for name in sorted(names)[:3]) or "none"
     return f"it holds other tensors ({known}). {CHOOSE}"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, echo
+from magi_core.inputs.json_text import read_json
 from magi_core.weights.header import DOWNLOAD_AGAIN
 
 INDEX_NAMES = (
@@ -17,7 +17,8 @@ INDEX_NAMES = (
 )
 WEIGHT_SUFFIXES = (".safetensors", ".safetensors.zst", ".bin")
 STANDARD_NAMES = ("model", "diffusion_pytorch_model", "pytorch_model")
-NUMBERED = re.compile(r"-(\d+)-of-(\d+)\.")
+NUMBERED = re.compile(r"-(\d{1,12})-of-(\d{1,12})\.")
+MAX_SHARDS = 10_000
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def _from_index(index: Path) -> ShardList:
     located: dict[str, Path | None] = {}
     for name in sorted(set(weight_map.values())):
         if Path(name).name != name:
-            raise MagiError(f"{index} names a file outside its folder ({name}): this is not a proper checkpoint")
+            raise MagiError(f"{index} names a file outside its folder ({echo(name)}): this is not a proper checkpoint")
         located[name] = _present(index.parent / name)
     missing = [name for name, file in located.items() if file is None]
     if missing:
@@ -88,11 +89,11 @@ def _from_index(index: Path) -> ShardList:
 def read_index(index: Path) -> dict[str, str]:
     """Tensor name -> file name from a `*.index.json`."""
     try:
-        weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        weight_map = read_json(index, "list of weight files")["weight_map"]
         if not weight_map or not all(isinstance(name, str) for name in weight_map.values()):
             raise ValueError("it lists no tensors")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = f"no {error}" if isinstance(error, KeyError) else str(error)
+        reason = f"no {error}" if isinstance(error, KeyError) else echo(error)
         raise MagiError(f"the list of weight files {index} cannot be read ({reason}). {DOWNLOAD_AGAIN}") from None
     return weight_map
 
@@ -104,6 +105,8 @@ def _without_index(folder: Path) -> tuple[Path, ...]:
     numbered = {int(m[1]): (p, int(m[2])) for p in files if (m := NUMBERED.search(p.name))}
     if numbered and len(numbered) == len(files):
         count = max(total for _, total in numbered.values())
+        if count > MAX_SHARDS:
+            raise MagiError(f"{folder}: a name claims to be one of {count:,} weight files; no model has so many")
         missing = [f"part {i} of {count}" for i in range(1, count + 1) if i not in numbered]
         if missing:
             raise MagiError(
@@ -126,4 +129,6 @@ def _present(file: Path) -> Path | None:
 
 
 def _some(names: list[str]) -> str:
-    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    return ", ".join(echo(name, quoted=False) for name in names[:8]) + (
+        f" and {len(names) - 8} more" if len(names) > 8 else ""
+    )

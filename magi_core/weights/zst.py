@@ -14,10 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, echo, printable
+from magi_core.inputs.regular import open_regular
 from magi_core.weights.header import DOWNLOAD_AGAIN, SafetensorsHeader, read_header
 
 BLOCK = 1 << 22
+SMALL, MAX_RATIO = 64 << 20, 32  # bytes that any file may unpack to, and more for every byte of it; weights reach 2
 log = logging.getLogger(__name__)
 
 
@@ -28,7 +30,7 @@ class UnpackedStream:
         self.packed, self.library = packed, _zstandard(packed)
 
     def __enter__(self) -> UnpackedStream:
-        self.file = self.packed.open("rb")
+        self.file = open_regular(self.packed, "weight file")
         self.reader = self.library.ZstdDecompressor().stream_reader(self.file, read_across_frames=True)
         return self
 
@@ -40,13 +42,23 @@ class UnpackedStream:
         try:
             return self.reader.read(count)
         except self.library.ZstdError as error:
-            raise MagiError(f"{self.packed} cannot be unpacked ({error}). {DOWNLOAD_AGAIN}") from None
+            raise MagiError(f"{self.packed} cannot be unpacked ({echo(error)}). {DOWNLOAD_AGAIN}") from None
 
 
 def peek_header(packed: Path) -> SafetensorsHeader:
-    """The safetensors header inside `packed`, unpacking only as much as that takes."""
+    """The safetensors header inside `packed`, unpacking only as much as that takes.
+
+    Raises `MagiError` also where it promises more than a file of weights of this size can hold.
+    """
     with UnpackedStream(packed) as stream:
-        return read_header(stream, packed.name)
+        header = read_header(stream, packed.name)
+    size = packed.stat().st_size
+    if header.file_size > SMALL + MAX_RATIO * size:
+        raise MagiError(
+            f"{packed} claims to hold {header.file_size:,} bytes in its {size:,}, which weights cannot be packed into. "
+            f"{DOWNLOAD_AGAIN}"
+        )
+    return header
 
 
 def unpack(packed: Path, header: SafetensorsHeader) -> Path | bytearray:
@@ -58,13 +70,15 @@ def unpack(packed: Path, header: SafetensorsHeader) -> Path | bytearray:
         if shutil.disk_usage(packed.parent).free < header.file_size:
             raise OSError("the disk is too full")
         with partial.open("wb") as target:
-            log.info("unpacking %s once, to %s (%.1f GB)", packed, plain.name, gigabytes)
+            log.info("unpacking %s once, to %s (%.1f GB)", printable(packed), printable(plain.name), gigabytes)
             for block in _blocks(packed, header.file_size):
                 target.write(block)
         os.replace(partial, plain)
         return plain
     except OSError as error:
-        log.warning("unpacking %s into memory (%.1f GB), because beside it: %s", packed, gigabytes, error)
+        log.warning(
+            "unpacking %s into memory (%.1f GB), because beside it: %s", printable(packed), gigabytes, printable(error)
+        )
     finally:
         if partial.is_file():
             partial.unlink()

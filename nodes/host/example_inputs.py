@@ -8,6 +8,8 @@ from pathlib import Path
 
 import folder_paths
 
+from magi_core.errors import printable
+
 ASSETS = Path(__file__).parents[2] / "workflows" / "assets"
 
 
@@ -18,4 +20,4 @@ def offer_example_inputs() -> None:
         try:
             shutil.copyfile(source, folder / source.name)
         except OSError as error:
-            logging.warning("MAGI: the example workflows will miss %s (%s)", source.name, error)
+            logging.warning("MAGI: the example workflows will miss %s (%s)", source.name, printable(error))

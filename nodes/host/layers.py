@@ -1,45 +1,70 @@
-"""ComfyUI's layer classes for MAGI's models: a weight may wait elsewhere, and comes when its layer runs."""
+"""ComfyUI's layers for MAGI's models: a weight may wait elsewhere and be patched on its way to where its layer runs."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import comfy.model_management as management
 import comfy.ops
+import torch
+from comfy.ops import disable_weight_init as plain  # weights have the format that layers compute in: nothing to cast
 from torch import Tensor
 
-from magi_core.dit.fp8 import Fp8Linear as CoreFp8Linear
-from magi_core.kernels.fused import multiply_fp32
+from magi_core.kernels.products import multiply_fp32
+from magi_core.operations import Operations
+from magi_core.operations import fp8 as core_fp8
+from magi_core.operations import norm as core_norm
 
-_plain = comfy.ops.disable_weight_init  # weights are loaded in the format that layers compute in: nothing to cast
+
+def placed(parameter: Tensor, device: torch.device) -> Tensor:
+    return management.cast_to(parameter, device=device)
 
 
-class Linear(_plain.Linear):
-    def project_fp32(self, x: Tensor) -> Tensor:
-        """See `magi_core.dit.layers.project_fp32`."""
-        weight, _, stream = comfy.ops.cast_bias_weight(self, x, offloadable=True)
+class _Fetched(comfy.ops.CastWeightBiasOp):
+    """`magi_core.operations.placed.OwnWeights` through ComfyUI."""
+
+    @contextmanager
+    def weights(self, device: torch.device) -> Iterator[tuple[Tensor, ...]]:
+        comfy.ops.run_every_op()
+        own = {"dtype": self.weight.dtype, "bias_dtype": None if self.bias is None else self.bias.dtype}
+        weight, bias, stream = comfy.ops.cast_bias_weight(self, device=device, **own, offloadable=True)
         try:
-            return multiply_fp32(x, weight)
+            yield (weight,) if bias is None else (weight, bias)
         finally:
-            comfy.ops.uncast_bias_weight(self, weight, None, stream)
+            comfy.ops.uncast_bias_weight(self, weight, bias, stream)
+
+    def placed(self, parameter: Tensor, device: torch.device) -> Tensor:
+        return placed(parameter, device)
 
 
-class Fp8Linear(CoreFp8Linear, comfy.ops.CastWeightBiasOp):
-    """The fp8 layer of quantised checkpoints, whose weight stays fp8 on its way to the device."""
+class LinearFp32(_Fetched, plain.Linear):
+    """ComfyUI's linear, which holds nothing until it is loaded, with the product of magi_core's `LinearFp32`."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.register_parameter("bias", None)  # ComfyUI looks for it in every layer that it places
+    def __init__(
+        self, inputs: int, outputs: int, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> None:
+        super().__init__(inputs, outputs, bias=False, device=device, dtype=dtype)
 
     def forward(self, x: Tensor) -> Tensor:
-        comfy.ops.run_every_op()
-        own = {"dtype": self.weight.dtype, "device": x.device, "bias_dtype": x.dtype}
-        weight, _, stream = comfy.ops.cast_bias_weight(self, **own, offloadable=True)
-        try:
-            return self.multiply(x, weight)
-        finally:
-            comfy.ops.uncast_bias_weight(self, weight, None, stream)
+        with self.weights(x.device) as (weight,):
+            return multiply_fp32(x, weight)
 
 
-class operations(_plain):  # noqa: N801 (ComfyUI's name for such a namespace)
-    Linear = Linear
-    Fp8Linear = Fp8Linear
+class LayerNorm1p(_Fetched, core_norm.LayerNorm1p): ...
+
+
+class Fp8Linear(_Fetched, core_fp8.Fp8Linear): ...
+
+
+class ComfyOperations:
+    """`magi_core.operations.Operations` of ComfyUI."""
+
+    Linear, LayerNorm, Conv3d = plain.Linear, plain.LayerNorm, plain.Conv3d
+    LinearFp32, LayerNorm1p, Fp8Linear = LinearFp32, LayerNorm1p, Fp8Linear
+
+    def placed(self, parameter: Tensor, device: torch.device) -> Tensor:
+        return placed(parameter, device)
+
+
+COMFYUI: Operations = ComfyOperations()

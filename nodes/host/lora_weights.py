@@ -13,15 +13,16 @@ from comfy.weight_adapter import BypassInjectionManager, WeightAdapterBase
 from torch import Tensor
 
 from magi_core.digest import digest
-from magi_core.dit.fp8 import Fp8Linear
-from magi_core.errors import MagiError
+from magi_core.engine import Engine
+from magi_core.errors import MagiError, echo
+from magi_core.operations.fp8 import Fp8Linear
 from magi_core.weights import fingerprint, lora_targets
 
-from .engine import PlacedEngine
+from .engine import patched, patcher_of
 from .patcher import Patcher
 
 
-def with_lora(engine: PlacedEngine, file: Path, strength: float) -> PlacedEngine:
+def with_lora(engine: Engine, file: Path, strength: float) -> Engine:
     """A copy of `engine` whose weights have the LoRA in `file` on them, `strength` times; weights are shared.
 
     Layers of fp8 checkpoints cannot take a change into their weights: there the LoRA runs beside the layer.
@@ -33,7 +34,7 @@ def with_lora(engine: PlacedEngine, file: Path, strength: float) -> PlacedEngine
     if not found:
         raise MagiError(
             f"{file.name} is not a LoRA for MAGI-1: none of its {len(tensors)} tensors belongs to a layer of the "
-            f"model, the first is {next(iter(tensors), 'missing')}"
+            f"model, the first is {echo(next(iter(tensors), 'missing'), quoted=False)}"
         )
     _check_shapes(found, shapes, file.name)
     quantised = {
@@ -41,19 +42,19 @@ def with_lora(engine: PlacedEngine, file: Path, strength: float) -> PlacedEngine
         for target, adapter in found.items()
         if isinstance(target, str) and isinstance(engine.dit.get_submodule(target.rpartition(".")[0]), Fp8Linear)
     }
-    patcher = engine.patcher.clone()
+    patcher = patcher_of(engine).clone()
     patcher.add_patches({target: patch for target, patch in found.items() if target not in quantised}, strength)
     if quantised:
         _beside(patcher, quantised, strength, file.name)
-    return engine.patched(patcher, digest(engine.fingerprint, fingerprint(file), strength))
+    return patched(engine, patcher, digest(engine.fingerprint, fingerprint(file), strength))
 
 
 def _check_shapes(found: dict[Any, Any], shapes: dict[str, tuple[int, ...]], name: str) -> None:
     """ComfyUI would leave a patch of another shape out, with a line in the log."""
     for target, patch in found.items():
         parameter, part = (target, None) if isinstance(target, str) else target
-        rows = shapes[parameter][-2] if part is None else part[2]
-        if isinstance(patch, WeightAdapterBase) and patch.name == "lora" and len(shapes[parameter]) < 4:
+        if isinstance(patch, WeightAdapterBase) and patch.name == "lora" and 1 < len(shapes[parameter]) < 4:
+            rows = shapes[parameter][-2] if part is None else part[2]
             up, down = patch.weights[:2]
             if (up.shape[0], down.shape[1]) != (rows, shapes[parameter][-1]):
                 raise MagiError(

@@ -14,7 +14,7 @@ import folder_paths
 from comfy_api.latest import io
 
 from magi_core.config import DiTConfig
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, echo
 from magi_core.loading import BUNDLED, locate
 from magi_core.weights import (
     ModelFiles,
@@ -53,7 +53,7 @@ def files_of(name: str, variant: str = "auto") -> ModelFiles:
     found = _models()
     if name not in found:
         raise MagiError(
-            f"there is no model called {name!r} in models/{FOLDER} or models/diffusion_models. "
+            f"there is no model called {echo(name)} in models/{FOLDER} or models/diffusion_models. "
             f"Found: {', '.join([*BUNDLED, *found])}. After adding files, press R to refresh the list."
         )
     files = find_model(found[name], variant)

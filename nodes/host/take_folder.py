@@ -7,7 +7,7 @@ from pathlib import Path
 
 import folder_paths
 
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, echo
 from magi_core.state.files import SUFFIX, find_takes, is_take
 from magi_core.video.output_path import check_name
 
@@ -31,7 +31,7 @@ def take_path(name: str) -> Path:
             if path.is_relative_to(folder) and is_take(path):
                 return path
     raise MagiError(
-        f"there is no saved take called {name!r} in ComfyUI's input folder or in output/{SAVED}: "
+        f"there is no saved take called {echo(name)} in ComfyUI's input folder or in output/{SAVED}: "
         "press R to refresh the list"
     )
 
@@ -55,7 +55,9 @@ def inside(name: str) -> Path:
     root = _folder(OUTPUT) / SAVED
     path = Path(os.path.abspath(root / name.strip()))
     if not name.strip() or path == root or not path.is_relative_to(root):
-        raise MagiError(f"takes are saved in output/{SAVED}: {name!r} -> use a name such as 'ball' or 'scene 1/ball'")
+        raise MagiError(
+            f"takes are saved in output/{SAVED}: {echo(name)} -> use a name such as 'ball' or 'scene 1/ball'"
+        )
     check_name(name.strip())
     return path
 

@@ -41,7 +41,7 @@ class PlacedTextEncoder(TextEncoder):
             )
         first.relative_attention_max_distance = config.relative_attention_max_distance
         model.load_state_dict(parts.state, assign=True)
-        super().__init__(model.eval().requires_grad_(False), parts.tokenizer, max_length)
+        super().__init__(model.eval().requires_grad_(False), parts.tokenizer, max_length, parts.identity)
         self.config, self.patcher = config, in_patcher(model, devices)
 
     @property
@@ -77,7 +77,8 @@ class ClipTextEncoder(TextEncoder):
 
     @property
     def dtype(self) -> torch.dtype:
-        return next(iter(self.model.dtypes), torch.float32)
+        dtypes: Any = self.model.dtypes  # of ComfyUI's model
+        return next(iter(dtypes), torch.float32)
 
     def hidden_states(self, ids: list[int]) -> Tensor:
         out = self.clip.encode_from_tokens({KEY: [[(token, 1.0) for token in ids]]}, return_dict=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -12,11 +13,10 @@ import comfy.sd
 import torch
 from torch import Tensor
 
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, printable
 from magi_core.vae import VAE as Codec
 from magi_core.vae.memory import vae_bytes
 
-from ..ui.progress import show_notes
 from .device import Devices
 from .patcher import in_patcher, make_room
 
@@ -32,6 +32,7 @@ class PlacedVAE(comfy.sd.VAE):
     def __init__(self, codec: Codec, devices: Devices) -> None:
         config = codec.model.config
         self.codec, self.first_stage_model = codec, codec.model
+        codec.on_note = _log  # until a node listens
         self.patcher = in_patcher(codec.model, devices)
         self.device, self.vae_dtype, self.working_dtypes = devices.load, codec.dtype, [codec.dtype]
         self.output_device = management.intermediate_device()
@@ -48,10 +49,10 @@ class PlacedVAE(comfy.sd.VAE):
         self.model_size()
 
     # Methods, where ComfyUI has lambdas: one that holds `self` keeps the weights until the garbage collector comes.
-    def memory_used_encode(self, shape: torch.Size, dtype: torch.dtype) -> int:
+    def memory_used_encode(self, shape: tuple[int, ...], dtype: torch.dtype) -> int:
         return self._announced(*shape[-3:])
 
-    def memory_used_decode(self, shape: torch.Size, dtype: torch.dtype) -> int:
+    def memory_used_decode(self, shape: tuple[int, ...], dtype: torch.dtype) -> int:
         length, side, _ = self.upscale_index_formula
         return self._announced(shape[-3] * length, shape[-2] * side, shape[-1] * side)
 
@@ -64,7 +65,7 @@ class PlacedVAE(comfy.sd.VAE):
     def encode(self, pixel_samples: Tensor) -> Tensor:
         """Frames [F, H, W, C] in 0..1 to latents [1, z, t, h, w]; sides are cropped to multiples of 8."""
         frames = self.vae_encode_crop_pixels(pixel_samples)
-        with self.working(*_size(frames)) as codec, noting(codec, None):
+        with self.working(*_size(frames)) as codec:
             return (codec.encode(frames) / codec.scale_factor).to(self.output_device)
 
     def encode_tiled(
@@ -78,9 +79,9 @@ class PlacedVAE(comfy.sd.VAE):
         batch, _, latents, rows, columns = samples_in.shape
         side, length = self.codec.model.config.patch_size, self.codec.model.config.patch_length
         frames = torch.empty(batch, latents * length, rows * side, columns * side, 3, device=self.output_device)
-        with self.working(latents * length, columns * side, rows * side) as codec, noting(codec, None):
+        with self.working(latents * length, columns * side, rows * side) as codec:
             for video, latent in zip(frames, samples_in, strict=True):
-                decode_into(video, codec, latent[None] * codec.scale_factor)
+                fill(video, codec.decode(latent[None] * codec.scale_factor))
         return frames
 
     def decode_tiled(self, samples: Tensor, tile_x: int | None = None, tile_y: int | None = None, **_: Any) -> Tensor:
@@ -107,29 +108,19 @@ class PlacedVAE(comfy.sd.VAE):
         return vae_bytes(codec.model.config, codec.tile, **size, itemsize=codec.dtype.itemsize)
 
 
-def decode_into(frames: Tensor, codec: Codec, latents: Tensor, on_frames: Any = None) -> None:
-    """Fill `frames` [n, H, W, 3] float in 0..1, n <= 4t, block by block; stops when the user interrupts.
+def fill(frames: Tensor, blocks: Iterable[Tensor], on_frames: Any = None) -> None:
+    """Fill `frames` [n, H, W, 3] float in 0..1 with uint8 `blocks`; stops when the user interrupts.
 
     on_frames: called with the number of frames done so far.
     """
     done = 0
-    for block in codec.decode(latents):
+    for block in blocks:
         management.throw_exception_if_processing_interrupted()
         block = block[: len(frames) - done]
         torch.div(block.to(frames.device), 255, out=frames[done : done + len(block)])
         done += len(block)
         if on_frames is not None:
             on_frames(done)
-
-
-@contextmanager
-def noting(codec: Codec, node_id: str | None) -> Iterator[None]:
-    """What the codec has to say (smaller tiles, because memory ran out) is shown on the node, if any, and logged."""
-    before, codec.on_note = codec.on_note, lambda note: show_notes(node_id, [note])
-    try:
-        yield
-    finally:
-        codec.on_note = before
 
 
 def magi_vae(vae: Any) -> PlacedVAE:
@@ -142,3 +133,7 @@ def magi_vae(vae: Any) -> PlacedVAE:
 def _size(frames: Tensor) -> tuple[int, int, int]:
     """Frames, width, height."""
     return frames.shape[0], frames.shape[2], frames.shape[1]
+
+
+def _log(note: str) -> None:
+    logging.info("MAGI: %s", printable(note))

@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Any
 import comfy.model_management as management
 import folder_paths
 from PIL import Image
-from server import PromptServer
 
+from magi_core.errors import printable
+from magi_core.state.decode import TakeDecoder
 from magi_core.vae.latent_rgb import CHART, FRAMES, LatentRGB, latent_rgb
 from magi_core.video import write_video
 
 from ..host.vae import PlacedVAE, magi_vae
+from .events import ClipMade, running_prompt, send
 
 if TYPE_CHECKING:
-    from magi_core.sampling import StepEvent
+    from magi_core.sampling.events import Stepped
     from magi_core.state import SamplerState
 
-EVENT = "magi.clip"  # js/clips.js listens
 EVERY = 4  # forwards from one picture to the next
 CLIP_FAILURES = (OSError, RuntimeError, ValueError)  # codecs, full disks, no memory on the device, MagiError
 
@@ -44,17 +45,17 @@ class Preview:
         with placed.working(FRAMES, CHART[1], CHART[0]) as codec:
             return cls(node_id, placed, latent_rgb(codec))
 
-    def still(self, event: StepEvent) -> Image.Image | None:
+    def still(self, event: Stepped) -> Image.Image | None:
         """The middle of the oldest chunk in flight, as it is expected to become."""
         self._computed = True
         if self.fit is None or event.step % EVERY:
             return None
-        estimate = event.clean_estimate()
+        estimate = event.in_flight[0].clean_estimate()
         return Image.fromarray(self.fit(estimate[:, estimate.shape[1] // 2]).numpy())
 
     def finished(self, state: SamplerState) -> None:
         """Show the newest finished chunk as a clip, if it was computed just now and the VAE finds room."""
-        if self.vae is None or not self._computed or not state.chunks:
+        if self.vae is None or self.node_id is None or not self._computed or not state.chunks:
             return
         self._computed = False
         index = state.finished - 1
@@ -64,14 +65,13 @@ class Preview:
         name = f"magi_{self._run}_{index:05}.mp4"
         try:
             with self.vae.working(state.frames, state.width, state.height) as codec:
-                blocks = codec.decode(latents, first_frame=index * latents.shape[2])
+                blocks = TakeDecoder(codec).decode(state, start=index)
                 write_video(Path(folder_paths.get_temp_directory()) / name, blocks, state.fps)
         except CLIP_FAILURES as error:  # a run is worth more than its clips
-            logging.warning("MAGI: no clips of finished chunks: %s", error)
+            logging.warning("MAGI: no clips of finished chunks: %s", printable(error))
             self.vae = None
             return
-        clip = {"node": self.node_id, "run": self._run, "chunk": index, "filename": name, "type": "temp"}
-        PromptServer.instance.send_sync(EVENT, clip, PromptServer.instance.client_id)
+        send(ClipMade(running_prompt(), self.node_id, state.chunks[-1].key, index, self._run, name))
 
 
 def _has_room(vae: PlacedVAE, shape: tuple[int, ...]) -> bool:

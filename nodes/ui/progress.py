@@ -7,12 +7,15 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import comfy.utils
-from server import PromptServer
+
+from magi_core.errors import printable
+
+from .events import show_text
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from magi_core.sampling import StepEvent
+    from magi_core.sampling.events import Stepped
 
 PICTURE_SIDE = 512  # pixels on the node
 
@@ -24,12 +27,12 @@ class StepProgress:
     """
 
     def __init__(
-        self, node_id: str | None, *, below: str = "", still: Callable[[StepEvent], Image | None] = lambda event: None
+        self, node_id: str | None, *, below: str = "", still: Callable[[Stepped], Image | None] = lambda event: None
     ) -> None:
         self.node_id, self.below, self.still = node_id, below, still
         self._bar: comfy.utils.ProgressBar | None = None
 
-    def __call__(self, event: StepEvent) -> None:
+    def __call__(self, event: Stepped) -> None:
         self._bar = self._bar or comfy.utils.ProgressBar(event.steps, node_id=self.node_id)
         picture = self.still(event)
         preview = None if picture is None else ("JPEG", picture, PICTURE_SIDE)
@@ -42,7 +45,7 @@ class StepProgress:
 def show(node_id: str | None, *lines: str) -> None:
     """Text on the node; empty lines are left out."""
     if node_id is not None:
-        PromptServer.instance.send_progress_text("\n".join(filter(None, lines)), node_id)
+        show_text(node_id, printable("\n".join(filter(None, lines))))
 
 
 def show_notes(node_id: str | None, notes: Iterable[str], below: str = "") -> None:
@@ -52,6 +55,6 @@ def show_notes(node_id: str | None, notes: Iterable[str], below: str = "") -> No
     """
     lines = list(notes)
     for line in lines:
-        logging.info("MAGI: %s", line)
+        logging.info("MAGI: %s", printable(line))
     if lines:
         show(node_id, *lines, below)

@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, Any
 import comfy.model_management as management
 
 from magi_core.errors import MagiError
-from magi_core.sampling.price import cost_in_words
+from magi_core.sampling.price import cost_in_words, other_ways
 from magi_core.state import Autosave
 from magi_core.state.length import chunks_for
 from magi_core.state.state import Cancelled
 
 from ..host.take_folder import autosave_path
-from ..wires import Generation, Prompt, Prompts
+from ..wires import Prompt, Prompts, StateOnWire
 from .preview import Preview
 from .progress import StepProgress, show, show_notes
 
 if TYPE_CHECKING:
     from magi_core.engine import Engine
+    from magi_core.sampling.extension import Extension
     from magi_core.state import SamplerState
 
 NO_ROOM = (
@@ -41,53 +42,49 @@ def sample(
     autosave: str,
     vae: Any,
     handoff: str = "clean",
-) -> Generation:
+) -> StateOnWire:
     """`state` with the chunks that `conditioning` describes.
 
     chunks: at least so many; the last prompt of a storyboard goes on where it has fewer. seconds: above 0, the length
     of the new part instead. autosave: name of a take to keep up to date, or "". vae: for previews, or None.
     An interrupt takes effect before the next model forward; the engine remembers what was finished.
     """
-    count, frames = chunks_for(state, seconds) if seconds else (max(chunks, conditioning.length), None)
-    how = {"handoff": handoff, "drain": not leave_in_flight}
-    cost = cost_in_words(engine, state, count, **how)
+    count, end = chunks_for(state, seconds) if seconds else (max(chunks, conditioning.length), None)
+    directions = conditioning.for_chunks(count)
+    extension = engine.plan(state, directions, handoff=handoff, drain=not leave_in_flight, end=end)
+    cost = cost_in_words(extension.cost, other_ways(engine, extension, directions, handoff))
     path = autosave_path(autosave) if autosave.strip() else None
     preview = Preview.on(node_id, vae, state)
     show(node_id, cost)
     made = _without_crash(
         lambda: _run(
             engine,
-            state,
-            conditioning.for_chunks(count),
+            extension,
             None if path is None else Autosave(path),
             preview,
             StepProgress(node_id, below=cost, still=preview.still),
-            how,
         )
     )
-    show_notes(node_id, made.notes[len(state.notes) :], cost)
-    return Generation.of(made, frames)
+    show_notes(node_id, extension.notes, cost)
+    return StateOnWire.of(made)
 
 
 def _run(
     engine: Engine,
-    state: SamplerState,
-    directions: list[Any],
+    extension: Extension,
     saved: Autosave | None,
     preview: Preview,
     progress: StepProgress,
-    how: dict[str, Any],
 ) -> SamplerState:
-    made = state
+    made = extension.given
     with saved or nullcontext():
-        states = engine.stream(state, directions, on_step=progress, cancelled=management.processing_interrupted, **how)
         try:
-            for made in states:
+            for made in engine.run(extension, on_step=progress):
                 if saved is not None:
                     saved.write(made)
                 preview.finished(made)
         except Cancelled as stopped:
-            if saved is not None and made is not state:
+            if saved is not None and made is not extension.given:
                 saved.write(stopped.state)
             management.throw_exception_if_processing_interrupted()
             raise

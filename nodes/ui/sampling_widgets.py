@@ -7,7 +7,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from magi_core.config import Guidance, SamplingSettings
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, echo
 from magi_core.sampling.guidance import scales
 
 LATE = 0.3  # timestep from which the "late" guidance counts; see `Guidance.simple`
@@ -137,4 +137,4 @@ def _whole_numbers(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(word) for word in text.replace(",", " ").split())
     except ValueError:
-        raise MagiError(f"kv_ranges must be whole numbers such as '5, 4, 3, 2', or empty: {text!r}") from None
+        raise MagiError(f"kv_ranges must be whole numbers such as '5, 4, 3, 2', or empty: {echo(text)}") from None

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.comfy.comfyui import HOW_TO, Server, base_directory, find_chromium, find_comfyui
+from tools.comfyui.find import HOW_TO, find_chromium, find_comfyui
+from tools.comfyui.server import Server, base_directory
 
 
 def _missing(item: pytest.Item) -> str:
@@ -54,7 +55,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def browser() -> Iterator:
     from playwright.sync_api import sync_playwright
 
-    from tests.comfy.frontend import BROWSER_FLAGS
+    from tools.comfyui.frontend import BROWSER_FLAGS
 
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=find_chromium(), args=BROWSER_FLAGS)
@@ -64,7 +65,7 @@ def browser() -> Iterator:
 
 @pytest.fixture
 def frontend(server: Server, browser) -> Iterator:
-    from tests.comfy.frontend import FIRST_VISIT_DONE, Frontend
+    from tools.comfyui.frontend import FIRST_VISIT_DONE, Frontend
 
     server.post("/settings", FIRST_VISIT_DONE)
     page = browser.new_page(viewport={"width": 1000, "height": 640})

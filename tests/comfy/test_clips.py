@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.comfy.comfyui import Server
+from tools.comfyui.server import Server
 
 LIMIT = 300.0
-BUILD = """([seed, last]) => {
-    app.graph.clear()
+BUILD = """async ([seed, last]) => {
+    await app.extensionManager.command.execute('Comfy.NewBlankWorkflow')
     const add = (type, x, values = {}) => {
         const node = LiteGraph.createNode(type)
         node.pos = [x, 40]
@@ -58,8 +59,18 @@ RECTANGLES = """() => {
 }"""
 STRIP = "!!sampler.widgets.find(w => w.name === 'magi_clips')"
 HEIGHT_OF_NODE = """() => {
+    app.canvas.draw(true, true)
     const element = document.querySelector(`[data-node-id="${sampler.id}"]`)
     return element ? element.getBoundingClientRect().height / app.canvas.ds.scale : sampler.boundingRect[3]
+}"""
+INTO_A_SUBGRAPH = """() => {
+    const outer = app.graph.convertToSubgraph(new Set([sampler])).node
+    window.sampler = outer.subgraph.nodes[0]
+    return [outer.id, sampler.id].join(':')
+}"""
+BACK_TO_THE_WORKFLOW_BEFORE = """async () => {
+    await app.extensionManager.command.execute('Workspace.PreviousOpenedWorkflow')
+    window.sampler = app.graph.nodes.find(node => node.comfyClass === 'MagiChunkSampler')
 }"""
 HEIGHT = 120  # pixels; of the strip, at a zoom of 1
 
@@ -116,27 +127,67 @@ def test_a_run_that_is_remembered_leaves_no_empty_strip(server: Server, frontend
     seed = 60 + page.evaluate("LiteGraph.vueNodesMode")
     page.evaluate(BUILD, [seed, 1])
     page.evaluate(LATER)
-    page.wait_for_timeout(500)
-    before = page.evaluate(HEIGHT_OF_NODE)
-    with_clip = _run_and_measure(server, frontend, page)
-    assert page.evaluate(STRIP) and with_clip > before + HEIGHT / 2
+    before = _height(page)
+    _run(server, frontend)
+    page.wait_for_function(f"{CLIPS}.length === 1 && {PLAYABLE}", timeout=20_000)
+    with_clip = _height(page)
+    assert with_clip > before + HEIGHT / 2
 
     page.evaluate("sampler.widgets.find(w => w.name === 'autosave').value = 'remembered'")  # runs, and computes nothing
-    remembered = _run_and_measure(server, frontend, page)
-    assert not page.evaluate(STRIP)
-    assert before - 10 <= remembered <= with_clip - HEIGHT
+    _run(server, frontend)
+    page.wait_for_function(f"!({STRIP})", timeout=20_000)
+    assert before - 10 <= _height(page) <= with_clip - HEIGHT
 
     page.evaluate("sampler.widgets.find(w => w.name === 'seed').value += 100")
-    _run_and_measure(server, frontend, page)
+    _run(server, frontend)
     page.wait_for_function(f"{CLIPS}.length === 1 && {PLAYABLE}", timeout=20_000)
 
 
-def _run_and_measure(server: Server, frontend, page) -> float:
-    """Height of the node after a run, at a zoom of 1."""
+def test_clips_find_their_node_inside_a_subgraph(server: Server, frontend, page) -> None:
+    seed = 70 + page.evaluate("LiteGraph.vueNodesMode")
+    page.evaluate(BUILD, [seed, 1])
+    path = page.evaluate(INTO_A_SUBGRAPH)
+    _run(server, frontend)
+    page.wait_for_function(f"{CLIPS}.length === 2", timeout=20_000)
+    assert [clip["node_id"] for clip in frontend.received("magi.clip")] == [path, path]
+
+
+def test_clips_stay_in_the_workflow_that_made_them(server: Server, frontend, page) -> None:
+    """Another open workflow, whose nodes have the same numbers, shows none of them."""
+    seed = 80 + page.evaluate("LiteGraph.vueNodesMode")
+    page.evaluate(BUILD, [seed, 60])
+    number = page.evaluate("sampler.id")
+    prompt = frontend.queue()
+    page.wait_for_function(f"{CLIPS}.length >= 1", timeout=LIMIT * 1000)
+
+    page.evaluate(BUILD, [seed, 60])
+    assert page.evaluate("sampler.id") == number
+    _wait_for_clips(frontend, 2)
+    assert page.evaluate(CLIPS) == []
+
+    page.evaluate(BACK_TO_THE_WORKFLOW_BEFORE)
+    page.wait_for_function(f"{CLIPS}.length >= 1", timeout=LIMIT * 1000)
+    server.post("/interrupt", {})
+    server.wait_for(prompt, 20)
+
+
+def _run(server: Server, frontend) -> None:
     entry = server.wait_for(frontend.queue(), LIMIT)
     assert entry["status"]["status_str"] == "success", entry["status"]["messages"]
-    page.wait_for_timeout(1500)
+
+
+def _height(page) -> float:
+    """Height of the node, at a zoom of 1."""
+    page.wait_for_timeout(500)  # the frontend lays nodes and DOM widgets out with the next frames
     return page.evaluate(HEIGHT_OF_NODE)
+
+
+def _wait_for_clips(frontend, more: int) -> None:
+    """Until the page has heard of so many more clips, and had time to show them."""
+    before, deadline = len(frontend.received("magi.clip")), time.monotonic() + LIMIT
+    while len(frontend.received("magi.clip")) < before + more:
+        assert time.monotonic() < deadline, "no more clips"
+    frontend.page.wait_for_timeout(1000)
 
 
 def _check_strip_is_inside(page) -> None:

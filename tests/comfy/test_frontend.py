@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.comfy.comfyui import REPOSITORY, Server
+from tools.comfyui.find import REPOSITORY
+from tools.comfyui.server import Server
 
 WORKFLOWS = sorted((REPOSITORY / "workflows").glob("*.json"))
 PLAIN = ["width", "height", "chunks", "seed", "control_after_generate", "steps", "text_guidance", "previous_guidance"]

@@ -1,4 +1,4 @@
-"""Inside ComfyUI's own process, where its memory management, layers and loaders can be seen: `tests/comfy/inside`."""
+"""Inside ComfyUI's own process, where its memory management, layers and loaders can be seen: `tools/comfyui/inside`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from tests.comfy.comfyui import base_directory, interpreter
-from tests.comfy.inside.telling import heard
+from tools.comfyui.find import REPOSITORY, interpreter
+from tools.comfyui.inside.telling import heard
+from tools.comfyui.server import base_directory
 
 LIMIT = 600.0  # seconds for all checks; about one minute on two free cores
-INSIDE = Path(__file__).parent / "inside"
+INSIDE = REPOSITORY / "tools" / "comfyui" / "inside"
 EXACT = 1e-6  # relative L2, or absolute difference of 8-bit values
 
 

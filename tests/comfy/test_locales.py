@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.comfy.comfyui import REPOSITORY, Server
+from tools.comfyui.find import REPOSITORY
+from tools.comfyui.server import Server
 
 LOCALES = REPOSITORY / "locales"
 LANGUAGES = sorted(folder.name for folder in LOCALES.iterdir())

@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from tests.comfy.comfyui import Server
+from tools.comfyui.server import Server
 
 LIMIT = 300.0  # seconds for one prompt; a few on two free cores
 SMALL = {"width": 64, "height": 64, "steps": 4}

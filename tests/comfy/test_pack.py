@@ -2,35 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 import time
 import urllib.request
 from typing import Any
 
 import pytest
 
-from tests.comfy.comfyui import PACK, REPOSITORY, Server
+from tests.comfy.graphs import NODES, RUN, SAMPLER, cached, node, run
+from tools.comfyui.find import REPOSITORY
+from tools.comfyui.server import PACK, Server
 
-NODES = [
-    "MagiLoadModel",
-    "MagiLoadVAE",
-    "MagiLoadTextEncoder",
-    "MagiTextEncode",
-    "MagiVAEEncode",
-    "MagiChunkSampler",
-    "MagiExtend",
-    "MagiVAEDecode",
-    "MagiLoRA",
-    "MagiModelSettings",
-    "MagiStoryboard",
-    "MagiStoryboardPrompt",
-    "MagiRewind",
-    "MagiDecodeToFile",
-    "MagiSaveState",
-    "MagiLoadState",
-    "MagiStateInfo",
-]
-LIMIT = 600.0  # seconds for one prompt; far more than two free cores need
 SWITCHES = ("still_start", "moving_start", "look_3d", "look_2d_anime", "borders")
 
 
@@ -66,13 +47,13 @@ def test_the_inputs_of_the_shipped_workflows_are_in_the_input_folder(server: Ser
 
 
 def test_a_new_last_prompt_costs_only_the_last_part(server: Server) -> None:
-    first = _run(server, _graph())
+    first = run(server, _graph())
     assert first["status"]["status_str"] == "success", first["status"]
     changed = _graph()
     changed["prompt_2"]["inputs"]["prompt"] = "it turns green"
-    again = _run(server, changed)
+    again = run(server, changed)
     assert again["status"]["status_str"] == "success", again["status"]
-    assert set(_cached(again)) == set(_graph()) - {"prompt_2", "extend", "decode", "save"}
+    assert set(cached(again)) == set(_graph()) - {"prompt_2", "extend", "decode", "save"}
 
 
 def test_an_interrupt_stops_at_once_and_keeps_what_was_finished(server: Server, frontend) -> None:
@@ -88,9 +69,9 @@ def test_an_interrupt_stops_at_once_and_keeps_what_was_finished(server: Server, 
     assert any(kind == "execution_interrupted" for kind, _ in entry["status"]["messages"])
 
     graph["extend"]["inputs"]["chunks"] = 1
-    again = _run(server, graph)
+    again = run(server, graph)
     assert again["status"]["status_str"] == "success"
-    assert "sampler" in _cached(again)
+    assert "sampler" in cached(again)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +84,7 @@ def test_an_interrupt_stops_at_once_and_keeps_what_was_finished(server: Server, 
 def test_what_cannot_work_is_refused_in_words(server: Server, node: str, inputs: dict, message: str) -> None:
     graph = _graph()
     graph[node]["inputs"] |= inputs
-    entry = _run(server, graph)
+    entry = run(server, graph)
     errors = [data for kind, data in entry["status"]["messages"] if kind == "execution_error"]
     assert message in errors[0]["exception_message"]
     assert errors[0]["exception_type"].endswith("MagiError")
@@ -113,69 +94,31 @@ def _graph(seed: int = 3) -> dict[str, Any]:
     """Two chunks with a prompt each, in ComfyUI's API format, with few steps."""
     nano = {"model": "nano", "dtype": "auto"}
     prompts = {
-        f"prompt_{i}": _node("MagiTextEncode", text_encoder=["encoder", 0], prompt=text, high_quality=True)
+        f"prompt_{i}": node("MagiTextEncode", text_encoder=["encoder", 0], prompt=text, high_quality=True)
         for i, text in ((1, "a big red circle moves right"), (2, "it turns blue"))
     }
     for prompt in prompts.values():
         prompt["inputs"] |= dict.fromkeys(SWITCHES, False)
     return {
-        "model": _node("MagiLoadModel", **nano, variant="auto", attention="auto"),
-        "vae": _node("MagiLoadVAE", **nano),
-        "encoder": _node("MagiLoadTextEncoder", **nano),
+        "model": node("MagiLoadModel", **nano, variant="auto", attention="auto"),
+        "vae": node("MagiLoadVAE", **nano),
+        "encoder": node("MagiLoadTextEncoder", **nano),
         **prompts,
-        "sampler": _node(
-            "MagiChunkSampler", **_SAMPLER, **_RUN, model=["model", 0], conditioning=["prompt_1", 0], seed=seed
+        "sampler": node(
+            "MagiChunkSampler", **SAMPLER, **RUN, model=["model", 0], conditioning=["prompt_1", 0], seed=seed
         ),
-        "extend": _node(
+        "extend": node(
             "MagiExtend",
-            **_RUN,
+            **RUN,
             model=["model", 0],
             state=["sampler", 0],
             conditioning=["prompt_2", 0],
             chunks=1,
             handoff="clean",
         ),
-        "decode": _node("MagiVAEDecode", vae=["vae", 0], state=["extend", 0]),
-        "save": _node("SaveVideo", video=["decode", 1], filename_prefix="video/pack", format="auto", codec="auto"),
+        "decode": node("MagiVAEDecode", vae=["vae", 0], state=["extend", 0]),
+        "save": node("SaveVideo", video=["decode", 1], filename_prefix="video/pack", format="auto", codec="auto"),
     }
-
-
-_RUN = {"leave_in_flight": False, "seconds": 0.0, "autosave": ""}
-_SAMPLER = {
-    "width": 128,
-    "height": 128,
-    "chunks": 1,
-    "steps": 4,
-    "text_guidance": -1.0,
-    "previous_guidance": -1.0,
-    "text_guidance_late": -1.0,
-    "previous_guidance_late": -1.0,
-    "nearly_clean_blend": -1.0,
-    "window": 4,
-    "kv_ranges": "5, 4, 3, 2",
-    "clean_kv_range": 1,
-    "clean_t": 0.9999,
-    "shortcut": "8,16,16",
-    "duration_tokens": True,
-    "avoid_captions": False,
-    "avoid_logos": False,
-    "avoid_cuts": False,
-    "avoid_borders": False,
-    "total_chunks": 0,
-    "fps": 24.0,
-}
-
-
-def _node(kind: str, **inputs: Any) -> dict[str, Any]:
-    return {"class_type": kind, "inputs": copy.deepcopy(inputs)}
-
-
-def _run(server: Server, graph: dict[str, Any]) -> dict[str, Any]:
-    return server.wait_for(server.submit(graph), LIMIT)
-
-
-def _cached(entry: dict[str, Any]) -> list[str]:
-    return next(data["nodes"] for kind, data in entry["status"]["messages"] if kind == "execution_cached")
 
 
 def _steps_of(node: str, frontend) -> float:

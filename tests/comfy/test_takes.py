@@ -9,29 +9,29 @@ import av
 import pytest
 
 from magi_core.state import load_state
-from tests.comfy.comfyui import Server
-from tests.comfy.test_pack import _RUN, _SAMPLER, _cached, _node, _run
+from tests.comfy.graphs import RUN, SAMPLER, cached, node, run
+from tools.comfyui.server import Server
 
 
 def _graph(text: str = "0: a big red circle moves right\n1: it turns blue", seed: int = 21) -> dict[str, Any]:
     """A storyboard, sampled, autosaved, saved and written to a file."""
     nano = {"model": "nano", "dtype": "auto"}
-    sampler = _SAMPLER | _RUN | {"seed": seed, "autosave": "auto/kept", "seconds": 1.5}
+    sampler = SAMPLER | RUN | {"seed": seed, "autosave": "auto/kept", "seconds": 1.5}
     return {
-        "model": _node("MagiLoadModel", **nano, variant="auto", attention="auto"),
-        "vae": _node("MagiLoadVAE", **nano),
-        "encoder": _node("MagiLoadTextEncoder", **nano),
-        "board": _node("MagiStoryboard", text_encoder=["encoder", 0], text=text, fps=24.0),
-        "sampler": _node("MagiChunkSampler", **sampler, model=["model", 0], conditioning=["board", 0], vae=["vae", 0]),
-        "save": _node("MagiSaveState", state=["sampler", 0], filename_prefix="scene/ball", all_frontiers=False),
-        "file": _node("MagiDecodeToFile", vae=["vae", 0], state=["sampler", 0], filename_prefix="video/file"),
-        "info": _node("MagiStateInfo", state=["sampler", 0], vae=["vae", 0], model=["model", 0]),
+        "model": node("MagiLoadModel", **nano, variant="auto", attention="auto"),
+        "vae": node("MagiLoadVAE", **nano),
+        "encoder": node("MagiLoadTextEncoder", **nano),
+        "board": node("MagiStoryboard", text_encoder=["encoder", 0], text=text, fps=24.0),
+        "sampler": node("MagiChunkSampler", **sampler, model=["model", 0], conditioning=["board", 0], vae=["vae", 0]),
+        "save": node("MagiSaveState", state=["sampler", 0], filename_prefix="scene/ball", all_frontiers=False),
+        "file": node("MagiDecodeToFile", vae=["vae", 0], state=["sampler", 0], filename_prefix="video/file"),
+        "info": node("MagiStateInfo", state=["sampler", 0], vae=["vae", 0], model=["model", 0]),
     }
 
 
 @pytest.fixture(scope="module")
 def made(server: Server) -> dict[str, Any]:
-    entry = _run(server, _graph())
+    entry = run(server, _graph())
     assert entry["status"]["status_str"] == "success", entry["status"]["messages"]
     return entry
 
@@ -64,32 +64,32 @@ def test_a_saved_take_goes_on_and_a_changed_file_is_read_again(server: Server, m
     graph = _graph()
     for name in ("sampler", "save", "file", "info"):
         del graph[name]
-    graph["load"] = _node("MagiLoadState", take="magi/auto/kept.magi [output]", model=["model", 0])
-    graph["back"] = _node("MagiRewind", state=["load", 0], chunks=1, model=["model", 0])
-    graph["extend"] = _node(
+    graph["load"] = node("MagiLoadState", take="magi/auto/kept.magi [output]", model=["model", 0])
+    graph["back"] = node("MagiRewind", state=["load", 0], chunks=1, model=["model", 0])
+    graph["extend"] = node(
         "MagiExtend",
-        **_RUN,
+        **RUN,
         model=["model", 0],
         state=["back", 0],
         conditioning=["board", 0],
         chunks=1,
         handoff="clean",
     )
-    graph["info"] = _node("MagiStateInfo", state=["extend", 0])
-    entry = _run(server, graph)
+    graph["info"] = node("MagiStateInfo", state=["extend", 0])
+    entry = run(server, graph)
     assert entry["status"]["status_str"] == "success", entry["status"]["messages"]
     assert "this video: 3 chunks, 72 frames" in entry["outputs"]["info"]["text"][0]
-    assert "load" in _cached(_run(server, graph | {"more": _node("MagiStateInfo", state=["back", 0])}))
+    assert "load" in cached(run(server, graph | {"more": node("MagiStateInfo", state=["back", 0])}))
 
     path = server.base / "output" / "magi" / "auto" / "kept.magi"
     load_state(path).at(1).save(path)
-    again = _run(server, graph)
-    assert "load" not in _cached(again) and "model" in _cached(again)
+    again = run(server, graph)
+    assert "load" not in cached(again) and "model" in cached(again)
 
 
 @pytest.mark.parametrize("take", ["../secret.magi [input]", "/etc/passwd", "magi/none.magi [output]"])
 def test_takes_that_are_not_listed_are_refused(server: Server, take: str) -> None:
-    graph = {"load": _node("MagiLoadState", take=take), "info": _node("MagiStateInfo", state=["load", 0])}
+    graph = {"load": node("MagiLoadState", take=take), "info": node("MagiStateInfo", state=["load", 0])}
     with pytest.raises(RuntimeError, match="not in"):
         server.submit(graph)
 
@@ -102,7 +102,7 @@ def test_a_wrong_line_is_refused_when_the_workflow_is_queued(server: Server) -> 
 def test_a_new_last_line_remakes_only_what_it_says(server: Server, made: dict[str, Any]) -> None:
     """The first chunk comes from the model's memory: its latents are the same to the bit."""
     changed = _graph("0: a big red circle moves right\n1: it turns green")
-    entry = _run(server, changed)
+    entry = run(server, changed)
     assert entry["status"]["status_str"] == "success", entry["status"]["messages"]
     folder = server.base / "output" / "magi" / "scene"
     before, after = (load_state(folder / f"ball_0000{n}_.magi") for n in (1, 2))

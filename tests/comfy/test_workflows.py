@@ -4,44 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import av
 import pytest
 
 from scripts.workflow import BYPASSED
-from tests.comfy.comfyui import REPOSITORY, Server
-from tests.comfy.test_pack import NODES
+from tests.comfy.graphs import NODES
+from tools.comfyui.find import REPOSITORY
+from tools.comfyui.results import RESULTS, frames_and_size, videos_and_pictures
+from tools.comfyui.server import Server
 
 WORKFLOWS = sorted((REPOSITORY / "workflows").glob("*.json"))
 LIMIT = 900.0  # seconds for one workflow; at most about one minute on two free cores
 STORY = {"prompt", "text", "chunks", "seed", "control_after_generate", "fps", "take", "model", "image", "file"}
 PLACE = {"width", "height", "filename_prefix", "autosave", "leave_in_flight", "chunk"}
 """Widgets that a workflow sets because of what it tells or where it saves; all others stay at their defaults."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a workflow saves: a video of so many frames, its size, how many pictures, and takes by name."""
-
-    frames: int
-    size: tuple[int, int] = (128, 128)
-    pictures: int = 0
-    takes: tuple[str, ...] = ()
-
-
-RESULTS = {  # a chunk is 24 frames; a prefix of p latent frames adds its own, rounded up to whole chunks
-    "text_to_video": Result(6 * 24),
-    "storyboard": Result(4 * 24),
-    "image_to_video": Result(2 * 24),
-    "video_continuation": Result((32 // 24 + 2) * 24),
-    "fork_two_takes": Result(2 * 24, size=(256, 128)),
-    "shot_transitions": Result(4 * 24, pictures=1),
-    "save_and_extend": Result(3 * 24, takes=("ball_00001_.magi",)),
-    "long_stream_to_file": Result(7 * 24, takes=("long_stream.magi",)),
-}
 
 
 @pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.stem)
@@ -53,9 +31,9 @@ def test_a_shipped_workflow_opens_as_saved_and_runs(file: Path, frontend, server
     entry = server.wait_for(frontend.queue(), LIMIT)
 
     assert entry["status"]["status_str"] == "success", _failure(entry, server)
-    videos, pictures = _saved(server, entry)
+    videos, pictures = videos_and_pictures(server, entry)
     (video,) = videos
-    assert _frames_and_size(video) == (expected.frames, expected.size)
+    assert frames_and_size(video) == (expected.frames, expected.size)
     assert len(pictures) == expected.pictures and all(picture.stat().st_size for picture in pictures)
     for take in expected.takes:
         assert (server.base / "output" / "magi" / take).is_file()
@@ -151,20 +129,6 @@ def _default(kind: Any, options: dict[str, Any]) -> Any:
     """The value a new node has: of a list without a default, its first entry."""
     first = kind[0] if isinstance(kind, list) else next(iter(options.get("options", ())), None)
     return options.get("default", first)
-
-
-def _saved(server: Server, entry: dict[str, Any]) -> tuple[list[Path], list[Path]]:
-    """Videos and pictures that the prompt put into the output folder."""
-    files = [path for path in server.saved(entry) if path.is_relative_to(server.base / "output")]
-    videos = [path for path in files if path.suffix == ".mp4"]
-    return videos, [path for path in files if path not in videos]
-
-
-def _frames_and_size(path: Path) -> tuple[int, tuple[int, int]]:
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        assert stream.average_rate == 24
-        return sum(1 for _ in container.decode(stream)), (stream.width, stream.height)
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -7,9 +7,9 @@ class PromptServer:
     def __init__(self) -> None:
         self.texts: list[tuple[str, str]] = []
         self.events: list[tuple[str, dict[str, Any]]] = []
-        self.client_id = "client"
+        self.client_id: str | None = "client"
 
-    def send_progress_text(self, text: str, node_id: str) -> None:
+    def send_progress_text(self, text: str, node_id: str, sid: str | None = None) -> None:
         self.texts.append((node_id, text))
 
     def send_sync(self, event: str, data: dict[str, Any], sid: str | None = None) -> None:

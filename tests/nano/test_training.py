@@ -264,7 +264,7 @@ def test_every_form_of_the_convolution_is_the_convolution(form):
 
 def test_normalising_latents_leaves_the_autoencoder_as_it_was():
     torch.manual_seed(3)
-    vae = ViTVAE(VAEConfig.from_json(TINY_VAE), operations=convolutions)
+    vae = ViTVAE(VAEConfig.from_json(TINY_VAE), operations=convolutions.LAYERS)
     initialise(vae)
     clips = Clips(4, 1, CPU)
     video = clips.batch(1, 12)
@@ -278,7 +278,7 @@ def test_normalising_latents_leaves_the_autoencoder_as_it_was():
 
 def test_going_on_with_the_decoder_leaves_the_latents(tmp_path):
     torch.manual_seed(3)
-    vae = ViTVAE(VAEConfig.from_json(TINY_VAE), operations=convolutions)
+    vae = ViTVAE(VAEConfig.from_json(TINY_VAE), operations=convolutions.LAYERS)
     initialise(vae)
     before, file = vae.state_dict(), tmp_path / "vae.safetensors"
     save_file(before, file)

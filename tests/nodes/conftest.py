@@ -14,7 +14,7 @@ import torch
 
 from magi_core.engine import Engine
 from magi_core.text import SPECIAL_TOKEN_NAMES, SpecialTokens
-from tests.tiny import CHANNELS, WordEncoder, tiny_engine, tiny_vae
+from tools.small_models import CHANNELS, WordEncoder, tiny_engine, tiny_vae
 
 REPOSITORY = Path(__file__).parents[2]
 STUB = REPOSITORY / "tests" / "comfy_stub"
@@ -63,10 +63,14 @@ def run(nodes: dict[str, Any]) -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="session")
-def engine() -> Engine:
-    """A tiny transformer with special tokens; no VAE, no text encoder: nodes bring them."""
+def engine(nodes: dict[str, Any], part: Callable[[str], Any]) -> Engine:
+    """A tiny transformer with special tokens in ComfyUI's hands; no VAE, no text encoder: nodes bring them."""
+    from comfy.model_patcher import CoreModelPatcher
+
     special = SpecialTokens({name: torch.full((CHANNELS,), 0.1 * i) for i, name in enumerate(SPECIAL_TOKEN_NAMES)})
-    return tiny_engine(steps=4, duration_tokens=True).copy(vae=None, text_encoder=None, special_tokens=special)
+    tiny = tiny_engine(steps=4, duration_tokens=True).copy(vae=None, text_encoder=None, special_tokens=special)
+    cpu = torch.device("cpu")
+    return part("host.engine").in_comfyui(tiny, CoreModelPatcher(tiny.dit, cpu, cpu))
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import torch
 
 from magi_core.errors import MagiError
 from magi_core.state import load_state
-from tests.tiny import WordEncoder
+from tools.small_models import WordEncoder
 
 SMALL = {"width": 32, "height": 32, "steps": 4}
 
@@ -47,7 +47,7 @@ def test_a_chain_left_in_flight_ends_as_one_run(run, model, prompt) -> None:
     whole = run("MagiChunkSampler", model=model, conditioning=prompt("red"), chunks=3, **SMALL)
     model.cache.clear()
     part = run("MagiChunkSampler", model=model, conditioning=prompt("red"), leave_in_flight=True, **SMALL)
-    assert part.frames == 0 and len(part.state.pending) == 1
+    assert part.state.frames == 0 and len(part.state.pending) == 1
     part = run("MagiExtend", model=model, state=part, conditioning=prompt("red"), leave_in_flight=True)
     last = run("MagiExtend", model=model, state=part, conditioning=prompt("red"))
     assert torch.allclose(last.latents, whole.latents, atol=1e-5)
@@ -55,7 +55,7 @@ def test_a_chain_left_in_flight_ends_as_one_run(run, model, prompt) -> None:
 
 def test_the_price_is_shown_first_and_stays(run, model, prompt, texts) -> None:
     part = run("MagiChunkSampler", model=model, conditioning=prompt("red"), chunks=2, **SMALL)
-    price = model.cost(part.state, 1)
+    price = model.plan(part.state, prompt("blue").embedding).cost.total
     before = len(list(texts))
     run("MagiExtend", model=model, state=part, conditioning=prompt("blue"))
     said = list(texts)[before:]
@@ -73,11 +73,11 @@ def test_a_fallback_is_said_on_the_node(run, model, prompt, texts) -> None:
 
 def test_seconds_end_the_video_to_the_frame(run, model, prompt, vae) -> None:
     made = run("MagiChunkSampler", model=model, conditioning=prompt("red"), seconds=1.5, chunks=9, **SMALL)
-    assert (made.state.finished, made.frames) == (2, 36)
+    assert (made.state.finished, made.state.frames) == (2, 36)
     images, _ = run("MagiVAEDecode", vae=vae, state=made)
     assert len(images) == 36
     longer = run("MagiExtend", model=model, state=made, conditioning=prompt("red"), seconds=0.25)
-    assert (longer.state.finished, longer.frames) == (3, 54)
+    assert (longer.state.finished, longer.state.frames) == (3, 54)
 
 
 def test_a_storyboard_brings_its_own_chunks_and_its_last_prompt_goes_on(run, model) -> None:
@@ -87,7 +87,7 @@ def test_a_storyboard_brings_its_own_chunks_and_its_last_prompt_goes_on(run, mod
     longer = run("MagiExtend", model=model, state=made, conditioning=board, chunks=5)
     added = longer.state.chunks[3:]
     assert [chunk.prompt for chunk in added] == ["red", "red", "blue", "blue", "blue"]
-    assert [chunk.transition for chunk in added] == ["continue", "continue", "cut", "continue", "continue"]
+    assert [chunk.spec.transition for chunk in added] == ["continue", "continue", "cut", "continue", "continue"]
     cut = run("MagiExtend", model=model, state=made, conditioning=board, seconds=2.0)
     assert [chunk.prompt for chunk in cut.state.chunks[3:]] == ["red", "red"]
 
@@ -187,11 +187,13 @@ def test_pictures_and_clips_are_shown_while_it_runs(run, model, prompt, vae) -> 
 
     comfy.utils.previews.clear()
     server.PromptServer.instance.events.clear()
-    run("MagiChunkSampler", model=model, conditioning=prompt("red"), chunks=2, vae=vae, **SMALL | {"steps": 8})
+    made = run("MagiChunkSampler", model=model, conditioning=prompt("red"), chunks=2, vae=vae, **SMALL | {"steps": 8})
     kind, picture, side = comfy.utils.previews[0]
     assert (kind, picture.size, side) == ("JPEG", (4, 4), 512)
     clips = [data for event, data in server.PromptServer.instance.events if event == "magi.clip"]
-    assert [(clip["node"], clip["chunk"], clip["type"]) for clip in clips] == [("1", 0, "temp"), ("1", 1, "temp")]
+    expected = [("prompt", "1", chunk.key, chunk.index) for chunk in made.state.chunks]
+    assert [(clip["prompt_id"], clip["node_id"], clip["key"], clip["index"]) for clip in clips] == expected
+    assert all(key for _, _, key, _ in expected) and len({clip["run"] for clip in clips}) == 1
     with av.open(str(Path(folder_paths.get_temp_directory()) / clips[0]["filename"])) as file:
         assert sum(1 for _ in file.decode(video=0)) == 24
 
@@ -208,7 +210,7 @@ def test_a_vae_of_another_model_is_refused_before_any_work(run, model, prompt) -
 def test_rewind_goes_back_and_says_whether_it_is_exact(run, model, prompt, texts) -> None:
     made = run("MagiChunkSampler", model=model, conditioning=prompt("red"), chunks=3, **SMALL)
     back = run("MagiRewind", state=made, model=model)
-    assert len(back.state.chunks) == 2 and back.frames == 48
+    assert len(back.state.chunks) == 2 and back.state.frames == 48
     assert list(texts)[-1] == "back at 2 chunks: continuous goes on exactly as the long run would have"
     other = run("MagiExtend", model=model, state=back, conditioning=prompt("red"), handoff="continuous")
     assert torch.allclose(other.latents, made.latents, atol=1e-5)

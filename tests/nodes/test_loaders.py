@@ -10,6 +10,7 @@ import torch
 
 from magi_core.errors import MagiError
 from magi_core.loading import BUNDLED
+from tests.unit.attention.masked_attention import masked_attention
 
 
 def _listed(nodes: dict[str, Any], node_id: str) -> list[str]:
@@ -63,7 +64,11 @@ def test_the_model_works_through_comfyuis_hands(run: Any, part: Any) -> None:
     prompt = run("MagiTextEncode", text_encoder=encoder, prompt="a ball")
     state = run("MagiChunkSampler", model=model, conditioning=prompt, width=32, height=32, steps=4)
     run("MagiVAEDecode", vae=vae, state=state)
-    assert [patcher for patcher, _ in management.loads] == [encoder.patcher, model.patcher, vae.patcher]
+    assert list(dict.fromkeys(patcher for patcher, _ in management.loads)) == [
+        encoder.patcher,
+        model.host.patcher,
+        vae.patcher,
+    ]
     assert all(announced > 0 for _, announced in management.loads)
 
 
@@ -73,7 +78,7 @@ def test_pages_leave_the_device_when_a_node_is_done(run: Any, part: Any, engine:
     cpu, gpu = torch.device("cpu"), torch.device("meta")
     for device, kept in ((cpu, True), (gpu, False)):
         patcher = CoreModelPatcher(engine.dit, device, cpu)
-        placed = part("host.engine").PlacedEngine.of(engine, patcher)
+        placed = part("host.engine").in_comfyui(engine, patcher)
         run("MagiChunkSampler", model=placed, conditioning=prompt("a ball"), chunks=2, width=32, height=32, steps=4)
         assert bool(placed.cache.stats["pages"].entries) == kept
         assert placed.cache.stats["chunks"].entries == 2
@@ -84,7 +89,7 @@ def test_pages_leave_the_device_after_an_interrupt(run: Any, part: Any, engine: 
     from comfy.model_patcher import CoreModelPatcher
 
     patcher = CoreModelPatcher(engine.dit, torch.device("meta"), torch.device("cpu"))
-    placed = part("host.engine").PlacedEngine.of(engine, patcher)
+    placed = part("host.engine").in_comfyui(engine, patcher)
     put, placed.cache.pages.put = placed.cache.pages.put, lambda *page: (put(*page), interrupt())
 
     def interrupt() -> None:
@@ -107,10 +112,10 @@ def test_attention_is_comfyuis_unless_chosen(run: Any, part: Any) -> None:
 
     own, model = (run("MagiLoadModel", model="nano", attention=choice) for choice in ("sdpa", "auto"))
     assert own.attention is sdpa
-    model.patcher.model_options["transformer_options"]["optimized_attention_override"] = override
+    model.host.patcher.model_options["transformer_options"]["optimized_attention_override"] = override
     q, k = torch.randn(6, 4, 8), torch.randn(9, 2, 8)
     spans = [((0, 2), (0, 5)), ((2, 6), (3, 9))]
-    torch.testing.assert_close(model.attention(q, k, k, spans), sdpa(q, k, k, spans))
+    torch.testing.assert_close(model.attention(q, k, k, spans), masked_attention(q, k, k, spans).float())
     assert len(calls) == 2
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -35,7 +34,6 @@ def test_attention_is_chosen_by_name(run: Any, engine: Any) -> None:
     from magi_core.attention.choose import get_attention
 
     model = engine.copy()
-    model.patcher = SimpleNamespace(load_device=torch.device("cpu"))
     chosen = run("MagiModelSettings", model=model, attention="sdpa")
     assert chosen.attention is get_attention("sdpa", "cpu")
 
@@ -44,7 +42,6 @@ def test_compiling_is_of_the_copy(run: Any, engine: Any, prompt: Any) -> None:
     from torch._dynamo.utils import counters
 
     model = engine.copy()
-    model.patcher = SimpleNamespace(load_device=torch.device("cpu"))
     fast = run("MagiModelSettings", model=model, compile=True)
     fast.compiler.backend = "eager"
     assert fast.dit is model.dit and model.compiler is None
@@ -68,7 +65,6 @@ def test_where_compiling_cannot_work_the_node_says_what_to_do(
     from magi_core.errors import MagiError
 
     model = engine.copy()
-    model.patcher = SimpleNamespace(load_device=torch.device("cpu"))
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(MagiError, match="or leave compile off"):
         run("MagiModelSettings", model=model, compile=True)

@@ -11,7 +11,7 @@ import torch
 from magi_core.config import Guidance
 from magi_core.errors import MagiError
 from magi_core.text import PromptEmbedding
-from tests.tiny import WordEncoder
+from tools.small_models import WordEncoder
 
 SMALL = {"width": 32, "height": 32, "steps": 4}
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from magi_core.errors import MagiError
-from tests.tiny import WordEncoder
+from tools.small_models import WordEncoder
 
 SMALL = {"width": 32, "height": 32, "steps": 4}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.tiny import tiny_engine
+from tools.small_models import tiny_engine
 
 
 def test_one_prompt_is_said_of_every_chunk(prompt: Any) -> None:
@@ -13,19 +13,9 @@ def test_one_prompt_is_said_of_every_chunk(prompt: Any) -> None:
     assert one.for_chunks(3) == [one.embedding] * 3
 
 
-def test_a_generation_is_never_longer_than_its_chunks(part: Any) -> None:
-    engine = tiny_engine(steps=4)
-    state = engine.extend(engine.begin(width=32, height=32), "red", 2)
-    of = part("wires").Generation.of
-    assert of(state).frames == 48
-    assert of(state, 30).frames == 30
-    assert of(state, 99).frames == 48  # its last chunks are still in flight
-    assert of(state).latents.shape[2] == 12
-
-
 def test_a_chain_of_nodes_holds_every_chunk_once(part: Any) -> None:
     engine = tiny_engine(steps=4)
-    of = part("wires").Generation.of
+    of = part("wires").StateOnWire.of
     first = engine.extend(engine.begin(width=32, height=32), "red", 2)
     second = engine.extend(first, "blue", handoff="continuous")
     seen = [{tensor.data_ptr() for tensor in of(state).tensors} for state in (first, second)]

@@ -6,7 +6,7 @@ from collections import defaultdict
 
 import pytest
 
-from tests.parity.golden import DATA_KINDS, all_cases
+from tools.parity.golden import DATA_KINDS, all_cases
 
 _errors: dict[str, dict[str, float]] = defaultdict(dict)
 _skipped: list[str] = []

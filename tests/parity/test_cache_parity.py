@@ -12,7 +12,7 @@ from magi_core.sampling.forward import ForwardInput, Predictor
 from magi_core.sampling.guidance import pass_weights
 from magi_core.sampling.window import ForwardPlan, PlannedChunk
 from magi_core.text.conditioning import assemble_null
-from tests.parity.golden import FORWARD_TOLERANCE, GUIDED_TOLERANCE, cases, golden_dit, max_error
+from tools.parity.golden import FORWARD_TOLERANCE, GUIDED_TOLERANCE, cases, golden_dit, max_error
 
 ALL_PASSES = Guidance((0.0,), (2.0,), (3.0,))  # no weight is zero, so that no pass is left out
 
@@ -44,7 +44,8 @@ def test_shared_cache(case, compared):
         pages |= {first + position: page for position, page in window.pages.items()}
         if "cache_layer0" in part:
             for index, page in pages.items():
-                for layer, kept in enumerate(page.layers):
+                for layer, stored in enumerate(page.layers):
+                    kept = torch.cat(stored.read(), dim=-1)
                     golden = part[f"cache_layer{layer}"][index * size : (index + 1) * size]
                     errors[f"s{step['step']}_chunk{index}_layer{layer}"] = max_error(kept, golden)
     assert sum("layer" in name for name in errors) >= 6
@@ -102,7 +103,8 @@ def test_dispatcher(case, compared):
         pages |= output.pages
         if "cache_layer0" in part:
             for index, page in pages.items():
-                for layer, kept in enumerate(page.layers):
+                for layer, stored in enumerate(page.layers):
+                    kept = torch.cat(stored.read(), dim=-1)
                     golden = part[f"cache_layer{layer}"][index * size : (index + 1) * size]
                     errors[f"{label}_chunk{index}_layer{layer}"] = max_error(kept, golden)
     compared("forward_dispatcher", case.name, max(errors.values()))

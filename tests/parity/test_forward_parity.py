@@ -8,7 +8,7 @@ import torch
 from magi_core.attention.sdpa import sdpa
 from magi_core.dit import TextAttention, WindowAttention
 from magi_core.sampling.timesteps import step_factor
-from tests.parity.golden import FORWARD_TOLERANCE, cases, golden_dit, max_error
+from tools.parity.golden import FORWARD_TOLERANCE, cases, golden_dit, max_error
 
 
 class Recorder:

@@ -19,7 +19,7 @@ from magi_core.text import (
     load_special_tokens,
     prepare_caption,
 )
-from tests.parity.golden import Case, cases, max_error
+from tools.parity.golden import Case, cases, max_error
 
 HEAD = 16  # token positions that the golden heads keep
 

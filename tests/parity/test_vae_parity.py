@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from magi_core.vae import VAE, TileSettings, VAEConfig, ViTVAE
-from tests.parity.golden import Case, cases, golden_dir, max_error
+from tools.parity.golden import Case, cases, golden_dir, max_error
 
 TOLERANCE = 1e-5  # the worst seen is 2e-6; a wrong blend or position costs 1e-2 and more
 BFLOAT16_TOLERANCE = 0.015  # relative; the reference's own bfloat16 run is 0.007 away from its float32 one

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.property.bounded import bounded
-from tests.tiny import tiny_engine
+from tools.small_models import tiny_engine
 
 PROMPTS = ("red", "blue circle", "", "red", "a tall tree", "it stops")
 SIZE = {"width": 32, "height": 16}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import magi_core
 from magi_core.state import SamplerState
 from tests.property.bounded import bounded
-from tests.tiny import tiny_engine
+from tools.small_models import tiny_engine
 
 SIZE = {"width": 16, "height": 32}
 PROMPT = st.sampled_from(["red", "blue", "", "ein Wald im Föhn", 'say "\\n"\n'])
@@ -28,7 +28,7 @@ def words(state: SamplerState) -> dict:
 
 def tensors(state: SamplerState) -> list[torch.Tensor]:
     in_flight = () if state.frontier is None else state.frontier.chunks
-    return [state.latents, *(chunk.latent for chunk in in_flight), *(chunk.text for chunk in in_flight)]
+    return [state.latents, *(chunk.latent for chunk in in_flight), *(chunk.text.tokens for chunk in in_flight)]
 
 
 @bounded(20)

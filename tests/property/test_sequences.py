@@ -20,7 +20,7 @@ from magi_core.cache.engine_cache import EngineCache
 from magi_core.state import SamplerState, load_state
 from magi_core.state.state import Cancelled
 from tests.property.bounded import bounded
-from tests.tiny import tiny_engine
+from tools.small_models import tiny_engine
 
 SIZE = {"width": 16, "height": 16}
 SCHEDULE = {"steps": 3, "window": 3, "kv_ranges": (4, 3, 2)}

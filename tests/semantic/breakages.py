@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from magi_core.dit import KVPage
-from magi_core.sampling import extension, forward, plan
+from magi_core.sampling import forward, plan, window
 from magi_core.sampling.guidance import PassWeights, pass_weights
 from magi_core.sampling.pages import PageBook
+from magi_core.state import PlacedChunk
 from magi_core.text import conditioning
 
 
@@ -31,19 +31,15 @@ def cache_holds_nothing(patch: pytest.MonkeyPatch) -> None:
     """Finished chunks enter the KV cache as zeros."""
     add = PageBook.add
 
-    def empty(self, pages, latents):
-        add(self, {i: KVPage(tuple(map(torch.zeros_like, page.layers))) for i, page in pages.items()}, latents)
+    def empty(self, pages):
+        add(self, {i: page.map(torch.zeros_like) for i, page in pages.items()})
 
     patch.setattr(PageBook, "add", empty)
 
 
 def every_chunk_reads_the_first_text(patch: pytest.MonkeyPatch) -> None:
-    entering = extension.entering_chunks
-    patch.setattr(
-        extension,
-        "entering_chunks",
-        lambda state, prompts, *rest: entering(state, [prompts[0]] * len(prompts), *rest),
-    )
+    texts = plan._texts
+    patch.setattr(plan, "_texts", lambda of, state, new, said: texts(of, state, new, [said[0]] * len(said)))
 
 
 def special_tokens_are_left_out(patch: pytest.MonkeyPatch) -> None:
@@ -51,4 +47,8 @@ def special_tokens_are_left_out(patch: pytest.MonkeyPatch) -> None:
 
 
 def the_plan_shows_chunks_only_themselves(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(plan, "attended", lambda chunk, step, settings, table=None: (chunk, chunk + 1))
+    patch.setattr(window, "attended", lambda index, step, settings, sight: (index, index + 1))
+
+
+def cuts_are_no_walls(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(PlacedChunk, "sight", property(lambda chunk: 0))

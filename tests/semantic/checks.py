@@ -9,7 +9,7 @@ from torch import Tensor
 
 import magi_core
 from magi_core import Engine
-from magi_core.story.chunk import StoryChunk
+from magi_core.story.chunk import ChunkSpec
 from tools.nano.judging import look
 from tools.nano.vocabulary import CHUNK_FRAMES, SIZE
 
@@ -19,7 +19,7 @@ ENGINES: dict[str, tuple[str, dict[str, object]]] = {"as shipped": ("nano", {}),
 SEED = 5
 TOLD = {"colour": "pink", "shape": "square", "size": "big", "motion": "up", "background": "night"}
 STORY = ("a big pink square moves up at night", "it turns green", "it moves right")
-BORDERED = StoryChunk("a big red circle stays still on a white background", special_tokens=("HQ", "BORDERNESS"))
+BORDERED = ChunkSpec("a big red circle stays still on a white background", special_tokens=("HQ", "BORDERNESS"))
 RIM = 5  # pixels; the borders that nano learned are ten wide
 JUMP = 8.0  # pixels from one frame to the next; nothing travels as fast, another place is mostly farther away
 

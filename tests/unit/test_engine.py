@@ -11,7 +11,7 @@ from magi_core.errors import MagiError
 from magi_core.sampling.noise import chunk_noise
 from magi_core.state.state import Cancelled
 from magi_core.text.conditioning import PromptEmbedding
-from tests.tiny import tiny_engine
+from tools.small_models import tiny_engine
 
 SIZE = {"width": 32, "height": 48}
 
@@ -131,11 +131,26 @@ def test_cancelling_keeps_what_is_finished_and_stops_within_one_forward():
 
 def test_progress_counts_every_forward_and_estimates_the_clean_chunk(engine):
     events = []
-    state = engine.extend(engine.begin(**SIZE), "red", 2, on_step=lambda e: events.append((e, e.clean_estimate())))
+    state = engine.extend(
+        engine.begin(**SIZE), "red", 2, on_step=lambda e: events.append((e, e.in_flight[0].clean_estimate()))
+    )
     assert [e.step for e, _ in events] == list(range(1, 11)) and {e.steps for e, _ in events} == {10}
-    assert [e.chunk for e, _ in events] == [0] * 8 + [1] * 2
-    last = [estimate for e, estimate in events if e.chunk == 0][-1]
+    assert [e.in_flight[0].index for e, _ in events] == [0] * 8 + [1] * 2
+    last = [estimate for e, estimate in events if e.in_flight[0].index == 0][-1]
     torch.testing.assert_close(last, state.chunks[0].latent, rtol=0, atol=1e-5)
+
+
+def test_a_step_tells_of_every_chunk_in_flight(engine):
+    events = []
+    state = engine.extend(engine.begin(**SIZE), ["red", "blue", "green"], on_step=events.append)
+    keys = {record.index: record.key for record in state.chunks}
+    for event in events:
+        assert [keys[chunk.index] for chunk in event.in_flight] == [chunk.key for chunk in event.in_flight]
+        places = [(chunk.stage, chunk.t) for chunk in event.in_flight]
+        assert places == sorted(places, reverse=True), "the oldest is the cleanest"
+        assert all(chunk.clean_estimate().shape == state.latent_shape for chunk in event.in_flight)
+    assert max(len(event.in_flight) for event in events) == 3
+    assert [event.done for event in events] == sorted(event.done for event in events)
 
 
 def test_an_empty_prompt_is_null_text(engine):

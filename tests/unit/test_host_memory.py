@@ -11,7 +11,7 @@ import torch
 
 from magi_core import host_memory as freed_memory
 from magi_core.host_memory import return_freed_memory, settled
-from tests.tiny import tiny_engine
+from tools.small_models import tiny_engine
 
 MB = 1 << 20
 

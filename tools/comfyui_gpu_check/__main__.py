@@ -4,10 +4,10 @@
     python -m tools.comfyui_gpu_check run FOLDER OUT         # where the GPU is; FOLDER is what `pack` wrote
 
 `pack` writes ComfyUI and the packages that such a machine lacks into two archives. `run` starts ComfyUI there in each
-of its ways to place weights: as a server, which is given the shipped workflows and a model of some gigabytes, and as a
-process of its own (`tests/comfy/inside`); and it runs those of `tests/comfy` that need no browser. Everything that was
-found is in OUT/report.json as soon as it is known, what the processes said in OUT/log.txt. A check that fails, hangs or
-takes its process down costs only itself. `run --cpu` rehearses all of it.
+of its ways to place weights: as a server, which is given the shipped workflows and a model of some gigabytes, and as
+a process of its own (`tools/comfyui/inside`); and it runs those of `tests/comfy` that need no browser. Everything
+that was found is in OUT/report.json as soon as it is known, what the processes said in OUT/log.txt. A check that
+fails, hangs or takes its process down costs only itself. `run --cpu` rehearses all of it.
 
 Memory is in MiB: what PyTorch has allocated, what the process holds on the GPU (by ComfyUI's own count, and by the
 driver's, where it gives one), and all that is taken there, by whomever.

@@ -16,15 +16,15 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.comfy.comfyui import base_directory
-from tests.comfy.inside.telling import TRIED, heard
+from tools.comfyui.inside.telling import TRIED, heard
+from tools.comfyui.server import base_directory
 from tools.comfyui_gpu_check.pack import unpack
 
 REPOSITORY = Path(__file__).parents[2]
 TOOL = [sys.executable, "-m", "tools.comfyui_gpu_check"]
-INSIDE = [sys.executable, str(REPOSITORY / "tests" / "comfy" / "inside")]
+INSIDE = [sys.executable, str(REPOSITORY / "tools" / "comfyui" / "inside")]
 PYTESTS = [f"tests/{name}.py" for name in ("comfy/test_pack", "comfy/test_memory", "comfy/test_takes")]
-PYTESTS += ["tests/unit/test_memory.py"]  # one of it needs a GPU
+PYTESTS += ["tests/unit/dit/test_memory.py"]  # one of it needs a GPU
 QUIET = 100.0  # seconds that one check may take
 ROOM = 3.0  # GiB of the GPU that are left where little room is wanted
 

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
+from magi_core.video import read_image
 from scripts.workflow import to_api
-from tests.comfy.comfyui import REPOSITORY, Server, base_directory
-from tests.comfy.inside.telling import run_checks
-from tests.comfy.test_workflows import RESULTS, _frames_and_size, _saved
+from tools.comfyui.find import REPOSITORY
+from tools.comfyui.inside.telling import run_checks
+from tools.comfyui.results import RESULTS, frames_and_size, videos_and_pictures
+from tools.comfyui.server import Server, base_directory
 from tools.comfyui_gpu_check.wide_model import DONE, write_lora
 
 LIMIT = 75.0  # seconds for one prompt
@@ -77,10 +78,10 @@ class Checks:
 
     def workflow(self, file: Path) -> dict[str, Any]:
         found, entry = self._measured(to_api(json.loads(file.read_text(encoding="utf-8"))))
-        videos, pictures = _saved(self.server, entry)
+        videos, pictures = videos_and_pictures(self.server, entry)
         wanted = RESULTS[file.stem]
         (video,) = videos
-        made = _frames_and_size(video)
+        made = frames_and_size(video)
         assert made == (wanted.frames, wanted.size), made
         assert len(pictures) == wanted.pictures
         return found | {"frames": made[0]}
@@ -95,7 +96,7 @@ class Checks:
             graph["lora"] = self._node("MagiLoRA", model=["model", 0], lora="wide.safetensors", strength=1.0)
             graph["sampler"]["inputs"]["model"] = ["lora", 0]
         found, entry = self._measured(graph)
-        frames = np.stack([np.asarray(Image.open(path).convert("RGB")) for path in self.server.saved(entry)])
+        frames = np.stack([read_image(path).numpy() for path in self.server.saved(entry)])
         kept = self.server.base / f"seed{seed}.npy"
         if kept.exists():
             found["levels from the first"] = float(np.abs(frames.astype(float) - np.load(kept)).mean())

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from magi_core.story.chunk import StoryChunk
+from magi_core.story.chunk import ChunkSpec
 from tools.nano import captions
 from tools.nano.scenes import Scenes, sample_scenes, size_name
 from tools.nano.scripts import KEEPS_SIZE, Script, clip_of, film, write_script
@@ -55,7 +55,7 @@ class Case:
     row: str
     number: int
     seed: int
-    chunks: tuple[StoryChunk, ...]
+    chunks: tuple[ChunkSpec, ...]
     truth: tuple[dict[str, str], ...]
     clip: Scenes | None = None
     given: int = 0
@@ -77,7 +77,7 @@ def single(count: int, seed: int) -> list[Case]:
             truth.pop("size", None)
         if not any(phrase in text for phrase in captions.BACKGROUND_WORDS[truth["background"]]):
             truth.pop("background")
-        cases.append(Case("single", i, seed * 1000 + i, (StoryChunk(text),), (truth,), clip_of(scenes, i)))
+        cases.append(Case("single", i, seed * 1000 + i, (ChunkSpec(text),), (truth,), clip_of(scenes, i)))
     return cases
 
 
@@ -102,7 +102,7 @@ def image(count: int, seed: int) -> list[Case]:
             "image",
             i,
             seed * 1000 + i,
-            (StoryChunk(scenes.captions[i][0]),),
+            (ChunkSpec(scenes.captions[i][0]),),
             (clip_truth(scenes, i),),
             clip_of(scenes, i),
             given=1,
@@ -128,7 +128,7 @@ def pair(count: int, seed: int) -> list[Case]:
             }
             for which in (0, 1)
         )
-        prompt = StoryChunk(scenes.captions[i][0])
+        prompt = ChunkSpec(scenes.captions[i][0])
         cases.append(Case("pair", number, seed * 1000 + number, (prompt,), truth, clip_of(scenes, i)))
     return cases
 
@@ -136,8 +136,8 @@ def pair(count: int, seed: int) -> list[Case]:
 def swap(count: int, seed: int) -> list[Case]:
     """Three chunks of full captions: an action, the same again, then another."""
 
-    def text(rng: random.Random, script: Script, k: int) -> StoryChunk:
-        return StoryChunk(full_caption(rng, script, k))
+    def text(rng: random.Random, script: Script, k: int) -> ChunkSpec:
+        return ChunkSpec(full_caption(rng, script, k))
 
     def beats(rng: random.Random) -> list[str]:
         return ["new", "same", rng.choice(("new", "new", "new", "new", "new", "new", "new", "grow", "shrink"))]
@@ -159,8 +159,8 @@ def memory(count: int, seed: int) -> list[Case]:
 def continuation(count: int, seed: int) -> list[Case]:
     """A drawn second of straight motion is carried on by "it keeps moving ..."; no wall is in the way."""
 
-    def text(rng: random.Random, script: Script, k: int) -> StoryChunk:
-        return StoryChunk(captions.action_repeat(rng, "it", script.actions[k]))
+    def text(rng: random.Random, script: Script, k: int) -> ChunkSpec:
+        return ChunkSpec(captions.action_repeat(rng, "it", script.actions[k]))
 
     cases = scripted("continuation", count, seed, lambda rng: ["straight", "same"], text)
     return [Case(c.row, c.number, c.seed, c.chunks[1:], c.truth[1:], c.clip, given=24) for c in cases]
@@ -292,11 +292,11 @@ def _change(rng: random.Random, now: dict[str, str], kind: str) -> tuple[str, di
 def shots(count: int, seed: int) -> list[Case]:
     """Three chunks: a full caption, a new shot and a hard cut; the last two prompts name an action only."""
 
-    def text(rng: random.Random, script: Script, k: int) -> StoryChunk:
+    def text(rng: random.Random, script: Script, k: int) -> ChunkSpec:
         if k == 0:
-            return StoryChunk(full_caption(rng, script, 0))
+            return ChunkSpec(full_caption(rng, script, 0))
         prompt = captions.action_change(rng, "it", script.actions[k])
-        return StoryChunk(prompt, transition=("new_shot", "cut")[k - 1])
+        return ChunkSpec(prompt, transition=("new_shot", "cut")[k - 1])
 
     cases = scripted("shots", count, seed, lambda rng: ["new"] * 3, text)
     return [Case(c.row, c.number, c.seed, c.chunks, c.truth) for c in cases]
@@ -317,7 +317,7 @@ def long(count: int, seed: int) -> list[Case]:
         for k in range(6, LONG_CHUNKS):
             if k % 6 == 0:
                 script = replace_actions(script, write_script(draw, beats(rng)))
-            chunks.append(StoryChunk(captions.action_change(rng, "it", script.actions[k % 6])))
+            chunks.append(ChunkSpec(captions.action_change(rng, "it", script.actions[k % 6])))
         truth = {name: word for name, word in script.truth(0).items() if name != "motion"}
         cases.append(Case("long", i, seed * 1000 + i, tuple(chunks), (truth,) * LONG_CHUNKS))
     return cases
@@ -333,7 +333,7 @@ def scripted(
     count: int,
     seed: int,
     beats: Callable[[random.Random], list[str]],
-    text: Callable[[random.Random, Script, int], StoryChunk],
+    text: Callable[[random.Random, Script, int], ChunkSpec],
     *,
     all_held_out: bool = False,
     speeds: tuple[float, float] = USUAL_SPEEDS,
@@ -364,16 +364,16 @@ def full_caption(rng: random.Random, script: Script, k: int) -> str:
     return captions.full_caption(rng, [thing], script.background, truth["weather"], truth["camera"])
 
 
-def changes_only(rng: random.Random, script: Script, k: int) -> StoryChunk:
+def changes_only(rng: random.Random, script: Script, k: int) -> ChunkSpec:
     """The full caption for chunk 0, else only what is new."""
     action = script.actions[k]
     if k == 0:
-        return StoryChunk(full_caption(rng, script, k))
+        return ChunkSpec(full_caption(rng, script, k))
     if script.colours[k] != script.colours[k - 1]:
-        return StoryChunk(captions.colour_change(rng, "it", script.colours[k]))
+        return ChunkSpec(captions.colour_change(rng, "it", script.colours[k]))
     if action != script.actions[k - 1]:
-        return StoryChunk(captions.action_change(rng, "it", action))
-    return StoryChunk(captions.action_repeat(rng, "it", action))
+        return ChunkSpec(captions.action_change(rng, "it", action))
+    return ChunkSpec(captions.action_repeat(rng, "it", action))
 
 
 ROWS: dict[str, Callable[[int, int], list[Case]]] = {

@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Linear, LayerNorm, Conv2d = nn.Linear, nn.LayerNorm, nn.Conv2d
+from magi_core.operations import Operations, Plain
+
 FORMS = ("conv2d", "columns", "conv3d")
 
 
@@ -30,6 +31,15 @@ class Conv3d(nn.Conv3d):
         if self.form == "columns":
             return column_product(x, self.weight, self.bias)
         return super().forward(x)
+
+
+class Convolutions(Plain):
+    """Plain PyTorch's layers, but for `Conv3d`."""
+
+    Conv3d = Conv3d
+
+
+LAYERS: Operations = Convolutions()
 
 
 def patch_product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -72,8 +72,8 @@ def load_autoencoder(folder: Path | None, device: torch.device) -> ViTVAE:
     """The frozen VAE of a `train_vae` run, float32; None: a tiny untrained one for dry runs."""
     if folder is None:
         torch.manual_seed(1)
-        return ViTVAE(VAEConfig.from_json(TINY_VAE), operations=convolutions, device=device, dtype=torch.float32)
+        return ViTVAE(VAEConfig.from_json(TINY_VAE), operations=convolutions.LAYERS, device=device, dtype=torch.float32)
     config = VAEConfig.from_json(json.loads((folder / "vae_config.json").read_text()))
-    vae = ViTVAE(config, operations=convolutions, device=device, dtype=torch.float32)
+    vae = ViTVAE(config, operations=convolutions.LAYERS, device=device, dtype=torch.float32)
     vae.load_state_dict({k: v.float() for k, v in load_file(folder / "vae.safetensors").items()})
     return vae.requires_grad_(False)

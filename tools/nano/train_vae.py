@@ -140,7 +140,7 @@ def train(args: argparse.Namespace, device: torch.device, out: Path) -> ViTVAE:
         pixels = (args.batch, config.unpatch_channels, NATIVE_FRAMES, 128, 128)
         convolutions.Conv3d.form = args.conv or convolutions.fastest_form(pixels, device, torch.bfloat16)
     torch.manual_seed(args.seed)
-    vae = ViTVAE(config, operations=convolutions, device=device, dtype=torch.float32)
+    vae = ViTVAE(config, operations=convolutions.LAYERS, device=device, dtype=torch.float32)
     initialise(vae)
     if args.init:
         vae.load_state_dict({k: v.float() for k, v in load_file(args.init).items()})

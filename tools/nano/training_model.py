@@ -32,7 +32,7 @@ class SlotDiT(DiT):
 
 def make_dit(config: DiTConfig, device: torch.device, dtype: torch.dtype) -> SlotDiT:
     """An initialised transformer; blocks in `dtype`, float32 islands as the engine keeps them."""
-    dit = SlotDiT(config, operations=convolutions, device=device, dtype=dtype)
+    dit = SlotDiT(config, operations=convolutions.LAYERS, device=device, dtype=dtype)
     for name, parameter in dit.named_parameters():
         if name.endswith("rope.bands"):
             count = parameter.numel()

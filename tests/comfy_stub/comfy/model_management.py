@@ -37,6 +37,10 @@ def unload_all_models() -> None:
     loads.clear()
 
 
+def cast_to(weight: torch.Tensor, dtype: torch.dtype | None = None, device: torch.device | None = None) -> torch.Tensor:
+    return weight.to(device, dtype)
+
+
 def soft_empty_cache() -> None: ...
 
 

@@ -19,4 +19,4 @@ class ProgressBar:
 
 
 def set_attr_param(obj: object, attr: str, value: object) -> None:
-    raise NotImplementedError("weights are moved in a real ComfyUI only: see tests/comfy/inside")
+    raise NotImplementedError("weights are moved in a real ComfyUI only: see tools/comfyui/inside")

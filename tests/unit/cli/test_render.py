@@ -1,14 +1,11 @@
-"""`render`: what is asked for is rendered, what cannot be is refused before a model is loaded."""
+"""`render`: what is asked for is rendered."""
 
 from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
-from dataclasses import dataclass, field
 from fractions import Fraction
-from types import SimpleNamespace
 
 import av
 import pytest
@@ -17,84 +14,9 @@ from PIL import Image
 
 from magi_core.cli.main import main
 from magi_core.config import Guidance, SamplingSettings
-from magi_core.state import ChunkRecord, SamplerState
-from magi_core.state.state import Cancelled
 from magi_core.story.storyboard import parse_storyboard
-from magi_core.text import PromptEmbedding
-from magi_core.video import read_video, write_video
-
-STEPS = 3
-
-
-@dataclass
-class StandIn:
-    """An engine that paints chunk k grey 40 k + 20 and remembers what it was asked."""
-
-    settings: SamplingSettings = field(default_factory=SamplingSettings)
-    asked: dict = field(default_factory=dict)
-    special_tokens: object = "present"
-    interrupt_in_chunk: int | None = None
-    interrupt_decoding: int | None = None
-
-    def load(self, model, **options):
-        self.asked["load"] = {"model": model, **options}
-        return self
-
-    def with_settings(self, **changes):
-        self.settings = self.settings.with_changes(**changes)
-        return self
-
-    def encode_prompt(self, prompt):
-        notes = ("prompt cut to 800 tokens",) if len(prompt) > 1000 else ()
-        return PromptEmbedding(prompt, torch.zeros(1, 4), notes)
-
-    def begin(self, *, width, height, seed, fps, image, video, total_chunks):
-        self.asked["begin"] = {"image": image, "video": video, "total_chunks": total_chunks, "seed": seed}
-        given = 1 if image is not None else 0 if video is None else -(-len(video) // 4)
-        prefix = torch.zeros(1, 4, given, height // 8, width // 8) if given else None
-        return SamplerState(width, height, fps, seed, self.settings, channels=4, prefix=prefix)
-
-    def stream(self, state, prompts, *, on_step, cancelled):
-        self.asked["prompts"] = [prompt.prompt for prompt in prompts]
-        self.asked["story"] = [prompt.chunk for prompt in prompts]
-        for done, prompt in enumerate(prompts):
-            for step in range(STEPS):
-                if cancelled():
-                    raise Cancelled(state)
-                if self.interrupt_in_chunk == done:
-                    os.kill(os.getpid(), signal.SIGINT)
-                on_step(SimpleNamespace(chunk=done, step=done * STEPS + step + 1, steps=len(prompts) * STEPS))
-            record = ChunkRecord(state.next_chunk, torch.zeros(state.latent_shape), prompt.prompt, state.seed)
-            state = state.with_chunk(record)
-            yield state
-
-    def decode(self, state, *, start, stop):
-        for chunk in range(start, stop):
-            for frames in (10, 10, 4):
-                if self.interrupt_decoding == chunk and frames == 4:
-                    os.kill(os.getpid(), signal.SIGINT)
-                    os.kill(os.getpid(), signal.SIGINT)
-                yield torch.full((frames, state.height, state.width, 3), 40 * chunk + 20, dtype=torch.uint8)
-
-
-@pytest.fixture
-def render(tmp_path, monkeypatch):
-    """Runs `render` with a stand-in engine in an empty folder; returns the exit code."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "model").mkdir()
-
-    def run(*arguments, engine=None, size=("--width", "64", "--height", "64")) -> int:
-        load = (engine or StandIn()).load
-        return main(["render", "--model", "model", "--out", "a.mp4", *size, *map(str, arguments)], load=load)
-
-    return run
-
-
-def greys(path="a.mp4") -> list[int]:
-    return ((read_video(path).frames.float().mean(dim=(1, 2, 3)) - 20) / 40).round().int().tolist()
-
-
-# --- what is rendered ---------------------------------------------------------------------------------------
+from magi_core.video import write_video
+from tests.unit.cli.stand_in import StandIn, greys
 
 
 def test_prompts_become_a_video_with_a_chunk_each(render, capsys):
@@ -281,120 +203,3 @@ def test_compile_is_handed_to_the_model_or_refused_before_it_is_loaded(render, m
     monkeypatch.setenv("CXX", "no-such-compiler")
     assert render("a", "--compile", "--device", "cpu", engine=refused) == 2
     assert "needs a C++ compiler" in capsys.readouterr().err and "load" not in refused.asked
-
-
-# --- what is refused ----------------------------------------------------------------------------------------
-
-BAD = [
-    ([], "nothing to render"),
-    (["a", "--storyboard", "story.txt"], "prompts or --storyboard, not both"),
-    (["--storyboard", "nothing.txt"], "cannot read the storyboard nothing.txt"),
-    (["--storyboard", "bad.txt"], "bad.txt, line 2: chunk 0 already has a prompt"),
-    (["--storyboard", "picture.png"], "text file in UTF-8"),
-    (["a", "b", "c", "--seconds", "2"], "3 prompts need at least 3 chunks, the video has 2"),
-    (["a", "--seconds", "2", "--chunks", "2"], "not allowed with"),
-    (["a", "--seconds", "soon"], "--seconds must be a number"),
-    (["a", "--seconds", "-1"], "--seconds"),
-    (["a", "--seconds", "0.01"], "less than a frame"),
-    (["a", "--chunks", "0"], "--chunks must be at least 1"),
-    (["a", "--chunks", "x"], "must be a whole number: 'x'"),
-    (["a", "--width", "725"], "width must be a multiple of 16: 725 -> use 720 or 736"),
-    (["a", "--width", "0"], "width must be a multiple of 16: 0 -> use 16"),
-    (["a", "--fps", "fast"], "frames per second must be a number"),
-    (["a", "--seed", "-1"], "--seed must lie between"),
-    (["a", "--steps", "10"], "steps must be a multiple of the window"),
-    (["a", "--window", "0"], "at least 1"),
-    (["a", "--kv-ranges", "x"], "--kv-ranges must be whole numbers"),
-    (["a", "--kv-ranges", "0,1"], "at least 1"),
-    (["a", "--text-guidance", "nan"], "--text-guidance must be a finite number"),
-    (["a", "--nearly-clean-blend", "2"], "--nearly-clean-blend must lie between 0 and 1"),
-    (["a", "--still-start", "--moving-start"], "contradict"),
-    (["a", "--no-special-tokens", "--look-3d"], "--no-special-tokens leaves no room"),
-    (["a", "--device", "toaster"], "unknown device 'toaster'"),
-    (["a", "--dtype", "int3"], "unknown number format int3"),
-    (["a", "--attention", "magic"], "invalid choice: 'magic'"),
-    (["a", "--model", "nowhere"], "there is no model 'nowhere'"),
-    (["a", "--image", "picture.png", "--video", "v.mp4"], "not both"),
-    (["a", "--image", "nothing.png"], "there is no file nothing.png"),
-    (["a", "--image", "story.txt"], "is not an image"),
-    (["a", "--video", "story.txt"], "cannot be read as a video"),
-    (["a", "--out", "a.avi"], "written as mp4: a.avi -> use a.mp4"),
-    (["a", "--out", "model"], "written as mp4"),
-    (["a", "--out", "story.txt/a.mp4"], "cannot make the folder story.txt"),
-    (["a", "--contact-sheet", "s.jpg"], "written as png"),
-    (["a", "--video", "v.mp4", "--out", "v.mp4"], "--out would replace v.mp4"),
-    (["a", "--image", "picture.png", "--contact-sheet", "picture.png"], "--contact-sheet would replace picture.png"),
-    (["a", "--colour", "red"], "unknown: --colour"),
-]
-
-
-@pytest.mark.parametrize(("arguments", "message"), BAD, ids=[" ".join(arguments) or "nothing" for arguments, _ in BAD])
-def test_bad_input_is_one_line_and_loads_nothing(render, tmp_path, capsys, arguments, message):
-    (tmp_path / "story.txt").write_text("0: a\n", encoding="utf-8")
-    (tmp_path / "bad.txt").write_text("0: a\n0: b\n", encoding="utf-8")
-    Image.new("RGB", (64, 64)).save(tmp_path / "picture.png")
-    write_video(tmp_path / "v.mp4", [torch.zeros(4, 64, 64, 3, dtype=torch.uint8)], 24)
-    engine = StandIn()
-    assert render(*arguments, engine=engine) == 2
-    error = capsys.readouterr().err
-    assert message in error and error.startswith("magi: ") and error.count("\n") == 1
-    assert "load" not in engine.asked
-    assert not os.path.exists("a.mp4")
-
-
-def test_missing_special_tokens_are_said_with_both_ways_out(render, capsys):
-    assert render("a", engine=StandIn(special_tokens=None)) == 2
-    error = capsys.readouterr().err
-    assert "special_tokens.npz" in error and "--no-special-tokens" in error
-    assert render("a", "--no-special-tokens", engine=StandIn(special_tokens=None)) == 0
-
-
-def test_one_side_alone_is_refused(render, capsys):
-    assert render("a", "--width", 64, size=()) == 2
-    assert "give both --width and --height" in capsys.readouterr().err
-
-
-def test_a_command_is_needed(capsys):
-    assert main([]) == 2
-    assert main(["fly"]) == 2
-    assert "Traceback" not in capsys.readouterr().err
-
-
-# --- Ctrl-C -------------------------------------------------------------------------------------------------
-
-
-def test_ctrl_c_writes_the_finished_chunks(render, tmp_path, capsys):
-    before = signal.getsignal(signal.SIGINT)
-    engine = StandIn(interrupt_in_chunk=2)
-    assert render(*"abcd", "--contact-sheet", "s.png", engine=engine) == 130
-    assert greys() == [0] * 24 + [1] * 24
-    assert (tmp_path / "s.png").exists()
-    printed = capsys.readouterr()
-    assert "wrote a.mp4: 2 of 4 chunks, 48 frames" in printed.out
-    assert "stopping" in printed.err
-    assert signal.getsignal(signal.SIGINT) is before
-
-
-def test_ctrl_c_in_the_first_chunk_writes_nothing(render, capsys):
-    assert render("a", "b", engine=StandIn(interrupt_in_chunk=0)) == 130
-    assert "nothing was written" in capsys.readouterr().err
-    assert os.listdir() == ["model"]
-
-
-def test_ctrl_c_twice_while_decoding_keeps_the_whole_chunks_until_then(render, capsys):
-    assert render(*"abc", engine=StandIn(interrupt_decoding=1)) == 130
-    assert greys() == [0] * 24
-    printed = capsys.readouterr()
-    assert "1 of 3 chunks, 24 frames" in printed.out and "Ctrl-C again: stop at once" in printed.err
-
-
-def test_a_stopped_video_says_how_to_go_on(render, capsys):
-    assert render("a", "it's b", "--chunks", 4, engine=StandIn(interrupt_in_chunk=2)) == 130
-    assert """render 'it'"'"'s b' --chunks 2 --video a.mp4 --model model""" in capsys.readouterr().err
-
-
-def test_ctrl_c_before_sampling_is_no_traceback(render, capsys, monkeypatch):
-    engine = StandIn()
-    monkeypatch.setattr(engine, "encode_prompt", lambda prompt: (_ for _ in ()).throw(KeyboardInterrupt))
-    assert render("a", engine=engine) == 130
-    assert "Traceback" not in capsys.readouterr().err

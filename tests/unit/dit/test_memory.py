@@ -16,7 +16,7 @@ from magi_core.text.memory import t5_bytes
 from magi_core.vae import VAE, TileSettings, VAEConfig, ViTVAE
 from magi_core.vae.memory import vae_bytes
 from tests.peak_memory import PeakMemory
-from tests.tiny import tiny_engine
+from tools.small_models import tiny_engine
 
 OFFICIAL = DiTConfig(34, 3072, 12288, 24, 8, 128)
 

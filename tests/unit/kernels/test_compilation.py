@@ -19,7 +19,7 @@ from magi_core.kernels.compilation import Compiler, check_compilation, compiling
 from magi_core.kernels.fused import FP8_MAX, gated_silu, quantise
 from magi_core.loading import load
 from magi_core.state import SamplerState
-from tests.tiny import tiny_engine
+from tools.small_models import tiny_engine
 
 PROMPTS = ["red", "red", "blue circle", "it stops", "green"]
 GRAPHS = 4  # q and k; gates of one chunk and of more

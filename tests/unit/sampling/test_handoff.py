@@ -5,11 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from magi_core.digest import digest
 from magi_core.errors import MagiError
-from magi_core.sampling import handoff as continuation
 from magi_core.state.state import Cancelled
-from tests.tiny import tiny_engine
+from tools.small_models import tiny_engine
 
 SIZE = {"width": 32, "height": 32}
 PROMPTS = ["red", "blue circle", "green", "it stops", "a tall tree", "red again"]
@@ -34,7 +32,7 @@ class Counter:
 
 @pytest.fixture
 def counter(request):
-    from tests.tiny import tiny_dit
+    from tools.small_models import tiny_dit
 
     tiny_dit.cache_clear()
     counter = Counter(tiny_engine())
@@ -94,7 +92,7 @@ def test_clean_handoff_continues_from_finished_chunks_only():
     start = run(engine, PROMPTS[:2])
     clean = engine.extend(start, PROMPTS[2])
     as_prefix = engine.extend(engine.begin(**SIZE, prefix=start.latents), PROMPTS[2])
-    assert torch.equal(clean.chunks[2].latent, as_prefix.chunks[0].latent)
+    assert relative(as_prefix.chunks[0].latent, clean.chunks[2].latent) < 1e-5
     continuous = engine.extend(start, PROMPTS[2], handoff="continuous")
     assert relative(continuous.chunks[2].latent, clean.chunks[2].latent) > 1e-3
 
@@ -180,11 +178,10 @@ def test_the_cost_is_known_before(counter, distill, way, chunks):
     counter = Counter(engine) if distill else counter
     state = run(engine, PROMPTS[:5])
     counter.taken()
-    foreseen = engine.cost(state, chunks, **way)
-    pages = engine.cache.pages.stats.entries
-    engine.extend(state, "next", chunks, **way)
+    extension = engine.plan(state, "next", chunks, **way)
+    *_, _last = engine.run(extension)
     spent, _ = counter.taken()
-    assert pages >= 4 and 0 <= spent - foreseen <= 1, "the last chunk's page may have to be made"
+    assert spent == extension.cost.total and extension.cost.rebuilds <= 1, "the last chunk's page may have to be made"
 
 
 def test_streaming_hands_out_every_chunk_as_it_becomes_clean():
@@ -228,12 +225,3 @@ def test_memory_is_bounded_and_observable():
     assert engine.cache.pages.stats.entries == 1
     engine.cache.clear()
     assert all(s.entries == s.bytes == 0 for s in engine.cache.stats.values())
-
-
-def test_a_text_that_many_chunks_share_is_read_once(monkeypatch):
-    read = []
-    monkeypatch.setattr(continuation, "digest", lambda *parts: read.append(parts) or digest(*parts))
-    engine = tiny_engine(steps=4)
-    engine.extend(engine.begin(width=32, height=32), ["red"] * 6 + ["blue"] * 2)
-    tensors = [part for parts in read for part in parts if isinstance(part, torch.Tensor)]
-    assert len(tensors) == 2, "one text each, for eight chunks"

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import pytest
 
-from magi_core.sampling.price import cost_in_words, extend_costs
-from tests.tiny import tiny_engine
+from magi_core.sampling.price import cost_in_words, extension_in_words, other_ways
+from tools.small_models import tiny_engine
+
+
+def said(engine, state, chunks, handoff, drain=True):
+    extension = engine.plan(state, "red", chunks, handoff=handoff, drain=drain)
+    return cost_in_words(extension.cost, other_ways(engine, extension, ["red"] * chunks, handoff))
 
 
 def test_it_is_said_in_one_line_with_the_other_ways() -> None:
     engine = tiny_engine(steps=8)
     state = engine.extend(engine.begin(width=32, height=32), "red", 2)
-    costs = extend_costs(engine, state, 3)
-    said = cost_in_words(engine, state, 3, handoff="continuous", drain=True)
+    ways = {"clean": ("clean", True), "continuous": ("continuous", True), "in flight": ("continuous", False)}
+    costs = {
+        name: engine.plan(state, "red", 3, handoff=handoff, drain=drain).cost.total
+        for name, (handoff, drain) in ways.items()
+    }
     others = f"clean {costs['clean']}, in flight {costs['in flight']}"
-    assert said == f"{costs['continuous']} chunk-forwards ({others})"
+    assert said(engine, state, 3, "continuous") == f"{costs['continuous']} chunk-forwards ({others})"
     assert max(costs["clean"], costs["in flight"]) < costs["continuous"]
 
 
@@ -22,5 +30,16 @@ def test_it_is_said_in_one_line_with_the_other_ways() -> None:
 def test_a_beginning_has_no_other_ways(chunks: int) -> None:
     engine = tiny_engine(steps=8)
     begun = engine.begin(width=32, height=32)
-    said = cost_in_words(engine, begun, chunks, handoff="clean", drain=True)
-    assert said == f"{engine.cost(begun, chunks)} chunk-forwards"
+    cost = engine.plan(begun, "red", chunks).cost.total
+    assert said(engine, begun, chunks, "clean") == f"{cost} chunk-forwards"
+
+
+def test_what_happens_to_every_chunk_is_said_in_one_line() -> None:
+    engine = tiny_engine(steps=8)
+    begun = engine.begin(width=32, height=32)
+    state = engine.extend(begun, ["red", "blue"])
+    engine.extend(state, ["green", "tree"])
+    extension = engine.plan(state, ["green", "end"])
+    assert extension_in_words(extension) == (
+        f"chunks 0-1 kept, 2 remembered, 3 to make: {extension.cost.total} chunk-forwards"
+    )

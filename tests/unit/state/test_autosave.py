@@ -12,14 +12,14 @@ import magi_core
 from magi_core.errors import MagiError
 from magi_core.state import Autosave
 from magi_core.state.save import parts_folders
-from tests.tiny import tiny_engine
+from tools.small_models import tiny_engine
 
 SIZE = {"width": 32, "height": 32}
 
 KILLED = """
 import os, sys
 from magi_core.state import Autosave, load_state
-from tests.tiny import tiny_engine
+from tools.small_models import tiny_engine
 engine = tiny_engine()
 path, broken_at = sys.argv[1], int(sys.argv[2])
 begun = load_state(path) if "again" in sys.argv else engine.begin(width=32, height=32, seed=3)

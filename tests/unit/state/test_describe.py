@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from magi_core.cache.describe import cache_in_words
 from magi_core.state.describe import describe
-from tests.tiny import tiny_engine
+from tools.small_models import tiny_engine
 
 
 def test_a_take_is_described_run_by_run() -> None:

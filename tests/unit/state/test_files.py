@@ -10,7 +10,7 @@ import pytest
 from magi_core.errors import MagiError
 from magi_core.state import Autosave
 from magi_core.state.files import find_takes, is_take, take_fingerprint
-from tests.tiny import tiny_engine
+from tools.small_models import tiny_engine
 
 
 @pytest.fixture(scope="module")

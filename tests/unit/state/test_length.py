@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from magi_core.errors import MagiError
+from magi_core.state import load_state
 from magi_core.state.length import chunks_for
-from tests.tiny import tiny_engine
+from tools.small_models import tiny_engine
 
 
 def _state(prefix: int = 0, chunks: int = 0, fps: float = 24):
@@ -37,3 +38,21 @@ def test_seconds_become_chunks_and_frames(state: dict, seconds: float, wanted: t
 def test_less_than_a_frame_is_refused() -> None:
     with pytest.raises(MagiError, match=r"less than a frame at 24 fps: use 0\.042 or more"):
         chunks_for(_state(), 0.01)
+
+
+def test_a_length_is_part_of_the_take_until_it_is_extended(tmp_path) -> None:
+    engine = tiny_engine(steps=4)
+    begun = engine.begin(width=32, height=32)
+    chunks, end = chunks_for(begun, 1.5)
+    made = engine.extend(begun, "red", chunks, end=end)
+    made.save(tmp_path / "take.magi")
+    loaded = load_state(tmp_path / "take.magi")
+    assert (made.finished, made.frames, loaded.frames) == (2, 36, 36)
+    assert sum(len(block) for block in engine.decode(loaded)) == 36
+    assert loaded.at(1).frames == 24 and engine.extend(loaded, "blue").frames == 72
+
+
+def test_only_the_last_chunk_of_a_stream_ends_early() -> None:
+    engine = tiny_engine(steps=4)
+    states = engine.stream(engine.begin(width=32, height=32), "red", 2, end=30)
+    assert [state.frames for state in states] == [24, 30]

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from magi_core.errors import MagiError
-from magi_core.state.rewind import continues_exactly, exactness_in_words, rewind
-from tests.tiny import tiny_engine
+from magi_core.sampling.handoff import continues_exactly, exactness_in_words
+from magi_core.state.rewind import rewind
+from tools.small_models import tiny_engine
 
 
 @pytest.fixture

@@ -10,17 +10,22 @@ from hypothesis import strategies as st
 
 from magi_core.errors import MagiError
 from magi_core.story.chunk import TOKENS
-from magi_core.story.storyboard import Storyboard, StoryChunk, parse_storyboard
+from magi_core.story.storyboard import ChunkSpec, Storyboard, parse_storyboard
 from magi_core.story.transitions import TRANSITIONS
 
 PROMPT = st.text(st.characters(exclude_categories=("Cs",)), max_size=30)
 CHUNK = st.builds(
-    StoryChunk,
+    ChunkSpec,
     st.sampled_from(["a", "b", ""]) | PROMPT,
     st.sampled_from([0, 0, 1]) | st.integers(-(10**9), 10**9),
     st.sampled_from(TRANSITIONS),
     special_tokens=st.none() | st.lists(st.sampled_from(TOKENS), unique=True).map(tuple),
-) | st.builds(StoryChunk, PROMPT, kv_ranges=st.lists(st.integers(1, 99), min_size=1, max_size=8).map(tuple))
+) | st.builds(
+    ChunkSpec,
+    PROMPT,
+    kv_ranges=st.lists(st.integers(1, 99), min_size=1, max_size=8).map(tuple),
+    echo=st.booleans(),
+)
 
 
 def prompts(text: str, **options: object) -> list[str]:
@@ -175,7 +180,7 @@ def test_another_length_cuts_or_holds_the_last_prompt():
     assert board.of_length(4).prompts == ["a", "b", "b", "b"]
 
 
-def chunks(text: str) -> tuple[StoryChunk, ...]:
+def chunks(text: str) -> tuple[ChunkSpec, ...]:
     return parse_storyboard(text).chunks
 
 
@@ -188,6 +193,7 @@ def chunks(text: str) -> tuple[StoryChunk, ...]:
         ("0 [restyle] [reroll -2]: a", {"transition": "restyle", "seed_offset": -2}),
         ("0 [ranges 1,1,3,2]: a", {"kv_ranges": (1, 1, 3, 2)}),
         ("0 [ranges 2 1]: a", {"kv_ranges": (2, 1)}),
+        ("0 [Echo]: a", {"echo": True}),
         ("0 [tokens HQ, THREE_D_MODEL]: a", {"special_tokens": ("HQ", "THREE_D_MODEL")}),
         ("0 [tokens hq 3d 2d anime]: a", {"special_tokens": ("HQ", "THREE_D_MODEL", "TWO_D_ANIME")}),
         ("0 [tokens static, Dynamic]: a", {"special_tokens": ("STATIC_FIRST_FRAMES", "DYNAMIC_FIRST_FRAMES")}),
@@ -197,19 +203,19 @@ def chunks(text: str) -> tuple[StoryChunk, ...]:
     ],
 )
 def test_tags_direct_their_chunk(line, fields):
-    assert chunks(line) == (StoryChunk("a", **fields),)
+    assert chunks(line) == (ChunkSpec("a", **fields),)
 
 
 def test_a_transition_is_for_the_first_chunk_of_a_line_and_other_tags_are_for_all():
-    cut, on = StoryChunk("a", 2, "cut", special_tokens=("HQ",)), StoryChunk("a", 2, special_tokens=("HQ",))
+    cut, on = ChunkSpec("a", 2, "cut", special_tokens=("HQ",)), ChunkSpec("a", 2, special_tokens=("HQ",))
     assert chunks("0-2 [cut] [reroll 2] [tokens hq]: a") == (cut, on, on)
-    assert chunks("0-1 [ranges 2,1]: a") == (StoryChunk("a", kv_ranges=(2, 1)),) * 2
+    assert chunks("0-1 [ranges 2,1]: a") == (ChunkSpec("a", kv_ranges=(2, 1)),) * 2
 
 
 def test_chunks_without_a_line_keep_prompt_and_tokens_only():
     board = parse_storyboard("0 [ranges 1] [tokens hq]: a\n2 [cut] [reroll 3]: b")
-    assert board.chunks[1] == StoryChunk("a", special_tokens=("HQ",))
-    assert board.of_length(4).chunks[3] == StoryChunk("b")
+    assert board.chunks[1] == ChunkSpec("a", special_tokens=("HQ",))
+    assert board.of_length(4).chunks[3] == ChunkSpec("b")
 
 
 def test_tags_are_written_as_they_are_meant():

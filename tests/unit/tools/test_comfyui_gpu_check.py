@@ -18,7 +18,7 @@ REPOSITORY = Path(__file__).parents[3]
 CHECKS = """
 import os, sys, time
 sys.path.insert(0, {repository!r})
-from tests.comfy.inside.telling import run_checks
+from tools.comfyui.inside.telling import run_checks
 
 def crash(): os.abort()
 def hang(): time.sleep(60)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from magi_core.vae.latent_rgb import colour_chart, fit_latent_rgb, latent_rgb
-from tests.tiny import tiny_vae
+from tools.small_models import tiny_vae
 
 
 class LinearVAE:

@@ -31,20 +31,6 @@ def test_rate_length_and_duration_are_exact(tmp_path, fps, count):
     assert times == [k / exact_fps(fps) for k in range(count)]
 
 
-def test_broadcast_rates_are_their_exact_fractions():
-    assert exact_fps(23.976) == Fraction(24000, 1001)
-    assert exact_fps("29.97") == Fraction(30000, 1001)
-    assert exact_fps(59.94) == Fraction(60000, 1001)
-    assert exact_fps(24.0) == 24
-    assert exact_fps(12.5) == Fraction(25, 2)
-
-
-@pytest.mark.parametrize("fps", [0, -1, float("nan"), float("inf"), "fast", "1/0", 5000, None])
-def test_impossible_rates_are_refused(fps):
-    with pytest.raises(MagiError, match="frames per second"):
-        exact_fps(fps)
-
-
 def test_primary_colours_survive_the_round_trip_and_are_tagged(tmp_path):
     path = tmp_path / "a.mp4"
     frames = flat(COLOURS)

@@ -1,0 +1,79 @@
+/** What this pack uses of ComfyUI's frontend, as far as `tsc` has to know it; the same in both renderers. */
+declare namespace ComfyUI {
+  interface Widget {
+    name: string
+    options?: { advanced?: boolean }
+    advanced?: boolean
+    hidden?: boolean
+    serialize?: boolean
+  }
+
+  interface DOMWidget extends Widget {
+    element: HTMLElement
+  }
+
+  interface DOMWidgetOptions {
+    serialize?: boolean
+    hideOnZoom?: boolean
+    margin?: number
+    getMinHeight?: () => number
+    getMaxHeight?: () => number
+  }
+
+  interface Node {
+    comfyClass?: string
+    size: [number, number]
+    widgets?: Widget[]
+    /** What is inside, when the node is a subgraph. */
+    subgraph?: Graph
+    showAdvanced?: boolean
+    getLayoutWidgets?: () => Widget[]
+    addDOMWidget(name: string, type: string, element: HTMLElement, options: DOMWidgetOptions): DOMWidget
+    removeWidget(widget: Widget): void
+    computeSize(): [number, number]
+    setSize(size: [number, number]): void
+  }
+
+  interface Graph {
+    /** The workflow's id, in the graph of a whole workflow. */
+    id: string
+    getNodeById(id: string | number): Node | null | undefined
+  }
+
+  interface Extension {
+    name: string
+    setup?(): void
+    nodeCreated?(node: Node): void
+  }
+
+  interface App {
+    rootGraph: Graph
+    registerExtension(extension: Extension): void
+  }
+
+  /** Sent by ComfyUI's server whenever a node begins, gets on or ends: every node of the prompt that is not waiting. */
+  interface ProgressState {
+    prompt_id: string
+    nodes: Record<string, { state: "running" | "finished" | "error" }>
+  }
+
+  interface Api {
+    addEventListener(name: "progress_state", listener: (event: CustomEvent<ProgressState>) => void): void
+    addEventListener(
+      name: "execution_error" | "execution_interrupted",
+      listener: (event: CustomEvent<{ prompt_id: string; node_id: string }>) => void,
+    ): void
+    addEventListener(name: `magi.${string}`, listener: (event: CustomEvent) => void): void
+    /** The address of one of the server's routes. */
+    apiURL(route: string): string
+    fetchApi(route: string): Promise<Response>
+  }
+}
+
+declare module "*/scripts/app.js" {
+  export const app: ComfyUI.App
+}
+
+declare module "*/scripts/api.js" {
+  export const api: ComfyUI.Api
+}

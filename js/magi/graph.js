@@ -1,0 +1,35 @@
+// Finding nodes and widgets. Nodes 2.0 draws the same graph as the classic canvas, so this holds in both.
+
+/**
+ * The node that the server calls `id`, which is a path inside subgraphs: "1:2:3".
+ * @param {ComfyUI.Graph} root
+ * @param {string} id
+ * @returns {ComfyUI.Node | undefined}
+ */
+export function findNode(root, id) {
+  /** @type {ComfyUI.Graph | undefined} */
+  let graph = root
+  let node
+  for (const part of id.split(":")) {
+    node = graph?.getNodeById(part) ?? graph?.getNodeById(Number(part))
+    graph = node?.subgraph
+  }
+  return node ?? undefined
+}
+
+/**
+ * Whether `node` is one of this pack's.
+ * @param {ComfyUI.Node} node
+ */
+export function isMagi(node) {
+  return node.comfyClass?.startsWith("Magi") ?? false
+}
+
+/**
+ * @param {ComfyUI.Node} node
+ * @param {string} name
+ * @returns {ComfyUI.Widget | undefined}
+ */
+export function findWidget(node, name) {
+  return node.widgets?.find((widget) => widget.name === name)
+}

@@ -1,0 +1,38 @@
+"""What the engine needs of a host that places weights: ComfyUI, or nobody."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class OnDevice(Protocol):
+    """Something that holds memory on the device between runs."""
+
+    def release_device(self) -> None: ...
+
+
+class Host(Protocol):
+    def loaded_for(self, need: int) -> None:
+        """Have the transformer's weights ready, with room for `need` bytes beside them. Asked before every forward."""
+        ...
+
+    def release(self, kept: OnDevice) -> None:
+        """A run is over or given up; `kept` may leave the device now."""
+        ...
+
+    def cancelled(self) -> bool:
+        """Whether the user wants to stop. Asked before every forward."""
+        ...
+
+
+class Alone:
+    """No host: weights are where they were loaded, and what is kept stays."""
+
+    def loaded_for(self, need: int) -> None:
+        pass
+
+    def release(self, kept: OnDevice) -> None:
+        pass
+
+    def cancelled(self) -> bool:
+        return False

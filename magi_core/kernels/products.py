@@ -1,0 +1,35 @@
+"""Matrix products in the number formats of the checkpoints; each has a plain form and one for the GPU's own units."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def multiply_fp32(x: Tensor, weight: Tensor) -> Tensor:
+    """`x @ weight.T` [..., out] in float32, as if both were widened first.
+
+    On CUDA the tensor cores multiply bfloat16 exactly and accumulate in float32, which equals the reference's upcast
+    matmul at a tenth of its time.
+    """
+    if x.is_cuda and x.dtype == weight.dtype == torch.bfloat16 and not torch.is_grad_enabled():
+        return torch.mm(x.flatten(0, -2), weight.t(), out_dtype=torch.float32).view(*x.shape[:-1], -1)
+    return F.linear(x.float(), weight.float())
+
+
+def multiply_fp8(x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
+    """`x @ weight.T * scale` [rows, out] bfloat16 from float8_e4m3fn `x` [rows, in] and `weight` [out, in]; scale [1].
+
+    Hopper and newer GPUs multiply in fp8, by sides that are multiples of 16; elsewhere the same values are multiplied
+    in float32.
+    """
+    if x.is_cuda and not any(side % 16 for side in weight.shape) and _has_fp8_units(x.device):
+        one = torch.ones_like(scale[0])
+        return torch._scaled_mm(x, weight.t(), scale_a=scale[0], scale_b=one, out_dtype=torch.bfloat16)
+    return ((x.float() @ weight.float().t()) * scale).to(torch.bfloat16)
+
+
+def _has_fp8_units(device: torch.device) -> bool:
+    """Whether a CUDA device multiplies fp8 by itself."""
+    return torch.cuda.get_device_capability(device) >= (8, 9)

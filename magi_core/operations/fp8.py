@@ -1,0 +1,41 @@
+"""Linears of the fp8 checkpoints: float8_e4m3fn weights, static input scales, bfloat16 results."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from magi_core.kernels.fused import quantise
+from magi_core.kernels.products import multiply_fp8
+from magi_core.operations.placed import OwnWeights
+
+
+class Fp8Linear(OwnWeights, nn.Module):
+    """Bias-free linear with a static input scale per tensor, or per channel where a smoothing vector is stored.
+
+    Weights: `weight` [1, out, in] float8_e4m3fn, `weight_scale` [1]; per tensor `input_scale` [in] (a value repeated),
+    per channel `input_scale` [1] and `smooth_scale` [1, in] = smoothing * input scale. Source: reference README 2.7.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, *, per_channel: bool, device: torch.device | str | None = None
+    ) -> None:
+        super().__init__()
+        self.per_channel = per_channel
+
+        def frozen(*shape: int, dtype: torch.dtype = torch.float32) -> nn.Parameter:
+            return nn.Parameter(torch.empty(shape, dtype=dtype, device=device), requires_grad=False)
+
+        self.weight = frozen(1, outputs, inputs, dtype=torch.float8_e4m3fn)
+        self.register_parameter("bias", None)
+        self.weight_scale, self.input_scale = frozen(1), frozen(1 if per_channel else inputs)
+        if per_channel:
+            self.smooth_scale = frozen(1, inputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., out] in the dtype of `x` (values rounded to bfloat16) from `x` [..., in]."""
+        rows = quantise(x, self.placed(self.smooth_scale if self.per_channel else self.input_scale, x.device))
+        scale = self.placed(self.input_scale, x.device)[:1] * self.placed(self.weight_scale, x.device)
+        with self.weights(x.device) as (weight,):
+            out = multiply_fp8(rows.flatten(0, -2), weight[0], scale)
+        return out.view(*x.shape[:-1], -1).to(x.dtype)

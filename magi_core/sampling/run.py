@@ -1,0 +1,156 @@
+"""Doing what an `Extension` says: a state after every chunk that becomes clean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import torch
+
+from magi_core.errors import MagiError
+from magi_core.host_memory import return_freed_memory
+from magi_core.sampling.events import Finished, Reached, Stepped, Stopped
+from magi_core.sampling.extension import Extension, NewChunk, Recalled, Run
+from magi_core.sampling.forward import Predictor, StopAsked
+from magi_core.sampling.loop import Entering, Loop, Past
+from magi_core.sampling.pages import PageBook
+from magi_core.sampling.plan import page_base, together
+from magi_core.sampling.sampler import Sampler
+from magi_core.state import Cancelled, ChunkRecord, Frontier, InFlight, SamplerState
+from magi_core.text.chunk_text import AskedText, ChunkText
+
+OnStep = Callable[[Stepped], None]
+
+
+def run(
+    engine: Sampler,
+    extension: Extension,
+    *,
+    on_step: OnStep | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Iterator[SamplerState]:
+    """See `Engine.run`."""
+    if extension.model_key != engine.model_key:
+        raise MagiError("this extend was planned with another model: plan it with the one that runs it")
+    running = _Running(engine, extension, on_step or (lambda event: None), cancelled or (lambda: False))
+    try:
+        yield from running.states()
+    finally:
+        engine.host.release(engine.cache)
+
+
+class _Running:
+    """One run of an extension. state: as far as it has come. latest: the last frontier that it reached."""
+
+    def __init__(self, engine: Sampler, extension: Extension, on_step: OnStep, cancelled: Callable[[], bool]) -> None:
+        self.engine, self.extension, self.on_step, self.cancelled = engine, extension, on_step, cancelled
+        self.state = replace(extension.begun, end=None)
+        self.latest: Frontier | None = None
+        self.forwards = 0
+        self.texts: dict[str, ChunkText] = {}
+
+    def states(self) -> Iterator[SamplerState]:
+        extension, last = self.extension, len(self.extension.chunks)
+        for part in extension.parts:
+            if isinstance(part, Recalled):
+                self.engine.cache.chunks.get(part.at.key)  # it was of use
+                self._hand_out(ChunkRecord(part.at, part.latent, extension.run_start))
+                frontier = extension.frontier if self.state.finished == last else None
+                yield self._now(frontier)
+            else:
+                yield from self._computed(part)
+        if not extension.parts or not extension.drain and isinstance(extension.parts[-1], Run):
+            yield replace(self.state, frontier=self.latest, end=extension.end)
+
+    def _computed(self, part: Run) -> Iterator[SamplerState]:
+        self.latest = part.frontier
+        try:
+            self._read_texts(part)
+            loop = self._loop(part)
+        except StopAsked:
+            raise self._stopped() from None
+        base, done = self.forwards, self.state.finished - self.extension.begun.finished
+        for event in loop([self._entering(chunk) for chunk in part.entering], drain=part.drain):
+            match event:
+                case Stepped(step=step):
+                    self.forwards = base + step
+                    self.on_step(self._told(event, done))
+                case Reached(frontier):
+                    self.latest = frontier
+                    self.engine.cache.frontiers.put(frontier.key, frontier)
+                case Finished(chunk) if chunk.index >= self.state.finished:
+                    self._hand_out(self._record(chunk, part))
+                    done += 1
+                    whole = self.state.finished == len(self.extension.chunks)
+                    return_freed_memory()
+                    yield self._now(self.latest if whole else None)
+                case Stopped():
+                    raise self._stopped()
+
+    def _told(self, event: Stepped, done: int) -> Stepped:
+        """The event of one piece as one of the whole extend."""
+        chunks = len(self.extension.chunks) - self.extension.begun.finished
+        return replace(event, step=self.forwards, steps=self.extension.forwards, done=done, chunks=chunks)
+
+    def _now(self, frontier: Frontier | None) -> SamplerState:
+        """The state to hand out; the last one knows the pipeline and where the video ends."""
+        whole = self.state.finished == len(self.extension.chunks)
+        return replace(self.state, frontier=frontier, end=self.extension.end if whole else None)
+
+    def _hand_out(self, record: ChunkRecord) -> None:
+        self.state = replace(self.state.with_chunk(record), frontier=None)
+
+    def _record(self, chunk: InFlight, part: Run) -> ChunkRecord:
+        """A finished chunk under the name it was asked for by. What was handed out before keeps its bits."""
+        cache, key = self.engine.cache.chunks, chunk.key
+        kept = cache.get(key)
+        latent = chunk.latent if kept is None else kept
+        cache.put(key, latent)
+        return ChunkRecord(self.extension.new[chunk.index].at, latent, part.frontier.run_start)
+
+    def _stopped(self) -> Cancelled:
+        given, latest = self.extension.given, self.latest
+        if latest is not None and latest.next_chunk < given.next_chunk:
+            return Cancelled(given)  # chunks in flight were to begin again and have not yet
+        return Cancelled(replace(self.state, frontier=latest if given.pending else None))
+
+    def _read_texts(self, part: Run) -> None:
+        """Every text of a piece, encoded before its first forward."""
+        for chunk in part.entering:
+            if isinstance(chunk.text, AskedText) and chunk.text.key not in self.texts:
+                if self._stop_asked():
+                    raise StopAsked
+                self.texts[chunk.text.key] = self.engine.texts.read(chunk.text, self.state.settings)
+
+    def _entering(self, chunk: NewChunk) -> Entering:
+        text = chunk.text if isinstance(chunk.text, ChunkText) else self.texts[chunk.text.key]
+        at, shape, noise = chunk.at, self.state.latent_shape, self.engine.noise
+        return Entering(at, text, lambda: noise(at.seed, at.index, shape))
+
+    def _stop_asked(self) -> bool:
+        return self.cancelled() or self.engine.host.cancelled()
+
+    @torch.no_grad()
+    def _loop(self, part: Run) -> Loop:
+        engine, state, extension = self.engine, self.state, self.extension
+        settings, need = state.settings, extension.need.total
+
+        def claim() -> None:
+            if self._stop_asked():
+                raise StopAsked
+            engine.host.loaded_for(need)
+
+        claim()
+        null = engine.dit.text_context(engine.texts.null(settings).tokens)
+        predictor = Predictor(engine.dit, engine.attention, settings, null, claim, engine.compiler)
+        past = Past(state)
+        seen = (lambda index: extension.sight(index).first) if together(settings) else None
+        base, pool = page_base(engine, state), engine.cache.pages
+        return Loop(
+            predictor,
+            past,
+            extension.sight,
+            part.frontier,
+            PageBook(pool, base, past.key, seen),
+            anchor=state.anchor if part.frontier.run_start == state.first_chunk else None,
+        )

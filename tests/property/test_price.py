@@ -1,0 +1,122 @@
+"""What a plan says an extend will cost is what running it spends, whatever was made and forgotten before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+
+from magi_core.cache.engine_cache import EngineCache
+from magi_core.dit import DiT
+from magi_core.state import SamplerState
+from magi_core.story.chunk import ChunkSpec
+from tests.property.bounded import bounded
+from tools.small_models import tiny_dit, tiny_engine
+
+SIZE = {"width": 16, "height": 16}
+SCHEDULE = {"steps": 3, "window": 3, "kv_ranges": (4, 3, 2)}
+LONGEST = 9
+SPECS = st.builds(
+    ChunkSpec,
+    st.sampled_from(["red", "blue", ""]),
+    seed_offset=st.sampled_from([0, 0, 1]),
+    transition=st.sampled_from(["continue", "continue", "continue", "cut"]),
+)
+STORY = st.lists(SPECS, min_size=1, max_size=5)
+WHICH = st.integers(0, 5)
+
+
+@dataclass
+class Counter:
+    """Chunk-forwards of the transformer, those of pages that were made again apart."""
+
+    chunks: int = 0
+
+    def __call__(self, _module: DiT, args: tuple, _kwargs: dict) -> None:
+        self.chunks += args[1].shape[1]
+
+
+class Prices(RuleBasedStateMachine):
+    """Stories are rendered, edited and gone on with, pages and chunks forgotten; every extend is priced first."""
+
+    def __init__(self, distill: bool, device_bytes: int | None) -> None:
+        super().__init__()
+        cache = EngineCache(device_bytes=device_bytes, host_bytes=0)
+        self.engine = tiny_engine(distill, **SCHEDULE).copy(cache=cache)
+        self.counter = Counter()
+        self.hook = self.engine.dit.register_forward_pre_hook(self.counter, with_kwargs=True)
+        self.states: list[SamplerState] = [self.engine.begin(**SIZE)]
+        self.stories: list[list[ChunkSpec]] = []
+
+    def _extend(self, state: SamplerState, story: list[ChunkSpec], **how) -> None:
+        if state.next_chunk + len(story) > LONGEST:
+            return
+        extension = self.engine.plan(state, story, **how)
+        self.counter.chunks = 0
+        *_, made = self.engine.run(extension)
+        assert self.counter.chunks == extension.cost.total
+        kinds = {fate.index: fate.kind for fate in extension.chunks}
+        assert [index for index, kind in kinds.items() if kind == "kept"] == list(range(state.finished))
+        if "computed" not in kinds.values():
+            assert extension.cost.total == 0
+        assert [record.key for record in made.chunks] == [fate.key for fate in extension.chunks[: made.finished]]
+        self.states.append(made)
+
+    @rule(which=WHICH, story=STORY, handoff=st.sampled_from(["clean", "continuous"]), drain=st.booleans())
+    def extend(self, which, story, handoff, drain):
+        self._extend(self.states[-1 - which % len(self.states)], story, handoff=handoff, drain=drain)
+
+    @rule(story=STORY)
+    def render(self, story):
+        self.stories.append(story)
+        self._extend(self.states[0], story)
+
+    @rule(which=WHICH, place=WHICH, spec=SPECS)
+    def edit(self, which, place, spec):
+        if self.stories:
+            story = list(self.stories[-1 - which % len(self.stories)])
+            story[place % len(story)] = spec
+            self.render(story)
+
+    @rule(which=WHICH)
+    def revert(self, which):
+        if self.stories:
+            self._extend(self.states[0], self.stories[-1 - which % len(self.stories)])
+
+    @rule(name=st.sampled_from(["pages", "chunks", "frontiers"]))
+    def forget(self, name):
+        getattr(self.engine.cache, name).clear()
+
+    @rule(chunks=st.integers(1, 6))
+    def forget_all_but_some_chunks(self, chunks):
+        cache = self.engine.cache.chunks
+        cache.resize(chunks * 16 * 6 * 2 * 2 * 4)
+        cache.resize(1 << 20)
+
+    def teardown(self) -> None:
+        self.hook.remove()
+
+
+def _page_bytes() -> int:
+    engine = tiny_engine(**SCHEDULE)
+    engine.extend(engine.begin(**SIZE), "red", 2)
+    pages = engine.cache.pages.stats
+    return pages.bytes // pages.entries
+
+
+def _prices(distill: bool, device_bytes: int | None) -> None:
+    tiny_dit.cache_clear()
+    run_state_machine_as_test(lambda: Prices(distill, device_bytes), settings=bounded(40, stateful_step_count=12))
+
+
+def test_the_price_is_what_is_spent_with_room_for_every_page() -> None:
+    _prices(False, None)
+
+
+def test_the_price_is_what_is_spent_with_room_for_two_pages() -> None:
+    _prices(True, 2 * _page_bytes())
+
+
+def test_the_price_is_what_is_spent_with_no_room_for_pages() -> None:
+    _prices(False, 0)

@@ -1,0 +1,124 @@
+"""Every attention backend that runs here against a masked softmax in float64, in every number format it works in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from magi_core.attention import flash
+from magi_core.attention.choose import get_attention
+from magi_core.attention.flash import flash_attention, installed_flash
+from magi_core.attention.sdpa import sdpa
+from magi_core.attention.spans import Attention, Span, merge_spans
+from magi_core.errors import MagiError
+from tests.unit.attention.masked_attention import masked_attention
+
+TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 8e-3, torch.float16: 1e-3}  # relative L2; inputs are exact
+GPU = ["cuda"] if torch.cuda.is_available() else []
+WINDOW: list[Span] = [((0, 5), (0, 9)), ((5, 6), (8, 40)), ((6, 30), (40, 41)), ((30, 47), (0, 64))]
+
+
+def bare_kernel(q: Tensor, k: Tensor, v: Tensor, *, as_tuple: bool = False) -> Tensor | tuple[Tensor, None]:
+    """What flash-attn's function does, with its layout [B, S, heads, D]; some generations give the log-sum as well."""
+    whole: list[Span] = [((0, q.shape[1]), (0, k.shape[1]))]
+    out = masked_attention(q[0], k[0], v[0], whole)[None].to(q)
+    return (out, None) if as_tuple else out
+
+
+def flash_without_a_gpu(as_tuple: bool) -> Attention:
+    return partial(flash.by_spans, partial(bare_kernel, as_tuple=as_tuple))
+
+
+BACKENDS: dict[str, tuple[Attention, Sequence[str]]] = {
+    "sdpa": (sdpa, ["cpu", *GPU]),
+    "flash_attn's spans": (flash_without_a_gpu(False), ["cpu"]),
+    "flash_attn 4's spans": (flash_without_a_gpu(True), ["cpu"]),
+} | ({"flash_attn": (flash_attention, ["cpu", *GPU])} if installed_flash() else {})
+
+CASES = [
+    pytest.param(attention, device, dtype, id=f"{name}-{device}-{str(dtype).removeprefix('torch.')}")
+    for name, (attention, devices) in BACKENDS.items()
+    for device in devices
+    for dtype in TOLERANCE
+]
+
+
+def made(q: int, k: int, heads: int, groups: int, width: int = 16, seed: int = 1) -> tuple[Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return tuple(torch.randn(n, h, width, generator=generator) for n, h in ((q, heads), (k, groups), (k, groups)))
+
+
+def error(actual: Tensor, expected: Tensor) -> float:
+    """Relative L2."""
+    return float((actual.cpu().double() - expected).norm() / expected.norm())
+
+
+@pytest.mark.parametrize(("heads", "groups"), [(4, 4), (8, 2), (6, 1)])
+@pytest.mark.parametrize(("attention", "device", "dtype"), CASES)
+def test_spans_are_a_masked_softmax(
+    attention: Attention, device: str, dtype: torch.dtype, heads: int, groups: int
+) -> None:
+    q, k, v = (x.to(device, dtype) for x in made(47, 64, heads, groups, width=64))
+    out = attention(q, k, v, WINDOW)
+    assert out.dtype == dtype and out.device.type == device and out.shape == q.shape
+    assert error(out, masked_attention(q, k, v, WINDOW)) < TOLERANCE[dtype]
+
+
+@st.composite
+def windows(draw: Callable) -> tuple[int, int, list[Span]]:
+    """Queries, keys, and spans that cover the queries, of any sizes."""
+    keys = draw(st.integers(1, 30))
+    spans: list[Span] = []
+    for size in draw(st.lists(st.integers(1, 7), min_size=1, max_size=5)):
+        start = draw(st.integers(0, keys - 1))
+        first = spans[-1][0][1] if spans else 0
+        spans.append(((first, first + size), (start, draw(st.integers(start + 1, keys)))))
+    return spans[-1][0][1], keys, spans
+
+
+@pytest.mark.parametrize("attention", [entry[0] for entry in BACKENDS.values()], ids=list(BACKENDS))
+@given(window=windows(), groups=st.sampled_from([1, 2, 4]))
+@settings(max_examples=30, deadline=None)
+def test_any_window_is_a_masked_softmax(attention: Attention, window: tuple[int, int, list[Span]], groups: int) -> None:
+    queries, keys, spans = window
+    q, k, v = made(queries, keys, 4, groups)
+    assert error(attention(q, k, v, spans), masked_attention(q, k, v, spans)) < TOLERANCE[torch.float32]
+
+
+@given(window=windows())
+@settings(max_examples=50, deadline=None)
+def test_joined_spans_ask_for_the_same(window: tuple[int, int, list[Span]]) -> None:
+    queries, keys, spans = window
+    joined = merge_spans(spans)
+    one_by_one = {q: seen for (q0, q1), seen in spans for q in range(q0, q1)}
+    assert {q: seen for (q0, q1), seen in joined for q in range(q0, q1)} == one_by_one
+    assert all(a[1] != b[1] for a, b in zip(joined, joined[1:], strict=False))
+
+
+def test_a_window_of_equal_chunks_that_see_the_same_is_one_call() -> None:
+    assert merge_spans([((0, 4), (0, 8)), ((4, 8), (0, 8)), ((8, 9), (1, 8))]) == [((0, 8), (0, 8)), ((8, 9), (1, 8))]
+
+
+def test_backends_are_chosen_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    for found in (None, "flash-attn 3"):
+        monkeypatch.setattr("magi_core.attention.choose.installed_flash", lambda found=found: found)
+        assert get_attention("sdpa", "cuda") is sdpa
+        assert get_attention("auto", "cpu") is sdpa
+        assert get_attention("auto", "cuda") is (flash_attention if found else sdpa)
+    assert get_attention("flash_attn") is flash_attention
+    with pytest.raises(MagiError, match="unknown attention backend 'sage': use 'auto', 'sdpa' or 'flash_attn'"):
+        get_attention("sage")
+
+
+def test_flash_attn_that_is_not_there_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flash, "GENERATIONS", {"no_such_flash": "flash-attn 9"})
+    assert installed_flash() is None
+    for ask in (lambda: get_attention("flash_attn"), lambda: flash_attention(*made(1, 1, 1, 1), [((0, 1), (0, 1))])):
+        with pytest.raises(MagiError, match="pip install flash-attn, or choose attention 'sdpa' or 'auto'"):
+            ask()

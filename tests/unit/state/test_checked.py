@@ -1,0 +1,151 @@
+"""Takes from anywhere: what their words claim is checked against the file before a state is made."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from magi_core.errors import MagiError
+from magi_core.state import load_state
+from magi_core.state.autosave import Autosave
+from magi_core.state.save import HEAD, KEY, parts_folders
+from tools.small_models import tiny_engine
+
+Change = Callable[[dict[str, Any]], object]
+
+
+@pytest.fixture(scope="module")
+def take(tmp_path_factory) -> Path:
+    """Two finished chunks after a given video, two in flight."""
+    engine = tiny_engine()
+    begun = engine.begin(width=32, height=32, seed=5, prefix=torch.randn(1, 16, 7, 4, 4))
+    path = tmp_path_factory.mktemp("takes") / "take.magi"
+    finished = engine.extend(begun, ["red", "blue"], 2)
+    engine.extend(finished, "green", 2, drain=False).save(path)
+    assert load_state(path).pending and len(load_state(path).chunks) >= 2
+    return path
+
+
+def rewritten(source: Path, target: Path, change: Change = lambda words: None, **tensors: torch.Tensor | None) -> Path:
+    with safe_open(source, framework="pt") as file:
+        words = json.loads(file.metadata()[KEY])
+        kept = {name: file.get_tensor(name) for name in file.keys()} | tensors  # noqa: SIM118
+    change(words)
+    text = json.dumps(words)
+    save_file({name: tensor for name, tensor in kept.items() if tensor is not None}, target, {KEY: text})
+    return target
+
+
+def of_flight(words: dict[str, Any], number: int) -> dict[str, Any]:
+    return words["frontier"]["chunks"][number]
+
+
+CHANGES: dict[str, Change] = {
+    "width": lambda w: w.update(width=40_000, height=40_000),
+    "a width in words": lambda w: w.update(width="32"),
+    "no width": lambda w: w.update(width=0),
+    "an uneven width": lambda w: w.update(width=33),
+    "another width": lambda w: w.update(width=64),
+    "channels": lambda w: w.update(channels=10**9),
+    "a seed in words": lambda w: w.update(seed="NaN"),
+    "a long seed": lambda w: w.update(seed=10**30),
+    "the rate": lambda w: w.update(fps=0),
+    "the rate in words": lambda w: w.update(fps="24"),
+    "the length": lambda w: w.update(total_chunks=10**12),
+    "notes": lambda w: w.update(notes=[1]),
+    "the model": lambda w: w.update(model=["a"]),
+    "no settings": lambda w: w.update(settings=None),
+    "steps": lambda w: w["settings"].update(steps=10**9),
+    "ranges": lambda w: w["settings"].update(kv_ranges=["5"]),
+    "guidance": lambda w: w["settings"].update(guidance={"knots": "a", "previous": [1], "text": [1]}),
+    "a missing chunk": lambda w: w["chunks"].pop(0),
+    "chunks in another order": lambda w: w["chunks"].reverse(),
+    "a doubled chunk": lambda w: w["chunks"].insert(0, w["chunks"][0]),
+    "a chunk far out": lambda w: w["chunks"][1].update(index=10**9),
+    "a chunk that is none": lambda w: w["chunks"].append("chunk"),
+    "a prompt": lambda w: w["chunks"][0]["spec"].update(prompt=5),
+    "a spec that is none": lambda w: w["chunks"][0].update(spec="cut"),
+    "a transition": lambda w: w["chunks"][0]["spec"].update(transition="jump"),
+    "tokens": lambda w: w["chunks"][0]["spec"].update(tokens=[[]]),
+    "ranges in words": lambda w: w["chunks"][0]["spec"].update(ranges="5"),
+    "a wall ahead": lambda w: w["chunks"][0].update(wall=10**9),
+    "an end": lambda w: w.update(end=-1),
+    "an end in words": lambda w: w.update(end="48"),
+    "a digest": lambda w: w.update(prefix_key=7),
+    "the next chunk": lambda w: w["frontier"].update(next_chunk=10**9),
+    "the run": lambda w: w["frontier"].update(run_start=-1),
+    "a stage": lambda w: of_flight(w, 0).update(stage=10**9),
+    "a latent that is not there": lambda w: of_flight(w, 0).update(latent="chunk.77"),
+    "a latent of another kind": lambda w: of_flight(w, 0).update(latent=of_flight(w, 0)["text"]),
+    "a text that is a list": lambda w: of_flight(w, 0).update(text=["text.0"]),
+    "frontiers": lambda w: w.update(frontiers={"a": 1}),
+    "a frontier in words": lambda w: w.update(frontier="last"),
+    "something left out": lambda w: w.pop("frontiers"),
+}
+
+
+def test_what_was_saved_loads(take, tmp_path):
+    assert load_state(rewritten(take, tmp_path / "same.magi")).finished == load_state(take).finished
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_words_that_cannot_be_true_are_refused_in_words(take, tmp_path, name):
+    with pytest.raises(MagiError, match="damaged") as caught:
+        load_state(rewritten(take, tmp_path / "a.magi", CHANGES[name]))
+    assert len(str(caught.value)) < 700
+
+
+@pytest.mark.parametrize("index", [10**9, -1, "x", None, 1.5, True])
+def test_chunks_in_flight_are_where_they_can_be(take, tmp_path, index):
+    def move(words: dict[str, Any]) -> None:
+        chunk = of_flight(words, 1)
+        chunk["index" if "index" in chunk else "chunk"] = index
+
+    with pytest.raises(MagiError, match="damaged"):
+        load_state(rewritten(take, tmp_path / "a.magi", move))
+
+
+@pytest.mark.parametrize("tensor", [None, torch.zeros(16, 6, 8, 8), torch.zeros(16, 6, 4, 4, dtype=torch.float16)])
+def test_tensors_are_what_the_words_say(take, tmp_path, tensor):
+    with pytest.raises(MagiError, match="damaged"):
+        load_state(rewritten(take, tmp_path / "a.magi", **{"chunk.1": tensor}))
+
+
+def test_a_take_in_parts_cannot_claim_a_billion_chunks(tmp_path):
+    engine = tiny_engine()
+    path = tmp_path / "take.magi"
+    saved = Autosave(path)
+    saved.write(engine.extend(engine.begin(width=32, height=32, seed=5), "red", 2))
+    head = parts_folders(path)[0] / HEAD
+    assert load_state(path).finished == 2
+    for finished in (10**9, 10**30, "2", None, -1, 500):
+        with safe_open(head, framework="pt") as file:
+            words = json.loads(file.metadata()[KEY]) | {"finished": finished}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        save_file(tensors, head, {KEY: json.dumps(words)})
+        with pytest.raises(MagiError, match="damaged"):
+            load_state(path)
+
+
+@pytest.mark.parametrize("text", ["[" * 5000, '{"format": ' + "9" * 5000 + "}", '{"format": 2, "fps": NaN}', "5", "[]"])
+def test_words_that_are_no_json_for_a_take_are_refused(tmp_path, text):
+    save_file({"a": torch.zeros(1)}, tmp_path / "a.magi", {KEY: text})
+    with pytest.raises(MagiError, match="not a saved take"):
+        load_state(tmp_path / "a.magi")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
+def test_only_regular_files_are_takes(tmp_path):
+    os.mkfifo(tmp_path / "a.magi")
+    for path in (tmp_path / "a.magi", tmp_path, Path("/dev/zero")):
+        with pytest.raises(MagiError, match="not a saved take"):
+            load_state(path)

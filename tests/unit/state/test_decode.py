@@ -1,0 +1,87 @@
+"""Chunks decoded and recorded one by one are the whole decoded at once."""
+
+from __future__ import annotations
+
+import weakref
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from magi_core.state.decode import record
+from magi_core.state.state import Cancelled
+from magi_core.video import read_video
+from magi_core.video.recording import VideoRecording
+from tools.small_models import tiny_engine
+
+
+@pytest.mark.parametrize("prefix", [0, 1, 6, 8])
+def test_chunks_decoded_one_by_one_are_the_whole_decoded_at_once(prefix):
+    engine = tiny_engine()
+    given = torch.randn(1, 16, prefix, 6, 10) if prefix else None
+    state = engine.extend(engine.begin(width=80, height=48, prefix=given), ["red", "blue"], 2)
+    whole = torch.cat(list(engine.decode(state)))
+    parts = [torch.cat(list(engine.decode(state, start=k, stop=k + 1))) for k in range(state.finished)]
+    assert torch.equal(torch.cat(parts), whole) and len(whole) == state.frames
+
+
+def frames_given_to(recording) -> list[torch.Tensor]:
+    """What is written to `recording` from now on, before encoding."""
+    written, write = [], recording.write
+    recording.write = lambda block: (written.append(block.clone()), write(block))[1]
+    return written
+
+
+@pytest.mark.parametrize("prefix", [0, 8])
+@pytest.mark.parametrize("drain", [True, False])
+def test_what_is_recorded_is_what_is_decoded(tmp_path, prefix, drain):
+    engine = tiny_engine()
+    begun = engine.begin(width=32, height=32, prefix=torch.randn(1, 16, prefix, 4, 4) if prefix else None)
+    with VideoRecording(tmp_path / "a.mp4", width=32, height=32, fps=24) as recording:
+        written = frames_given_to(recording)
+        for state in record(engine, engine.stream(begun, "red", 5, drain=drain), recording):
+            assert recording.frames == state.frames
+    assert bool(state.pending) != drain and recording.frames == state.frames
+    assert torch.equal(torch.cat(written), torch.cat(list(engine.decode(state))))
+
+
+def test_start_and_end_are_trimmed_to_the_frame(tmp_path):
+    engine, seen = tiny_engine(), []
+    begun = engine.begin(width=32, height=32)
+    with VideoRecording(tmp_path / "a.mp4", width=32, height=32, fps=24) as recording:
+        written = frames_given_to(recording)
+        states = engine.stream(begun, "red", 3)
+        *_, state = record(engine, states, recording, keep=range(2, 55), on_frames=seen.append)
+    whole = torch.cat(list(engine.decode(state)))
+    assert recording.frames == 53 and len(read_video(tmp_path / "a.mp4").frames) == 53
+    assert torch.equal(torch.cat(written), whole[2:55]) and torch.equal(torch.cat(seen), whole[:55])
+
+
+def test_cancelling_keeps_the_finished_chunks(tmp_path):
+    engine, steps = tiny_engine(), []
+    begun = engine.begin(width=32, height=32)
+    with pytest.raises(Cancelled) as stopped, VideoRecording(tmp_path / "a.mp4", width=32, height=32, fps=24) as made:
+        how = {"on_step": lambda e: steps.append(e.in_flight[0].index), "cancelled": lambda: 2 in steps}
+        states = engine.stream(begun, "red", 4, **how)
+        list(record(engine, states, made))
+    assert made.frames == stopped.value.state.frames > 0
+    assert len(read_video(tmp_path / "a.mp4").frames) == made.frames
+
+
+def test_at_most_two_chunks_of_frames_are_alive(tmp_path):
+    engine = tiny_engine()
+    alive: weakref.WeakSet = weakref.WeakSet()
+    peak, decode = 0, engine.decode
+
+    def watched(*arguments, **options):
+        nonlocal peak
+        for block in decode(*arguments, **options):
+            alive.add(block)
+            peak = max(peak, sum(len(frames) for frames in alive))
+            yield block
+
+    watching = SimpleNamespace(decode=watched)
+    with VideoRecording(tmp_path / "a.mp4", width=32, height=32, fps=24) as recording:
+        for state in record(watching, engine.stream(engine.begin(width=32, height=32), "red", 6), recording):
+            assert len(state.chunks) * 24 == recording.frames
+    assert 12 <= peak <= 48

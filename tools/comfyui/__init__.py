@@ -1,0 +1,1 @@
+"""A real ComfyUI for tests, scripts and tools: found, installed, started, and driven in a browser."""

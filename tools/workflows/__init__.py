@@ -1,0 +1,1 @@
+"""The shipped workflows and their pictures, made with ComfyUI's own frontend."""
