@@ -169,8 +169,8 @@ def continuation(count: int, seed: int) -> list[Case]:
 def pace(count: int, seed: int) -> list[Case]:
     """As `continuation`, at every speed of the training clips."""
 
-    def text(rng: random.Random, script: Script, k: int) -> StoryChunk:
-        return StoryChunk(captions.action_repeat(rng, "it", script.actions[k]))
+    def text(rng: random.Random, script: Script, k: int) -> ChunkSpec:
+        return ChunkSpec(captions.action_repeat(rng, "it", script.actions[k]))
 
     cases = scripted("pace", count, seed, lambda rng: ["straight", "same"], text, speeds=SPEEDS)
     return [Case(c.row, c.number, c.seed, c.chunks[1:], c.truth[1:], c.clip, given=24) for c in cases]
@@ -185,9 +185,9 @@ def camera(count: int, seed: int) -> list[Case]:
         moves = ("rest", first, rng.choice(ends[first]))
         return replace(script, background=rng.choice(OUTDOORS), cameras=moves)
 
-    def text(rng: random.Random, script: Script, k: int) -> StoryChunk:
+    def text(rng: random.Random, script: Script, k: int) -> ChunkSpec:
         said = full_caption(rng, script, 0) if k == 0 else captions.camera_change(rng, script.cameras[k])
-        return StoryChunk(said)
+        return ChunkSpec(said)
 
     return scripted("camera", count, seed, lambda rng: ["new", "same", "same"], text, change=film_it)
 
@@ -201,12 +201,12 @@ def weather(count: int, seed: int) -> list[Case]:
         after = rng.choice((before, other, other))
         return replace(script, background=rng.choice(OUTDOORS), weathers=(before, before, after, after))
 
-    def text(rng: random.Random, script: Script, k: int) -> StoryChunk:
+    def text(rng: random.Random, script: Script, k: int) -> ChunkSpec:
         if k == 0:
-            return StoryChunk(full_caption(rng, script, 0))
+            return ChunkSpec(full_caption(rng, script, 0))
         if script.weathers[k] != script.weathers[k - 1]:
-            return StoryChunk(captions.weather_change(rng, script.weathers[k - 1], script.weathers[k]))
-        return StoryChunk(captions.action_repeat(rng, "it", script.actions[k]))
+            return ChunkSpec(captions.weather_change(rng, script.weathers[k - 1], script.weathers[k]))
+        return ChunkSpec(captions.action_repeat(rng, "it", script.actions[k]))
 
     return scripted("weather", count, seed, lambda rng: ["new", "same", "same", "same"], text, change=film_it)
 
@@ -243,7 +243,7 @@ def _story(name: str, number: int, seed: int) -> Case:
     rng = random.Random(name)
     script = write_script(np.random.default_rng([seed, 5, number]), ["new"])
     now = script.truth(0) | {"background": "day"}
-    chunks = [StoryChunk(full_caption(rng, replace(script, background="day"), 0))]
+    chunks = [ChunkSpec(full_caption(rng, replace(script, background="day"), 0))]
     length = rng.choice((10, 11, 12))
     changes = [
         "circle",
@@ -258,7 +258,7 @@ def _story(name: str, number: int, seed: int) -> Case:
             text, now = _change(rng, now, changes[plan.index(k)])
         else:
             text, now = rng.choice(captions.CONTINUATIONS), now | {"camera": _resting(now["camera"])}
-        chunks.append(StoryChunk(text))
+        chunks.append(ChunkSpec(text))
         truth.append(dict(now))
     return Case("story", number, seed * 1000 + number, tuple(chunks), tuple(truth))
 
