@@ -11,7 +11,7 @@ from magi_core.errors import MagiError
 from magi_core.loading import ASSETS, BUNDLED, locate
 from magi_core.sampling.timesteps import step_factor
 from tools.nano.distill_targets import COARSE_FACTOR, FINE_FACTOR
-from tools.nano.install import SAMPLING, card
+from tools.nano.install import SAMPLING, card, known_words
 
 SIZE_LIMIT = 40e6  # bytes of all files together
 
@@ -41,7 +41,13 @@ def test_an_engine_comes_with_its_variants_settings(name, variant):
 
 
 def test_the_card_in_the_box_is_the_one_install_writes():
-    assert json.loads((ASSETS / "nano" / "nano.json").read_text(encoding="utf-8")) == card()
+    words = known_words(ASSETS / "nano" / "t5" / "tokenizer.json")
+    assert json.loads((ASSETS / "nano" / "nano.json").read_text(encoding="utf-8")) == card(words)
+
+
+def test_a_card_offers_the_camera_and_the_weather_to_those_who_know_the_words():
+    assert "camera" not in card(["star"])["vocabulary"]
+    assert card(["camera", "rain"])["vocabulary"]["weather"] == ["clear", "rain", "snow"]
 
 
 def test_all_files_together_are_small():

@@ -11,7 +11,8 @@ import torch
 
 from magi_core.text.cleaning import prepare_caption
 from tools.nano import judging, report
-from tools.nano.analyser import Track, clipped_share, measure, sharpness
+from tools.nano.analyser import Track, clipped_share, grid_energy, measure, sharpness
+from tools.nano.captions import CONTINUATIONS
 from tools.nano.cases import LONG_CHUNKS, ROWS, Case
 from tools.nano.evaluate import joined, rounded, tasks_of, unfilmed
 from tools.nano.intervals import bootstrap, wilson
@@ -69,11 +70,15 @@ def test_scripts_are_feasible_as_drawn():
     assert np.allclose(steps, script.speed, atol=1e-4)  # no wall, no pause, no jump at the border
 
 
-@pytest.mark.parametrize("row", ["single", "pair", "swap", "memory", "image", "continuation"])
+@pytest.mark.parametrize(
+    "row", ["single", "pair", "swap", "memory", "image", "continuation", "pace", "camera", "weather"]
+)
 def test_drawn_films_get_full_marks(cases, row):
     for case in cases[row][:3]:
         found = judging.judge(case, frames_of(case))
+        lists = ("camera", "present", "absent", "motion kept")
         wrong = [name for name, value in found.items() if value is False and name != "no room"]
+        wrong += [name for name in lists if 0.0 in found.get(name, ())]
         assert not wrong, (case.prompts, found)
 
 
@@ -87,6 +92,41 @@ def test_pairs_notice_a_missing_and_another_object(cases):
     swapped = dataclasses.replace(case, clip=dataclasses.replace(case.clip, shape=shapes))
     found = judging.judge(case, frames_of(swapped))
     assert found["first colour"] and found["second colour"] and not found["first shape"] and not found["second shape"]
+
+
+def test_a_camera_that_does_not_move_and_rain_that_does_not_fall_are_noticed(cases):
+    case = next(c for c in cases["camera"] if c.truth[1]["camera"] == "pan left")
+    rests = dataclasses.replace(case.clip, view=np.zeros_like(case.clip.view) + np.array([0, 1], dtype=np.float32))
+    found = judging.judge(case, frames_of(dataclasses.replace(case, clip=rests)))
+    assert found["camera"][0] == 0.0 and found["all kept"]
+    case = next(c for c in cases["weather"] if c.truth[-1]["weather"] != "clear")
+    dry = np.zeros_like(case.clip.weather_to)
+    found = judging.judge(
+        case,
+        frames_of(dataclasses.replace(case, clip=dataclasses.replace(case.clip, weather_from=dry, weather_to=dry))),
+    )
+    assert not any(found["present"])
+
+
+def test_what_comes_back_after_a_cut_is_noticed(cases):
+    truth = cases["wall"][0].truth
+    words = [{"motion": "still"} | named for named in truth]
+    assert judging.walled(words, truth)["nothing of the old"]
+    returns = [*words[:4], words[4] | {"background": truth[0]["background"]}]
+    assert not judging.walled(returns, truth)["nothing of the old"]
+
+
+def test_stories_change_six_to_nine_things_and_end_as_last_named(cases):
+    for case in cases["story"]:
+        assert 10 <= len(case.chunks) <= 12
+        changes = [prompt for prompt in case.prompts[1:] if prompt not in CONTINUATIONS]
+        assert 6 <= len(changes) <= 9
+        assert {"night"} == {case.truth[-1]["background"]} and "circle" in {t["motion"] for t in case.truth}
+    seen = [{"size": "big", "weather": "clear"} | words for words in cases["story"][0].truth]
+    tracks = [measure(frames_of(cases["single"][0]))] * len(seen)
+    assert judging.told(tracks, seen, cases["story"][0].truth)["all at the end"]
+    other = [*seen[:-1], seen[-1] | {"shape": "none"}]
+    assert not judging.told(tracks, other, cases["story"][0].truth)["all at the end"]
 
 
 def test_memory_notices_another_object(cases):
@@ -162,6 +202,15 @@ def test_long_videos_that_stop_fade_or_blur_are_noticed():
     )
     assert sharpness(soft.permute(0, 2, 3, 1)) < 0.5 * sharpness(early)
     assert clipped_share(early) == 0
+
+
+def test_blocks_are_seen_on_the_grid_only():
+    flat = torch.full((2, 128, 128, 3), 100, dtype=torch.uint8)
+    blocky, shifted = flat.clone(), flat.clone()
+    blocky[:, :, 8:16] = 140
+    shifted[:, :, 11:19] = 140
+    assert grid_energy(flat) == grid_energy(shifted) == 0.0
+    assert grid_energy(blocky) > 0
 
 
 def test_lines_say_whether_the_bar_is_met():

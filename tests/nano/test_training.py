@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 from safetensors.torch import save_file
+from tokenizers import Tokenizer, models
 from torch import nn
 
 from magi_core.attention.sdpa import sdpa
@@ -34,13 +35,16 @@ from tools.nano.batches import (
     timestep_of,
 )
 from tools.nano.chunk_attention import flex_mask, sdpa_mask
+from tools.nano.export import rows_by_word
 from tools.nano.level_balance import LevelBalance
 from tools.nano.master import Master
 from tools.nano.recipe import TINY_VAE, dit_config
+from tools.nano.render import COLOUR_TURN
 from tools.nano.scenes import sample_scenes
 from tools.nano.text_model import make_text_model, make_tokenizer, save_special_tokens
 from tools.nano.train_vae import Clips, decibels, initialise, normalise_latents, reconstruct, train
 from tools.nano.training_model import SpecialTable, make_dit, predict, read_text
+from tools.nano.vocabulary import CHUNK_FRAMES
 
 CPU = torch.device("cpu")
 
@@ -118,7 +122,8 @@ def test_guesses_stand_in_for_chunks_that_are_read_and_not_learned(corpus):
 
 
 def test_new_shots_in_disguise_become_what_the_history_shows(corpus):
-    plain, mix = Mix(guessed=0.0, disguised=0.0), Mix(guessed=0.0, disguised=1.0)
+    plain = Mix(guessed=0.0, disguised=0.0, cuts=0.0)
+    mix = replace(plain, disguised=1.0)
     drawn, disguised = (sample_batch(corpus, 256, torch.Generator().manual_seed(6), m) for m in (plain, mix))
     other = (disguised.x != drawn.x).unflatten(2, (6, 6)).any(4).any(4).any(3).any(1)  # B 6
     clip, place = drawn.chunk // 6, drawn.chunk % 6
@@ -143,6 +148,19 @@ def test_a_right_velocity_guesses_the_drawn_chunk(corpus):
     slots &= torch.bincount(batch.chunk.flatten())[batch.chunk] == 1
     kept = corpus.guesses.flatten(0, 1)[batch.chunk[slots]], corpus.latents.flatten(0, 1)[batch.chunk[slots]]
     assert torch.allclose(*kept, atol=1e-4)
+
+
+def test_cuts_begin_in_the_middle_of_a_clip_and_see_nothing_before(corpus):
+    batch = sample_batch(corpus, 256, torch.Generator().manual_seed(7), Mix(cuts=1.0, guessed=0.0))
+    place = batch.chunk % 6
+    alone = batch.first_key == torch.arange(6)
+    goes_on = (batch.chunk[:, 1:] == batch.chunk[:, :-1] + 1) & (place[:, 1:] > 0)
+    begins = torch.cat([torch.ones(256, 1, dtype=torch.bool), ~goes_on], dim=1)
+    assert alone[begins].all() and (place[begins] > 0).float().mean() > 0.3
+    sees_across = torch.stack([begins[:, k] & (batch.first_key[:, k:] < k).any(1) for k in range(1, 6)], 1)
+    assert not sees_across.any()
+    without = sample_batch(corpus, 256, torch.Generator().manual_seed(7), Mix(cuts=0.0))
+    assert (without.chunk % 6 <= torch.arange(6)).all()
 
 
 def test_guesses_are_kept_of_chunks_with_text_history_and_little_noise(corpus):
@@ -265,10 +283,32 @@ def test_going_on_with_the_decoder_leaves_the_latents(tmp_path):
     before, file = vae.state_dict(), tmp_path / "vae.safetensors"
     save_file(before, file)
     short = {"minutes": 5, "reserve": 0, "steps": 2, "batch": 1, "clips": 4, "lr": 1e-3, "seed": 3, "save_seconds": 60}
-    args = Namespace(**short, init=file, decoder_only=True, dry_run=True, compile=False, conv=None, log_every=100)
+    args = Namespace(
+        **short, init=file, anchor=0.0, decoder_only=True, dry_run=True, compile=False, conv=None, log_every=100
+    )
     after = train(args, CPU, tmp_path).state_dict()
     changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
     assert changed == {"decoder"}
+
+
+def test_changes_are_seen_more_often_than_chance_has_it():
+    clips = Clips(40, 5, CPU, changing=1.0)
+    changes = {tuple(row) for row in clips.changes.tolist()}
+    seen = []
+    clips.draw = lambda sheet, falling, clip, frame: seen.append((clip, frame))
+    clips.batch(64, 12)
+    (clip, frame), turns = seen[0], COLOUR_TURN[0] + 1
+    for i, first in zip(clip.tolist(), frame[:, 0].tolist(), strict=True):
+        assert (i, first // CHUNK_FRAMES) in changes
+        assert first % CHUNK_FRAMES <= turns < first % CHUNK_FRAMES + 12
+
+
+def test_a_grown_vocabulary_keeps_what_its_words_meant():
+    words, rows, fresh = {"<pad>": 0, "star": 1}, torch.randn(2, 4), torch.randn(3, 4)
+    tokenizer = Tokenizer(models.WordLevel({"<pad>": 0, "camera": 1, "star": 2}, unk_token="<pad>"))
+    moved = rows_by_word(rows, words, fresh, tokenizer)
+    assert torch.equal(moved[[0, 2]], rows)
+    assert torch.allclose(moved[1] / moved[1].norm(), fresh[1] / fresh[1].norm())
 
 
 def test_the_flat_optimiser_learns_and_keeps_an_average():

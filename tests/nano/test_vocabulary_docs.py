@@ -7,10 +7,11 @@ import re
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer
 
 from magi_core.loading import ASSETS
 from magi_core.story.storyboard import parse_storyboard
-from tools.nano.text_model import UNKNOWN, make_tokenizer
+from tools.nano.text_model import UNKNOWN
 
 PAGE = (Path(__file__).parents[2] / "docs" / "nano.md").read_text(encoding="utf-8")
 VOCABULARY = json.loads((ASSETS / "nano" / "nano.json").read_text(encoding="utf-8"))["vocabulary"]
@@ -35,7 +36,7 @@ def test_every_phrase_consists_of_known_words():
     tables = [line.split(" | ", 1)[1] for line in section("Words").splitlines() if re.match(r"\| (?!actions)\w", line)]
     phrases = [phrase for line in tables for phrase in re.split(r"[,;|()]| as a change:", line) if phrase.strip()]
     story = parse_storyboard(section("How to direct it").split("```")[1]).prompts
-    tokenizer = make_tokenizer()
+    tokenizer = Tokenizer.from_file(str(ASSETS / "nano" / "t5" / "tokenizer.json"))
     headings = {"words", "say", "as a change"}
     for phrase in {phrase.strip() for phrase in [*phrases, *story]} - headings:
         assert UNKNOWN not in tokenizer.encode(phrase, add_special_tokens=False).tokens, phrase

@@ -9,7 +9,8 @@ import torch
 from magi_core.text.cleaning import prepare_caption
 from tools.nano.analyser import action_of, latent_motion_ratio, measure
 from tools.nano.render import background_images, draw, make_sheet, to_uint8
-from tools.nano.scenes import sample_scenes, size_name, with_other_things
+from tools.nano.scenery import HORIZON, PERIOD, looks, paint_scenery, weather_covers
+from tools.nano.scenes import NEAR, OUTSIDE, sample_scenes, size_name, with_other_things
 from tools.nano.text_model import UNKNOWN, caption_ids, make_tokenizer
 from tools.nano.vocabulary import (
     ACTIONS,
@@ -21,6 +22,7 @@ from tools.nano.vocabulary import (
     SHAPES,
     SIZE,
     SIZE_BOUNDARY,
+    WEATHERS,
     held_out_triples,
 )
 
@@ -29,9 +31,9 @@ def test_the_same_seed_draws_the_same_clips():
     one, two, other = sample_scenes(20, 5), sample_scenes(20, 5), sample_scenes(20, 6)
     assert np.array_equal(one.path, two.path) and one.captions == two.captions
     assert not np.array_equal(one.path, other.path)
-    images = background_images()
+    falling = weather_covers()
     clip, frame = torch.tensor([3]), torch.arange(4)[None]
-    assert torch.equal(draw(make_sheet(one), images, clip, frame), draw(make_sheet(two), images, clip, frame))
+    assert torch.equal(draw(make_sheet(one), falling, clip, frame), draw(make_sheet(two), falling, clip, frame))
 
 
 def test_objects_stay_inside_the_picture_and_jump_in_new_shots_only():
@@ -59,6 +61,64 @@ def test_the_same_film_with_other_things_in_it():
     assert (steps == steps[:, :1]).all()  # the same change all along: what turns colour goes on doing so
     assert 0.7 < (other.shape[:, 0] != scenes.shape[:, 0]).mean() < 0.9
     assert 0.5 < (other.background_to != scenes.background_to).mean() < 0.7
+
+
+def test_half_of_the_clips_or_more_are_outdoors_and_only_those_have_weather_and_a_camera():
+    scenes = sample_scenes(600, 7)
+    outdoors = OUTSIDE[scenes.background_to]
+    assert outdoors.mean() > 0.5
+    assert not scenes.weather_to[~outdoors].any() and not scenes.camera[~outdoors].any()
+    assert set(np.unique(scenes.weather_to)) == {0, 1, 2} and set(np.unique(scenes.camera)) == {0, 1, 2, 3, 4}
+    plain = sample_scenes(100, 7, plain=True)
+    assert not plain.weather_to.any() and not plain.camera.any() and (plain.view == [0, 1]).all()
+
+
+def test_a_third_of_the_clips_have_two_objects_and_speeds_reach_from_slow_to_fast():
+    scenes = sample_scenes(600, 7)
+    assert scenes.second.mean() >= 1 / 3
+    steps = np.linalg.norm(np.diff(scenes.path[:, 0, :CHUNK_FRAMES, :2], axis=1), axis=-1)
+    speeds = np.median(steps, axis=1)[scenes.action[:, 0, 0] < 4]
+    assert 0.45 < speeds.min() < 0.6 and 1.25 < speeds.max() < 1.4
+
+
+def test_what_falls_and_how_the_camera_moves_is_said_and_goes_on_until_it_ends():
+    scenes = sample_scenes(300, 7)
+    for i, clip in enumerate(scenes.captions):
+        for k, caption in enumerate(clip):
+            falls, words = WEATHERS[scenes.weather_to[i, k]], caption.replace(",", " ").split()
+            if scenes.full[i, k]:
+                assert {"rain", "snow"} & set(words) == {falls} - {"clear"}, caption
+                assert ("camera" in caption) == (scenes.camera[i, k] > 0), caption
+            elif k and not {"rain", "snow"} & set(words) and OUTSIDE[scenes.background_to[i, k]]:
+                assert scenes.weather_to[i, k] == scenes.weather_to[i, k - 1], caption
+
+
+def test_the_camera_moves_the_ground_faster_than_what_lies_behind_it():
+    at = torch.tensor([[0.0, 1.0], [16.0, 1.0], [PERIOD, 1.0]])
+    day = looks()[BACKGROUNDS.index("day")].expand(3, -1)
+    rest, panned, around = paint_scenery(day, at)
+    assert torch.allclose(rest, around, atol=1e-4)
+    ground, sky = rest[:, HORIZON:], rest[:, :HORIZON]
+    assert torch.allclose(panned[:, HORIZON:, :100], ground[:, :, 16:116], atol=1e-4)
+    assert torch.allclose(panned[:, :HORIZON, :100], sky[:, :, 8:108], atol=1e-4)
+    studio = looks()[BACKGROUNDS.index("gray")].expand(3, -1)
+    assert torch.equal(*paint_scenery(studio, at)[:2])
+
+
+def test_zooming_in_makes_the_scenery_larger_and_the_horizon_stays():
+    day = looks()[BACKGROUNDS.index("day")].expand(2, -1)
+    far, near = paint_scenery(day, torch.tensor([[0.0, 1.0], [0.0, NEAR]]))
+    green = [(picture[1] > picture[2]).float() for picture in (far, near)]
+    assert green[0][HORIZON:].all() and green[1][HORIZON:].all()
+    hills = [picture[:HORIZON].sum() for picture in green]
+    assert 1.2 < hills[1] / hills[0] < 1.6
+
+
+def test_rain_looks_the_same_in_every_latent_frame_and_snow_falls_slowly():
+    rain, snow = weather_covers()
+    assert len(rain) == 4 and len(snow) == 32
+    assert torch.allclose(rain[1].roll(8, 0), rain[2], atol=1e-4)
+    assert torch.allclose(snow[5].roll(2, 0), snow[6], atol=1e-4)
 
 
 def test_captions_consist_of_known_words_and_survive_the_prompt_cleaning():
@@ -93,9 +153,9 @@ def test_token_ids_end_with_the_end_token():
 @pytest.fixture(scope="module")
 def drawn():
     scenes = sample_scenes(18, 12, plain=True, alone=True)
-    sheet, images = make_sheet(scenes), background_images()
+    sheet, falling = make_sheet(scenes), weather_covers()
     frame = torch.arange(CHUNK_FRAMES)[None]
-    return scenes, [to_uint8(draw(sheet, images, torch.tensor([i]), frame))[0] for i in range(18)]
+    return scenes, [to_uint8(draw(sheet, falling, torch.tensor([i]), frame))[0] for i in range(18)]
 
 
 def test_the_analyser_reads_drawn_clips_without_an_error(drawn):
@@ -129,7 +189,7 @@ def test_the_analyser_sees_nothing_where_nothing_is():
 
 def test_every_frame_of_a_clip_can_be_drawn_alone():
     scenes = sample_scenes(3, 4)
-    sheet, images = make_sheet(scenes), background_images()
-    together = draw(sheet, images, torch.tensor([1]), torch.tensor([[0, 50, FRAMES - 1]]))
-    apart = draw(sheet, images, torch.tensor([1]), torch.tensor([[50]]))
+    sheet, falling = make_sheet(scenes), weather_covers()
+    together = draw(sheet, falling, torch.tensor([1]), torch.tensor([[0, 50, FRAMES - 1]]))
+    apart = draw(sheet, falling, torch.tensor([1]), torch.tensor([[50]]))
     assert torch.allclose(together[:, :, 1:2], apart, atol=1e-6)

@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tools.nano.motion import HOP_FRAMES
-from tools.nano.render import background_images, shape_distances
+from tools.nano.render import shape_distances
+from tools.nano.surroundings import Surroundings, look_around
 from tools.nano.vocabulary import BACKGROUNDS, COLOUR_NAMES, COLOURS, SHAPES, SIZE, SIZE_BOUNDARY
 
 MASK_FLOOR, MASK_RANGE = (
@@ -27,12 +28,12 @@ GROWN, SHRUNK = 1.17, 0.86
 
 @dataclass(frozen=True, eq=False)
 class Track:
-    """One object over time. centre [T, 2] and radius [T] in pixels (NaN where nothing is seen), background
-    index, colour votes [8] (area per colour name), shape scores [4] (template overlap)."""
+    """One object over time. centre [T, 2] and radius [T] in pixels (NaN where nothing is seen), what is around it,
+    colour votes [8] (area per colour name), shape scores [4] (template overlap)."""
 
     centre: Tensor
     radius: Tensor
-    background: int
+    around: Surroundings
     colour_votes: Tensor
     shape_scores: Tensor
 
@@ -54,28 +55,21 @@ class Track:
 
     @property
     def background_name(self) -> str:
-        return BACKGROUNDS[self.background]
+        return BACKGROUNDS[self.around.background]
 
 
 def palette() -> Tensor:
     return torch.tensor(list(COLOURS.values()), dtype=torch.float32) / 255
 
 
-def nearest_background(frames: Tensor) -> int:
-    """Index of the background that most pixels of `frames` [T, H, W, 3] 0..1 resemble."""
-    images = background_images(frames.device).permute(0, 2, 3, 1)
-    picture = frames[:: max(1, len(frames) // 4), ::2, ::2]
-    difference = (picture[None] - images[:, None, ::2, ::2]).abs().mean(-1)  # B T H W
-    return int(difference.flatten(1).median(dim=1).values.argmin())
-
-
-def soft_mask(frames: Tensor, background: int) -> Tensor:
-    """[T, H, W] in 0..1: how much each pixel differs from the background; specks are removed."""
-    image = background_images(frames.device)[background].permute(1, 2, 0)
-    difference = (frames - image).abs().amax(-1)
+def soft_mask(frames: Tensor, scenery: Tensor, weather: str = "clear") -> Tensor:
+    """[T, H, W] in 0..1: how much each pixel of `frames` [T, H, W, 3] differs from the scenery; specks are removed,
+    in rain and snow larger ones."""
+    difference = (frames - scenery).abs().amax(-1)
     mask = ((difference - MASK_FLOOR) / MASK_RANGE).clamp(0, 1)
-    around = F.avg_pool2d(mask[:, None], 5, stride=1, padding=2)[:, 0]
-    return mask * (around > 0.45).float()
+    size, share = (5, 0.45) if weather == "clear" else (9, 0.36)
+    around = F.avg_pool2d(mask[:, None], size, stride=1, padding=size // 2)[:, 0]
+    return mask * (around > share).float()
 
 
 def colour_share(frames: Tensor) -> Tensor:
@@ -91,8 +85,8 @@ def measure(frames: Tensor, colour: str | None = None, background: int | None = 
     colour: follow only what is nearest to this colour (needed when two objects are there).
     """
     picture = frames.float() / 255
-    background = nearest_background(picture) if background is None else background
-    mask = soft_mask(picture, background)
+    around = look_around(picture, background)
+    mask = soft_mask(picture, around.picture(), around.weather)
     votes = (mask[::2, ..., None] * colour_share(picture[::2])).sum((0, 1, 2))
     if colour is not None:
         mask = mask * colour_share(picture)[..., COLOUR_NAMES.index(colour)]
@@ -105,7 +99,7 @@ def measure(frames: Tensor, colour: str | None = None, background: int | None = 
     lost = area < SMALLEST_AREA
     centre[lost], radius[lost] = torch.nan, torch.nan
     scores = shape_overlap(mask[::4], centre[::4], radius[::4])
-    return Track(centre, radius, background, votes, scores)
+    return Track(centre, radius, around, votes, scores)
 
 
 def shape_overlap(mask: Tensor, centre: Tensor, radius: Tensor) -> Tensor:
@@ -194,6 +188,13 @@ def sharpness(frames: Tensor) -> float:
     picture = frames.float() / 255
     steps = torch.cat([picture.diff(dim=axis).abs().amax(-1).flatten(1) for axis in (1, 2)], dim=1)
     return float(steps.topk(steps.shape[1] // 100, dim=1).values.mean())
+
+
+def grid_energy(frames: Tensor) -> float:
+    """Mean squared step across the borders of the autoencoder's 8-pixel squares, of `frames` [T, 128, 128, 3] uint8."""
+    picture = frames.float() / 255
+    steps = [picture.narrow(axis, 8, SIZE - 8).diff(dim=axis, prepend=picture.narrow(axis, 7, 1)) for axis in (1, 2)]
+    return float(torch.stack([steps[0][:, ::8].square().mean(), steps[1][:, :, ::8].square().mean()]).mean())
 
 
 def clipped_share(frames: Tensor) -> float:

@@ -63,6 +63,7 @@ class Mix:
     unknown: float = 0.03
     guessed: float = 0.35
     disguised: float = 0.8
+    cuts: float = 0.2
 
 
 BASE_MIX = Mix()
@@ -210,11 +211,14 @@ def sample_batch(corpus: Corpus, size: int, generator: torch.Generator, mix: Mix
     starts = uniform(size, CHUNKS) < SEGMENT_STARTS
     starts[:, 0] = True
     first = torch.where(starts, slots, 0).cummax(dim=1).values
-    place = slots - first  # which chunk of its clip a slot holds
     following = torch.where(starts, slots, CHUNKS).roll(-1, 1)
     following[:, -1] = CHUNKS
     end = following.flip(1).cummin(dim=1).values.flip(1)
     length = end - first
+    within = slots - first  # which chunk of its segment a slot holds
+    cut = (uniform(size, CHUNKS) < mix.cuts).gather(1, first)
+    begin = (uniform(size, CHUNKS).gather(1, first) * (CHUNKS - length + 1)).long()
+    place = within + torch.where(cut, begin, 0)  # which chunk of its clip
 
     marked = null_sample & (uniform(size, CHUNKS) < mix.tagged)
     drawn = torch.where(
@@ -226,7 +230,7 @@ def sample_batch(corpus: Corpus, size: int, generator: torch.Generator, mix: Mix
 
     # Noise levels. Clean prefix: some first chunks of a segment, never all of it.
     prefix = torch.where(uniform(size, CHUNKS) < CLEAN_PREFIX, uniform(size, CHUNKS), 0.0).gather(1, first)
-    clean = place < (prefix * length).long()
+    clean = within < (prefix * length).long()
     offset = uniform(size, CHUNKS).gather(1, first)
     if mix.steps:
         per_stage = mix.steps // len(KV_TABLE)
@@ -234,7 +238,7 @@ def sample_batch(corpus: Corpus, size: int, generator: torch.Generator, mix: Mix
     if mix.late:
         behind = 1 + (uniform(size, CHUNKS) * (len(KV_TABLE) - 1)).floor()
         offset = offset + torch.where(uniform(size, CHUNKS) < mix.late, behind, 0.0).gather(1, first)
-    staggered = (offset + (length - 1 - place)) / len(KV_TABLE)
+    staggered = (offset + (length - 1 - within)) / len(KV_TABLE)
     clean_staggered = clean | (staggered >= 1)
     logits = torch.randn(size, CHUNKS, device=device, generator=generator)
     sorted_t = torch.sigmoid(logits).sort(dim=1, descending=True).values
@@ -250,7 +254,7 @@ def sample_batch(corpus: Corpus, size: int, generator: torch.Generator, mix: Mix
     reach = torch.tensor(KV_TABLE, device=device)[quarter]
     random_reach = 1 + (uniform(size, CHUNKS) * 5).long()
     reach = torch.where(uniform(size, 1) < mix.random_ranges, random_reach, reach)
-    new_shot = corpus.new_shot[clip, place] & (place > 0)  # alone while noisy, as the sampler's "new_shot" has it
+    new_shot = corpus.new_shot[clip, place] & (within > 0)  # alone while noisy, as the sampler's "new_shot" has it
     shot_reach = torch.where(quarter < len(KV_TABLE) // 2, 1, torch.tensor(KV_TABLE, device=device)[quarter])
     reach = torch.where(new_shot, shot_reach, reach)
     reach = torch.where(clean | range_one, 1, reach)
@@ -270,9 +274,9 @@ def sample_batch(corpus: Corpus, size: int, generator: torch.Generator, mix: Mix
     target = x0 - noise - level / (1 - level).clamp(min=1 - DISGUISED_TO) * change  # ends at x0 all the same
     frame = torch.arange(6, device=device)
     earlier_clean = torch.cat([torch.ones(size, 1, dtype=torch.bool, device=device), clean[:, :-1]], dim=1)
-    entering = ~clean & ((place == 0) | earlier_clean)
+    entering = ~clean & ((within == 0) | earlier_clean)
     choice = uniform(size, CHUNKS)
-    image = entering & (place == 0) & (choice < IMAGE_SHARE)
+    image = entering & (within == 0) & (place == 0) & (choice < IMAGE_SHARE)
     partial = entering & (choice > 1 - PARTIAL_SHARE)
     given_frames = 1 + (uniform(size, CHUNKS) * 5).long()
     given = (partial[..., None] & (frame < given_frames[..., None])) | (image[..., None] & (frame == 0))

@@ -53,6 +53,16 @@ BACKGROUND_CHANGES = {
     "day": ("day breaks", "it becomes day"),
     "night": ("night falls", "it becomes night"),
 }
+WEATHER_WORDS = {"rain": ("in the rain",), "snow": ("in the snow",)}
+WEATHER_STARTS = {"rain": ("it starts to rain",), "snow": ("it starts to snow",)}
+WEATHER_STOPS = {"rain": ("the rain stops",), "snow": ("the snow stops",)}
+CAMERA_WORDS = {
+    "rest": ("the camera stops", "the camera stays still"),
+    "pan left": ("the camera pans left", "the camera pans to the left"),
+    "pan right": ("the camera pans right", "the camera pans to the right"),
+    "zoom in": ("the camera zooms in",),
+    "zoom out": ("the camera zooms out",),
+}
 CONTINUATIONS = ("it keeps going", "nothing changes", "it continues")
 
 
@@ -69,18 +79,25 @@ def full_caption(
     rng: random.Random,
     things: list[tuple[str, str, str | None, str]],
     background: str | None,
+    weather: str = "clear",
+    camera: str = "rest",
 ) -> str:
-    """Everything about the scene. `things`: (shape, colour, size or None, action) per object."""
+    """Everything about the scene. `things`: (shape, colour, size or None, action) per object. Clear weather and a
+    camera at rest go unsaid."""
     participle = rng.random() < 0.3
     clauses = []
     for shape, colour, size, action in things:
         verb = rng.choice(ACTION_WORDS[action])[participle]
         clauses.append(f"{thing(rng, shape, colour, size)} {verb}")
     text = " and ".join(clauses)
-    if background is None:
-        return text
-    place = rng.choice(BACKGROUND_WORDS[background])
-    return f"{place}, {text}" if rng.random() < 0.2 else f"{text} {place}"
+    if weather != "clear":
+        text = f"{text} {rng.choice(WEATHER_WORDS[weather])}"
+    if background is not None:
+        place = rng.choice(BACKGROUND_WORDS[background])
+        text = f"{place}, {text}" if rng.random() < 0.2 else f"{text} {place}"
+    if camera != "rest":
+        text = f"{text}{rng.choice((', ', ' and '))}{camera_change(rng, camera)}"
+    return text
 
 
 def action_change(rng: random.Random, subject: str, action: str) -> str:
@@ -102,6 +119,16 @@ def colour_change(rng: random.Random, subject: str, colour: str) -> str:
     return f"{subject} {rng.choice(('turns', 'turns', 'becomes'))} {colour}"
 
 
+def weather_change(rng: random.Random, before: str, after: str) -> str:
+    """A caption that names only new weather; what begins is named before what ends."""
+    return rng.choice(WEATHER_STOPS[before] if after == "clear" else WEATHER_STARTS[after])
+
+
+def camera_change(rng: random.Random, camera: str) -> str:
+    """A caption that names only what the camera does."""
+    return rng.choice(CAMERA_WORDS[camera])
+
+
 def subject_of(rng: random.Random, shape: str, alone: bool) -> str:
     """How a change caption refers to the main object: "it" where that is clear, its shape otherwise."""
     if alone and rng.random() < 0.7:
@@ -115,7 +142,8 @@ def vocabulary() -> list[str]:
 
     phrases: list[str] = list(COLOUR_NAMES) + list(CONTINUATIONS) + ["a", "an", "the", "and", ",", ".", "it", "keeps"]
     phrases += ["stops", "stops moving", "turns", "becomes"]
-    for table in (SHAPE_WORDS, SIZE_WORDS, BACKGROUND_WORDS, BACKGROUND_CHANGES):
+    weather, camera = (WEATHER_WORDS, WEATHER_STARTS, WEATHER_STOPS), (CAMERA_WORDS,)
+    for table in (SHAPE_WORDS, SIZE_WORDS, BACKGROUND_WORDS, BACKGROUND_CHANGES, *weather, *camera):
         phrases += [phrase for options in table.values() for phrase in options]
     phrases += [verb for options in ACTION_WORDS.values() for pair in options for verb in pair]
     return sorted({word for phrase in phrases for word in phrase.split()})

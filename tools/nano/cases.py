@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,9 +12,19 @@ from magi_core.story.chunk import ChunkSpec
 from tools.nano import captions
 from tools.nano.scenes import Scenes, sample_scenes, size_name
 from tools.nano.scripts import KEEPS_SIZE, Script, clip_of, film, write_script
-from tools.nano.vocabulary import ACTIONS, BACKGROUNDS, CHUNK_FRAMES, COLOUR_NAMES, SHAPES
+from tools.nano.vocabulary import (
+    ACTIONS,
+    BACKGROUNDS,
+    CHUNK_FRAMES,
+    COLOUR_NAMES,
+    OUTDOORS,
+    SHAPES,
+    SPEEDS,
+    USUAL_SPEEDS,
+)
 
 LONG_CHUNKS = 60
+OTHER_CHANGES = ("act", "act", "colour", "camera", "weather", "grow")  # of a story, beside circling and night
 APART = 1.3  # distance of two objects in sums of their radii from which on none of their points touch
 TABLE_COUNTS = {
     "single": 500,
@@ -24,7 +34,12 @@ TABLE_COUNTS = {
     "swap": 240,
     "memory": 200,
     "shots": 200,
-    "long": 20,
+    "pace": 500,
+    "camera": 200,
+    "weather": 200,
+    "wall": 200,
+    "story": 200,
+    "long": 60,
 }
 """Videos per row for the published table; some swaps are left out of the score because a wall is in the way."""
 
@@ -151,6 +166,129 @@ def continuation(count: int, seed: int) -> list[Case]:
     return [Case(c.row, c.number, c.seed, c.chunks[1:], c.truth[1:], c.clip, given=24) for c in cases]
 
 
+def pace(count: int, seed: int) -> list[Case]:
+    """As `continuation`, at every speed of the training clips."""
+
+    def text(rng: random.Random, script: Script, k: int) -> ChunkSpec:
+        return ChunkSpec(captions.action_repeat(rng, "it", script.actions[k]))
+
+    cases = scripted("pace", count, seed, lambda rng: ["straight", "same"], text, speeds=SPEEDS)
+    return [Case(c.row, c.number, c.seed, c.chunks[1:], c.truth[1:], c.clip, given=24) for c in cases]
+
+
+def camera(count: int, seed: int) -> list[Case]:
+    """Three chunks outdoors: a full caption, a move of the camera and another; the object goes on with what it does."""
+
+    def film_it(rng: random.Random, script: Script) -> Script:
+        first = rng.choice(("pan left", "pan right", "zoom in"))
+        ends = {"pan left": ("rest", "pan right"), "pan right": ("rest", "pan left"), "zoom in": ("zoom out",)}
+        moves = ("rest", first, rng.choice(ends[first]))
+        return replace(script, background=rng.choice(OUTDOORS), cameras=moves)
+
+    def text(rng: random.Random, script: Script, k: int) -> ChunkSpec:
+        said = full_caption(rng, script, 0) if k == 0 else captions.camera_change(rng, script.cameras[k])
+        return ChunkSpec(said)
+
+    return scripted("camera", count, seed, lambda rng: ["new", "same", "same"], text, change=film_it)
+
+
+def weather(count: int, seed: int) -> list[Case]:
+    """Four chunks outdoors, half of which begin in rain or snow; in the third it changes in two of three."""
+
+    def film_it(rng: random.Random, script: Script) -> Script:
+        before = rng.choice(("clear", "clear", "rain", "snow"))
+        other = rng.choice(("rain", "snow")) if before == "clear" else "clear"
+        after = rng.choice((before, other, other))
+        return replace(script, background=rng.choice(OUTDOORS), weathers=(before, before, after, after))
+
+    def text(rng: random.Random, script: Script, k: int) -> ChunkSpec:
+        if k == 0:
+            return ChunkSpec(full_caption(rng, script, 0))
+        if script.weathers[k] != script.weathers[k - 1]:
+            return ChunkSpec(captions.weather_change(rng, script.weathers[k - 1], script.weathers[k]))
+        return ChunkSpec(captions.action_repeat(rng, "it", script.actions[k]))
+
+    return scripted("weather", count, seed, lambda rng: ["new", "same", "same", "same"], text, change=film_it)
+
+
+def wall(count: int, seed: int) -> list[Case]:
+    """Five chunks: two of one shot, then a cut to other things in another place, which two more chunks go on with."""
+    cases = []
+    for i in range(count):
+        rng, draw = random.Random(f"wall {seed} {i}"), np.random.default_rng([seed, 4, i])
+        before = write_script(draw, ["new", "new"])
+        while True:
+            after = write_script(draw, ["new", "new", "same"])
+            same = (before.colours[0] == after.colours[0], before.shape == after.shape)
+            if not (any(same) or before.background == after.background):
+                break
+        shots = [changes_only(rng, before, k) for k in range(2)] + [changes_only(rng, after, k) for k in range(3)]
+        shots[2] = replace(shots[2], transition="cut")
+        truth = tuple(named_truth(script, k) for script, n in ((before, 2), (after, 3)) for k in range(n))
+        cases.append(Case("wall", i, seed * 1000 + i, tuple(shots), truth))
+    return cases
+
+
+def story(count: int, seed: int) -> list[Case]:
+    """Ten to twelve chunks outdoors: everything is said once, then six to nine changes and chunks without any, the last
+    one among them.
+
+    Circling and night are among the changes. truth: what is to be seen in each chunk; the size is left out once
+    something has grown or shrunk.
+    """
+    return [_story(f"story {seed} {i}", i, seed) for i in range(count)]
+
+
+def _story(name: str, number: int, seed: int) -> Case:
+    rng = random.Random(name)
+    script = write_script(np.random.default_rng([seed, 5, number]), ["new"])
+    now = script.truth(0) | {"background": "day"}
+    chunks = [ChunkSpec(full_caption(rng, replace(script, background="day"), 0))]
+    length = rng.choice((10, 11, 12))
+    changes = [
+        "circle",
+        "night",
+        *rng.choices(OTHER_CHANGES, k=rng.randint(4, 7)),
+    ]
+    rng.shuffle(changes)
+    plan = sorted(rng.sample(range(1, length - 1), min(len(changes), length - 2)))  # the last second is looked at
+    truth = [dict(now)]
+    for k in range(1, length):
+        if k in plan:
+            text, now = _change(rng, now, changes[plan.index(k)])
+        else:
+            text, now = rng.choice(captions.CONTINUATIONS), now | {"camera": _resting(now["camera"])}
+        chunks.append(ChunkSpec(text))
+        truth.append(dict(now))
+    return Case("story", number, seed * 1000 + number, tuple(chunks), tuple(truth))
+
+
+def _resting(camera: str) -> str:
+    return camera if camera.startswith("pan") else "rest"
+
+
+def _change(rng: random.Random, now: dict[str, str], kind: str) -> tuple[str, dict[str, str]]:
+    """A caption of one change, and what is to be seen from then on."""
+    now = now | {"camera": _resting(now["camera"])}
+    if kind == "night":
+        return rng.choice(captions.BACKGROUND_CHANGES["night"]), now | {"background": "night"}
+    if kind == "colour":
+        colour = rng.choice([name for name in COLOUR_NAMES if name != now["colour"]])
+        return captions.colour_change(rng, "it", colour), now | {"colour": colour}
+    if kind == "weather":
+        after = "clear" if now["weather"] != "clear" else rng.choice(("rain", "snow"))
+        return captions.weather_change(rng, now["weather"], after), now | {"weather": after}
+    if kind == "camera":
+        pans = now["camera"] != "rest"
+        move = "rest" if pans else rng.choice(("pan left", "pan right"))
+        return captions.camera_change(rng, move), now | {"camera": move}
+    actions = {"circle": ("circle",), "grow": ("grow",)}.get(kind, ("left", "right", "up", "down", "bounce", "still"))
+    action = rng.choice([name for name in actions if name != now["motion"]] or list(actions))
+    if action == "grow":
+        now = {name: word for name, word in now.items() if name != "size"}
+    return captions.action_change(rng, "it", action), now | {"motion": action}
+
+
 def shots(count: int, seed: int) -> list[Case]:
     """Three chunks: a full caption, a new shot and a hard cut; the last two prompts name an action only."""
 
@@ -187,9 +325,7 @@ def long(count: int, seed: int) -> list[Case]:
 
 def replace_actions(script: Script, other: Script) -> Script:
     """The object of one script with the actions of another."""
-    return Script(
-        script.shape, script.size, script.background, script.colours, other.actions, script.start, script.speed
-    )
+    return replace(script, actions=other.actions)
 
 
 def scripted(
@@ -200,13 +336,15 @@ def scripted(
     text: Callable[[random.Random, Script, int], ChunkSpec],
     *,
     all_held_out: bool = False,
+    speeds: tuple[float, float] = USUAL_SPEEDS,
+    change: Callable[[random.Random, Script], Script] = lambda rng, script: script,
 ) -> list[Case]:
-    """Cases from random scripts, with the drawn film of each."""
+    """Cases from random scripts, with the drawn film of each; `change` adds the weather or the camera to a script."""
     cases = []
     for i in range(count):
         rng = random.Random(f"{row} {seed} {i}")
         draw = np.random.default_rng([seed, len(row), i])
-        script = write_script(draw, beats(rng), all_held_out=all_held_out)
+        script = change(rng, write_script(draw, beats(rng), all_held_out=all_held_out, speeds=speeds))
         chunks = tuple(text(rng, script, k) for k in range(len(script.actions)))
         truth = tuple(named_truth(script, k) for k in range(len(chunks)))
         cases.append(Case(row, i, seed * 1000 + i, chunks, truth, film(script)))
@@ -222,7 +360,8 @@ def named_truth(script: Script, k: int) -> dict[str, str]:
 
 def full_caption(rng: random.Random, script: Script, k: int) -> str:
     thing = (script.shape, script.colours[k], script.size, script.actions[k])
-    return captions.full_caption(rng, [thing], script.background)
+    truth = script.truth(k)
+    return captions.full_caption(rng, [thing], script.background, truth["weather"], truth["camera"])
 
 
 def changes_only(rng: random.Random, script: Script, k: int) -> ChunkSpec:
@@ -245,5 +384,10 @@ ROWS: dict[str, Callable[[int, int], list[Case]]] = {
     "image": image,
     "continuation": continuation,
     "shots": shots,
+    "pace": pace,
+    "camera": camera,
+    "weather": weather,
+    "wall": wall,
+    "story": story,
     "long": long,
 }

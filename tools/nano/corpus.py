@@ -10,7 +10,8 @@ from magi_core.config import LATENT_SCALE
 from magi_core.vae.model import ViTVAE
 from tools.nano.batches import Corpus, make_corpus
 from tools.nano.compilation import Compiled
-from tools.nano.render import Sheet, background_images, draw, make_sheet
+from tools.nano.render import Sheet, draw, make_sheet
+from tools.nano.scenery import weather_covers
 from tools.nano.scenes import sample_scenes, with_other_things
 from tools.nano.vocabulary import CHUNKS, FRAMES
 
@@ -22,7 +23,7 @@ def build_corpus(vae: ViTVAE, tokenizer, count: int, seed: int, *, at_once: int 
     """`count` clips by `seed`, drawn and encoded in the 12-frame tiles that the engine's codec uses."""
     device = next(vae.parameters()).device
     scenes = sample_scenes(count, seed)
-    images = background_images(device)
+    falling = weather_covers(device)
     tiles = FRAMES // TILE
 
     def encode(video: Tensor) -> tuple[Tensor, Tensor]:
@@ -43,7 +44,7 @@ def build_corpus(vae: ViTVAE, tokenizer, count: int, seed: int, *, at_once: int 
         pieces = []
         for some in clips.split(at_once):
             filled = torch.cat([some, some[-1:].expand(at_once - len(some))])
-            pieces.append([part[: len(some)] for part in encode_fast(draw_fast(sheet, images, filled, frame))])
+            pieces.append([part[: len(some)] for part in encode_fast(draw_fast(sheet, falling, filled, frame))])
         latents, first = (torch.cat(parts) for parts in zip(*pieces, strict=True))
         return latents, first
 

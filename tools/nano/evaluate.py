@@ -31,7 +31,7 @@ from tools.nano.measure_speed import file_size, speed
 from tools.nano.table import TABLE
 from tools.nano.workers import ModelChoice, Task, in_good_order, judge_all
 
-UNDRAWN = ("shots", "long")  # rows without a drawn counterpart
+UNDRAWN = ("shots", "wall", "story", "long")  # rows without a drawn counterpart
 ALSO = {"memory": ("drawn", "vae"), "image": ("vae",)}  # what generated rows are compared with
 SAVE_EVERY = 30.0  # seconds between interim reports
 

@@ -48,10 +48,23 @@ def export_text(out: Path, tokenizer, text_model: nn.Module, averages: Mapping[s
     shutil.rmtree(staging)
 
 
-def load_weights(folder: Path, dit: nn.Module, text_model: nn.Module, special: SpecialTable) -> None:
-    """What a run has exported, back into its modules."""
+def rows_by_word(rows: Tensor, words: Mapping[str, int], fresh: Tensor, tokenizer) -> Tensor:
+    """The word embeddings `rows` of an earlier vocabulary, by `tokenizer`'s; new words keep `fresh` rows,
+    as large as the others."""
+    moved = fresh * (rows.std() / fresh.std()).to(fresh)
+    for word, index in tokenizer.get_vocab().items():
+        if word in words:
+            moved[index] = rows[words[word]].to(moved)
+    return moved
+
+
+def load_weights(folder: Path, dit: nn.Module, text_model: nn.Module, special: SpecialTable, tokenizer) -> None:
+    """What a run has exported, back into its modules; the vocabulary may have grown since."""
     dit.load_state_dict(dict(load_file(folder / "dit.safetensors")))
-    text_model.load_state_dict(dict(load_file(folder / "t5.safetensors")), strict=False)
+    t5 = dict(load_file(folder / "t5.safetensors"))
+    words = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
+    t5["shared.weight"] = rows_by_word(t5["shared.weight"], words, text_model.shared.weight.data, tokenizer)
+    text_model.load_state_dict(t5, strict=False)
     special.table.data.copy_(load_special_table(folder / "special_tokens.npz"))
 
 

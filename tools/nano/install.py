@@ -16,9 +16,9 @@ from pathlib import Path
 
 from safetensors import safe_open
 
-from tools.nano.captions import vocabulary
 from tools.nano.recipe import DIT_CONFIG
-from tools.nano.vocabulary import ACTIONS, BACKGROUNDS, COLOUR_NAMES, RADII, SHAPES
+from tools.nano.text_model import END, PADDING, UNKNOWN
+from tools.nano.vocabulary import ACTIONS, BACKGROUNDS, CAMERA_MOVES, COLOUR_NAMES, RADII, SHAPES, WEATHERS
 
 ASSETS = Path(__file__).parents[2] / "magi_core" / "assets" / "nano"
 SAMPLING = {
@@ -43,7 +43,7 @@ def install(vae: Path, dit: Path, distill: Path | None, to: Path) -> None:
     shutil.copyfile(dit / "t5_config.json", to / "t5" / "config.json")
     shutil.copyfile(dit / "tokenizer.json", to / "t5" / "tokenizer.json")
     shutil.copyfile(dit / "special_tokens.npz", to / "special_tokens.npz")
-    (to / "nano.json").write_text(json.dumps(card(), indent=1) + "\n")
+    (to / "nano.json").write_text(json.dumps(card(known_words(to / "t5" / "tokenizer.json")), indent=1) + "\n")
     for file in to.rglob("*"):
         if file.is_file():
             file.chmod(0o644)
@@ -63,8 +63,16 @@ def install_transformer(run: Path, to: Path) -> None:
     (to / "nano_config.json").write_text(json.dumps({"model_config": DIT_CONFIG}, indent=1) + "\n")
 
 
-def card() -> dict:
-    """What `nano.json` says: defaults and the words the model knows."""
+def known_words(tokenizer: Path) -> list[str]:
+    """The words of an exported tokenizer, its marks for padding, ends and unknown words left out."""
+    words = json.loads(tokenizer.read_text(encoding="utf-8"))["model"]["vocab"]
+    return sorted(set(words) - {PADDING, END, UNKNOWN})
+
+
+def card(words: list[str]) -> dict:
+    """What `nano.json` says: defaults and the words the model knows, which may be fewer than the world now has."""
+    outdoors = {"weather": list(WEATHERS), "camera": list(CAMERA_MOVES)} if "camera" in words else {}
+    filmed = ["it starts to rain", "the camera pans left"] if outdoors else []
     return {
         "name": "nano",
         "width": 128,
@@ -77,13 +85,15 @@ def card() -> dict:
             "sizes": list(RADII),
             "actions": list(ACTIONS),
             "backgrounds": list(BACKGROUNDS),
-            "words": vocabulary(),
+            **outdoors,
+            "words": words,
             "examples": [
                 "a big red circle moves left on a white background",
                 "a small blue star goes around in circles at night",
                 "it turns green",
                 "it stops",
                 "night falls",
+                *filmed,
             ],
         },
     }

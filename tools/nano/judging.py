@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tools.nano.analyser import Track, action_of, clipped_share, measure, sharpness
+from tools.nano.analyser import Track, action_of, clipped_share, grid_energy, measure, sharpness
 from tools.nano.cases import Case
 from tools.nano.motion import allowed_actions
+from tools.nano.render import COLOUR_TURN
 from tools.nano.vocabulary import ACTIONS, CHUNK_FRAMES, DIRECTIONS, SHAPES
 
 Findings = dict[str, Any]
@@ -38,7 +39,7 @@ def words_of(track: Track) -> dict[str, str]:
     """Attribute -> word as seen; everything is "lost" where no object is seen."""
     seen = {"colour": track.colour, "shape": track.shape, "size": track.size, "motion": action_of(track)}
     seen = seen if track.seen else dict.fromkeys(seen, "lost")
-    return seen | {"background": track.background_name}
+    return seen | {"background": track.background_name, "camera": track.around.camera, "weather": track.around.weather}
 
 
 def look(frames: Tensor) -> tuple[list[Track], list[dict[str, str]]]:
@@ -55,9 +56,14 @@ def judge(case: Case, frames: Tensor) -> Findings:
         "single": lambda: shown(seen[0], case.truth[0]),
         "pair": lambda: paired(frames, case.truth),
         "swap": lambda: swapped(tracks, seen, case.truth),
-        "memory": lambda: remembered(tracks, seen, case.truth),
+        "memory": lambda: remembered(tracks, seen, case.truth) | changed(frames, case.truth),
         "image": lambda: shown(seen[0], case.truth[0]),
         "continuation": lambda: carried_on(measure(given), tracks[0], seen[0], case.truth[0]),
+        "pace": lambda: carried_on(measure(given), tracks[0], seen[0], case.truth[0]),
+        "camera": lambda: filmed(tracks, seen, case.truth),
+        "weather": lambda: weathered(seen, case.truth),
+        "wall": lambda: walled(seen, case.truth),
+        "story": lambda: told(tracks, seen, case.truth),
         "shots": lambda: reshot(tracks, seen),
     }[case.row]()
     return found | {"seen": seen}
@@ -77,7 +83,9 @@ def paired(frames: Tensor, truth: Sequence[dict[str, str]]) -> Findings:
         found[f"{which} colour"] = track.seen
         found[f"{which} shape"] = track.seen and track.shape == want["shape"]
         found[f"{which} motion"] = track.seen and action_of(track) == want["motion"]
-    return found | {"both": all(found.values())}
+    found["attributes of both"] = all(ok for name, ok in found.items() if "motion" not in name)
+    found["motions of both"] = found["first motion"] and found["second motion"]
+    return found | {"both": found["attributes of both"] and found["motions of both"]}
 
 
 def has_room(before: Track, shape: str, action: str) -> bool:
@@ -129,6 +137,15 @@ def remembered(tracks: Sequence[Track], seen: Sequence[dict[str, str]], truth: S
     return found
 
 
+def changed(frames: Tensor, truth: Sequence[dict[str, str]]) -> Findings:
+    """Energy on the autoencoder's grid while a colour turns: blocks raise it above that of the drawn clip."""
+    turn = next((k for k in range(1, len(truth)) if truth[k]["colour"] != truth[k - 1]["colour"]), None)
+    if turn is None:
+        return {"blocks": None}
+    start = turn * CHUNK_FRAMES + COLOUR_TURN[0]
+    return {"blocks": grid_energy(frames[start : start + COLOUR_TURN[1]])}
+
+
 def seam_jumps(tracks: Sequence[Track]) -> dict[int, float]:
     """Step across the border before each chunk over the median step inside the two chunks, where both of them move."""
     jumps = {}
@@ -165,6 +182,54 @@ def carried_on(before: Track, after: Track, seen: dict[str, str], truth: dict[st
     kept = {f"{name} kept": seen[name] == truth[name] for name in ATTRIBUTES}
     numbers = {"speed ratio": ratio if math.isfinite(ratio) else 0.0}
     return {"same direction": same, "same speed": near, "carried on": same and near} | numbers | kept
+
+
+def filmed(tracks: Sequence[Track], seen: Sequence[dict[str, str]], truth: Sequence[dict[str, str]]) -> Findings:
+    """Moves of the camera, read off the background; and whether the object is and does what it was and did."""
+    found: Findings = {"camera rests unasked": seen[0]["camera"] == "rest"}
+    found["camera"] = [float(s["camera"] == want["camera"]) for s, want in zip(seen[1:], truth[1:], strict=True)]
+    for want, words in zip(truth[1:], seen[1:], strict=True):
+        found[f"camera {want['camera']}"] = words["camera"] == want["camera"]
+    for name in ATTRIBUTES:
+        found[f"{name} kept"] = seen[-1][name] == truth[-1].get(name, seen[-1][name])
+    found["all kept"] = all(found[f"{name} kept"] for name in ATTRIBUTES)
+    rooms = [has_room(t, want["shape"], want["motion"]) for t, want in zip(tracks, truth[1:], strict=False)]
+    right = [s["motion"] == want["motion"] for s, want in zip(seen[1:], truth[1:], strict=True)]
+    found["motion kept"] = [float(ok) for ok, free in zip(right, rooms, strict=True) if free]
+    return found
+
+
+def weathered(seen: Sequence[dict[str, str]], truth: Sequence[dict[str, str]]) -> Findings:
+    """At the end of each chunk: the weather that was named, and none where none was."""
+    right = [(want["weather"], float(s["weather"] == want["weather"])) for s, want in zip(seen, truth, strict=True)]
+    falls, clear = ([ok for word, ok in right if (word == "clear") is dry] for dry in (False, True))
+    kept = all(seen[-1][name] == truth[-1].get(name, seen[-1][name]) for name in ATTRIBUTES)
+    return {"present": falls, "absent": clear, "attributes": kept}
+
+
+def walled(seen: Sequence[dict[str, str]], truth: Sequence[dict[str, str]]) -> Findings:
+    """Chunk 2 is a cut to other things: whether that chunk and the two after it show nothing of the old shot."""
+    old, found = truth[0], {}
+    for name in ("colour", "shape", "background"):
+        found[f"no old {name}"] = all(words[name] != old[name] for words in seen[2:])
+        found[f"{name} as named"] = seen[-1][name] == truth[-1][name]
+    return found | {"nothing of the old": all(found[f"no old {name}"] for name in ("colour", "shape", "background"))}
+
+
+def told(tracks: Sequence[Track], seen: Sequence[dict[str, str]], truth: Sequence[dict[str, str]]) -> Findings:
+    """A story: at its end everything is as it was last named; the shape also ten seconds in; all actions and moves."""
+    found: Findings = {}
+    for name in ATTRIBUTES:
+        found[f"{name} at the end"] = seen[-1][name] == truth[-1][name] if name in truth[-1] else None
+    found["all at the end"] = all(found[f"{name} at the end"] is not False for name in ATTRIBUTES)
+    found["weather at the end"] = seen[-1]["weather"] == truth[-1]["weather"]
+    found["first shape"] = seen[0]["shape"] == truth[0]["shape"]
+    found["tenth shape"] = seen[9]["shape"] == truth[9]["shape"]
+    found["camera"] = [float(s["camera"] == want["camera"]) for s, want in zip(seen, truth, strict=True)]
+    rooms = [has_room(t, want["shape"], want["motion"]) for t, want in zip(tracks, truth[1:], strict=False)]
+    right = [s["motion"] == want["motion"] for s, want in zip(seen[1:], truth[1:], strict=True)]
+    found["actions"] = [float(ok) for ok, free in zip(right, rooms, strict=True) if free]
+    return found
 
 
 def reshot(tracks: Sequence[Track], seen: Sequence[dict[str, str]]) -> Findings:

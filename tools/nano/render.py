@@ -10,15 +10,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tools.nano.scenery import (
+    OVERCAST,
+    RAIN_COLOUR,
+    SNOW_COLOUR,
+    looks,
+    paint_scenery,
+    shadow,
+)
 from tools.nano.scenes import Scenes
-from tools.nano.vocabulary import BACKGROUNDS, CHUNK_FRAMES, COLOURS, FRAMES, SIZE
+from tools.nano.vocabulary import BACKGROUNDS, CHUNK_FRAMES, COLOURS, FRAMES, SIZE, WEATHERS
 
 SQUARE_HALF = 0.886  # every shape's area is that of a circle of the same radius, within 10%
 TRIANGLE_RADIUS = 1.5
 STAR_RADIUS, STAR_WAIST = 1.4, 0.55
-GROUND_TOP = 100  # row where the ground of day and night begins
 BORDER = 10
-COLOUR_TURN = (2, 8)  # first frame and length of a colour change within its chunk
+COLOUR_TURN = (4, 8)  # first frame and length of a colour change within its chunk: whole latent frames
 BACKGROUND_TURN = (1, 14)
 FADE_IN_FRAMES = 10
 
@@ -27,16 +34,17 @@ FADE_IN_FRAMES = 10
 class Sheet:
     """Everything needed to draw any frame of N clips, as tensors on one device.
 
-    objects [N, 144, 2, 3] x, y, radius; colours [N, 144, 2, 3] 0..1; backgrounds [N, 144, 2] indices from and
-    to, with their blend [N, 144]; light [N, 144] brightness of the picture (fading in); flags [N, 7] as
-    `FLAGS` lists.
+    objects [N, 144, 2, 3] x, y, radius; colours [N, 144, 2, 3] 0..1; look [N, 144, 18] and view [N, 144, 2] as
+    `paint_scenery` takes them; weather [N, 144, 2] strength of rain and snow; light [N, 144] brightness of the picture
+    (fading in); flags [N, 7] as `FLAGS` lists.
     """
 
     objects: Tensor
     colours: Tensor
     shapes: Tensor
-    backgrounds: Tensor
-    blend: Tensor
+    look: Tensor
+    view: Tensor
+    weather: Tensor
     light: Tensor
     flags: Tensor
 
@@ -57,7 +65,11 @@ def make_sheet(scenes: Scenes, device: torch.device | str = "cpu") -> Sheet:
     within = np.arange(FRAMES) % CHUNK_FRAMES
     turn = np.clip((within - COLOUR_TURN[0]) / COLOUR_TURN[1], 0, 1)[None, None, :, None]
     colours = (1 - turn) * palette[scenes.colour_from[:, :, chunk]] + turn * palette[scenes.colour_to[:, :, chunk]]
-    blend = np.clip((within - BACKGROUND_TURN[0]) / BACKGROUND_TURN[1], 0, 1)
+    blend = np.clip((within - BACKGROUND_TURN[0]) / BACKGROUND_TURN[1], 0, 1)[None, :, None]
+    table = looks().numpy()
+    look = (1 - blend) * table[scenes.background_from[:, chunk]] + blend * table[scenes.background_to[:, chunk]]
+    kinds = np.eye(len(WEATHERS))[:, 1:]
+    weather = (1 - blend) * kinds[scenes.weather_from[:, chunk]] + blend * kinds[scenes.weather_to[:, chunk]]
     light = np.where(scenes.fade_in[:, None], np.clip(np.arange(FRAMES) / FADE_IN_FRAMES, 0, 1)[None], 1.0)
     flags = np.stack(
         [
@@ -75,12 +87,13 @@ def make_sheet(scenes: Scenes, device: torch.device | str = "cpu") -> Sheet:
         "objects": scenes.path.transpose(0, 2, 1, 3),
         "colours": colours.transpose(0, 2, 1, 3),
         "shapes": scenes.shape,
-        "backgrounds": np.stack([scenes.background_from[:, chunk], scenes.background_to[:, chunk]], axis=2),
-        "blend": np.broadcast_to(blend, (len(scenes), FRAMES)),
+        "look": look,
+        "view": scenes.view,
+        "weather": weather,
         "light": light,
         "flags": flags,
     }
-    integer = {"shapes", "backgrounds"}
+    integer = {"shapes"}
     return Sheet(
         **{
             name: torch.as_tensor(
@@ -94,29 +107,8 @@ def make_sheet(scenes: Scenes, device: torch.device | str = "cpu") -> Sheet:
 
 
 def background_images(device: torch.device | str = "cpu") -> Tensor:
-    """[backgrounds, 3, 128, 128] in 0..1."""
-    rows = torch.linspace(0, 1, SIZE)[:, None].expand(SIZE, SIZE)
-
-    def plain(value: tuple[int, int, int]) -> Tensor:
-        return (torch.tensor(value) / 255.0)[:, None, None].expand(3, SIZE, SIZE).clone()
-
-    def sky(top: tuple[int, int, int], bottom: tuple[int, int, int], ground: tuple[int, int, int]) -> Tensor:
-        image = plain(top) * (1 - rows) + plain(bottom) * rows
-        image[:, GROUND_TOP:] = plain(ground)[:, GROUND_TOP:]
-        return image
-
-    night = sky((20, 24, 60), (40, 45, 90), (30, 50, 45))
-    spots = np.random.default_rng(5).integers(3, (SIZE - 3, GROUND_TOP - 6), size=(14, 2))
-    for x, y in spots:
-        night[:, y : y + 2, x : x + 2] = 0.8
-    images = {
-        "white": plain((240, 240, 240)),
-        "gray": plain((130, 130, 135)),
-        "black": plain((18, 18, 20)),
-        "day": sky((150, 195, 235), (205, 225, 240), (150, 190, 130)),
-        "night": night,
-    }
-    return torch.stack([images[name] for name in BACKGROUNDS]).to(device)
+    """[backgrounds, 3, 128, 128] in 0..1, in clear weather, with the camera where a clip begins."""
+    return paint_scenery(looks(device), torch.tensor([0.0, 1.0], device=device).expand(len(BACKGROUNDS), 2))
 
 
 def shape_distances(x: Tensor, y: Tensor, r: Tensor) -> list[Tensor]:
@@ -139,16 +131,14 @@ def shape_distances(x: Tensor, y: Tensor, r: Tensor) -> list[Tensor]:
     return [circle, square, triangle, star]
 
 
-def draw(sheet: Sheet, images: Tensor, clip: Tensor, frame: Tensor) -> Tensor:
-    """Frames in [-1, 1], [B, 3, T, 128, 128] float32: clip [B], frame [B, T] indices."""
+def draw(sheet: Sheet, falling: tuple[Tensor, Tensor], clip: Tensor, frame: Tensor) -> Tensor:
+    """Frames in [-1, 1], [B, 3, T, 128, 128] float32: clip [B], frame [B, T] indices; `falling`: `weather_covers`."""
     at = (clip[:, None], frame)
-    axis = torch.arange(SIZE, device=images.device, dtype=torch.float32) + 0.5
+    axis = torch.arange(SIZE, device=clip.device, dtype=torch.float32) + 0.5
     grid_y, grid_x = axis[:, None], axis[None, :]
-    blend = sheet.blend[at][..., None, None, None]
-    both = sheet.backgrounds[at]
-    video = images[both[..., 0]] * (1 - blend) + images[both[..., 1]] * blend  # B T 3 H W
     objects, colours = sheet.objects[at], sheet.colours[at]
     flags = sheet.flags[clip]
+    video = _surroundings(sheet, falling, clip, frame)
     shaded, outlined = (flags[:, i, None, None, None] for i in (1, 2))
     for which in (1, 0):  # the main object lies on top
         x0, y0, r = (objects[..., which, i, None, None] for i in range(3))
@@ -168,6 +158,24 @@ def draw(sheet: Sheet, images: Tensor, clip: Tensor, frame: Tensor) -> Tensor:
     video = video * sheet.light[at][..., None, None, None]
     video = _marks(video, flags, grid_x, grid_y)
     return video.transpose(1, 2) * 2 - 1
+
+
+def _surroundings(sheet: Sheet, falling: tuple[Tensor, Tensor], clip: Tensor, frame: Tensor) -> Tensor:
+    """[B, T, 3, 128, 128]: scenery, shadows and weather, which all lie behind the objects."""
+    at = (clip[:, None], frame)
+    look, weather, objects = sheet.look[at], sheet.weather[at], sheet.objects[at]
+    outside = look[..., 17, None, None]
+    dark = shadow(*objects[..., 0, :].unbind(-1))
+    second = sheet.flags[clip][:, 0, None, None, None]
+    dark = torch.maximum(dark, second * shadow(*objects[..., 1, :].unbind(-1)))
+    video = paint_scenery(look, sheet.view[at]) * (1 - outside * dark)[:, :, None]
+    falls = (weather * outside[..., 0])[..., None, None, None]
+    video = video * (1 - (1 - OVERCAST) * falls.sum(2))
+    for kind, (covers, colour) in enumerate(zip(falling, (RAIN_COLOUR, SNOW_COLOUR), strict=True)):
+        cover = 0.8 * falls[:, :, kind] * covers[frame % len(covers)][:, :, None]
+        paint = torch.tensor(colour, device=video.device, dtype=video.dtype)[:, None, None] / 255
+        video = video + cover * (paint - video)
+    return video
 
 
 def _marks(video: Tensor, flags: Tensor, x: Tensor, y: Tensor) -> Tensor:

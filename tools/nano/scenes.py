@@ -24,26 +24,38 @@ from tools.nano.motion import (
 from tools.nano.vocabulary import (
     ACTIONS,
     BACKGROUNDS,
+    CAMERA_MOVES,
     CHUNK_FRAMES,
     CHUNKS,
     COLOUR_NAMES,
     DIRECTIONS,
     FRAMES,
+    OUTDOORS,
     RADII,
     SHAPES,
     SIZE,
     SIZE_BOUNDARY,
+    SPEEDS,
     STYLES,
+    WEATHERS,
     held_out_triples,
 )
 
-# what is new in a chunk: nothing, the action, the colour, the background
-REPEAT, ACT, RECOLOUR, REPAINT = range(4)
-EVENT_WEIGHTS = (0.30, 0.45, 0.18, 0.07)
-SECOND_OBJECT_SHARE = 0.2
+# what is new in a chunk: nothing, the action, the colour, the background; the camera's move, the weather
+REPEAT, ACT, RECOLOUR, REPAINT, FILM, WEATHER = range(6)
+EVENT_WEIGHTS = (0.28, 0.42, 0.20, 0.10)
+FILM_SHARE, WEATHER_SHARE = 0.18, 0.12  # of later chunks outdoors, in place of the other events
+OUTDOOR_SHARE = 0.3  # of clips that are outdoors beyond those that chance puts there
+RAINY_START, FILMED_START = 0.3, 0.2  # of clips that begin outdoors
+SECOND_OBJECT_SHARE = 0.38
 NEW_SHOT_SHARE = 0.2  # of later chunks: the same things, the object at another place
 ACTION_WEIGHTS = np.array([1.0, 1.0, 1.0, 1.0, 1.1, 1.1, 1.0, 0.8, 0.8])
-SECOND_WEIGHTS = np.array([1.0, 1.0, 1.0, 1.0, 3.0, 1.0, 1.0, 0.0, 0.0])
+SECOND_WEIGHTS = np.array([1.0, 1.0, 1.0, 1.0, 1.6, 1.0, 1.0, 0.0, 0.0])
+OUTSIDE = np.array([name in OUTDOORS for name in BACKGROUNDS])
+CAMERA = {name: i for i, name in enumerate(CAMERA_MOVES)}
+CLEAR = WEATHERS.index("clear")
+PAN_SPEED = 1.2  # pixels of the ground a frame
+NEAR = 1.35  # zoom after zooming in, of 1 before
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +63,8 @@ class Scenes:
     """N clips. Object 0 is the main one; object 1 exists where `second`. Per-chunk arrays are [N, 6] or [N,
     2, 6].
 
-    path [N, 2, 144, 3]: x, y, radius. colour_from/to, background_from/to: indices at the start and the end of
-    a chunk.
+    path [N, 2, 144, 3]: x, y, radius. colour_from/to, background_from/to, weather_from/to: indices at the start and the
+    end of a chunk. camera [N, 6]: index of its move; view [N, 144, 2]: how far it has panned, and its zoom.
     action: what each object does. Marks (border, bar, logo, fade_in), style, degraded, hold and settle are
     per clip.
     captions: N lists of 6. event: what is new in a chunk; full: whether its caption describes everything.
@@ -66,6 +78,10 @@ class Scenes:
     colour_to: np.ndarray
     background_from: np.ndarray
     background_to: np.ndarray
+    weather_from: np.ndarray
+    weather_to: np.ndarray
+    camera: np.ndarray
+    view: np.ndarray
     action: np.ndarray
     event: np.ndarray
     full: np.ndarray
@@ -85,9 +101,9 @@ class Scenes:
 
 
 def sample_scenes(count: int, seed: int, *, plain: bool = False, held_out: bool = False, alone: bool = False) -> Scenes:
-    """`count` clips. plain: no marks, styles, degradations, holds or settling. held_out: chunk 0 uses a
-    held-out triple (otherwise no caption ever does). alone: no second objects."""
-    rng, shots = np.random.default_rng([seed, 1]), np.random.default_rng([seed, 3])
+    """`count` clips. plain: no marks, styles, degradations, holds or settling; the camera rests in clear weather.
+    held_out: chunk 0 uses a held-out triple (otherwise no caption ever does). alone: no second objects."""
+    rng, shots, sky = (np.random.default_rng([seed, stream]) for stream in (1, 3, 5))
     table = held_out_triples()
     n = count
     shape = np.stack([rng.integers(0, len(SHAPES), n), np.zeros(n, dtype=int)], axis=1)
@@ -96,6 +112,8 @@ def sample_scenes(count: int, seed: int, *, plain: bool = False, held_out: bool 
     colour[:, 0] = rng.integers(0, len(COLOUR_NAMES), n)
     colour[:, 1] = (colour[:, 0] + rng.integers(1, len(COLOUR_NAMES), n)) % len(COLOUR_NAMES)
     background = rng.integers(0, len(BACKGROUNDS), n)
+    goes_out = (sky.random(n) < OUTDOOR_SHARE) & (not plain)
+    background = np.where(goes_out, sky.choice(np.flatnonzero(OUTSIDE), n), background)
     second = (rng.random(n) < SECOND_OBJECT_SHARE) & (not alone)
     marks = {name: (rng.random(n) < share) & (not plain) for name, share in MARK_SHARES.items()}
     style = np.where(plain, 0, rng.choice(len(STYLES), n, p=(0.9, 0.05, 0.05)))
@@ -104,7 +122,7 @@ def sample_scenes(count: int, seed: int, *, plain: bool = False, held_out: bool 
     two_big = (radius > SIZE_BOUNDARY).all(axis=1)  # they would hide each other
     radius[two_big, 1] = RADII["small"]
     radius += rng.uniform(-1, 1, (n, 2))
-    speed = rng.uniform(0.7, 1.1, (n, 2))
+    speed = rng.uniform(*SPEEDS, (n, 2))
     state = np.zeros((n, 2, 3))
     state[..., 2] = radius
     low_x, high_x, low_y, high_y = bounds(shape, radius)
@@ -115,7 +133,7 @@ def sample_scenes(count: int, seed: int, *, plain: bool = False, held_out: bool 
 
     path = np.zeros((n, 2, FRAMES, 3))
     per_object = ("colour_from", "colour_to", "action")
-    per_clip = ("background_from", "background_to", "event", "new_shot")
+    per_clip = ("background_from", "background_to", "weather_from", "weather_to", "camera", "event", "new_shot")
     per_chunk = {name: np.zeros((n, 2, CHUNKS), dtype=int) for name in per_object}
     per_chunk |= {name: np.zeros((n, CHUNKS), dtype=int) for name in per_clip}
     size_at = np.zeros((n, 2, CHUNKS))
@@ -123,9 +141,14 @@ def sample_scenes(count: int, seed: int, *, plain: bool = False, held_out: bool 
     second_action = choose(rng, _sayable(fitting, table[shape[:, 1], colour[:, 1]]), SECOND_WEIGHTS)
     heading[:, 1] = DIRECTION_TABLE[second_action]
     action = np.zeros(n, dtype=int)
+    open_air = OUTSIDE[background] & (not plain)
+    weather = np.where(open_air & (sky.random(n) < RAINY_START), sky.integers(1, len(WEATHERS), n), CLEAR)
+    camera, view = np.zeros(n, dtype=int), np.zeros((n, FRAMES, 2))
+    seen_from = np.tile([0.0, 1.0], (n, 1))
 
     for k in range(CHUNKS):
         event = np.full(n, ACT) if k == 0 else rng.choice(4, n, p=EVENT_WEIGHTS)
+        event = _outdoor_event(sky, event, OUTSIDE[background] & (k > 0) & (not plain))
         new_shot = (shots.random(n) < NEW_SHOT_SHARE) & (k > 0) & (not plain)
         state[:, 0, :2] = np.where(new_shot[:, None], _elsewhere(shots, state, shape), state[:, 0, :2])
         event = np.where(new_shot, ACT, event)
@@ -159,15 +182,25 @@ def sample_scenes(count: int, seed: int, *, plain: bool = False, held_out: bool 
         per_chunk["background_from"][:, k] = background
         colour = np.stack([after, colour[:, 1]], axis=1)
         background = np.where(event == REPAINT, new_background, background)
+        per_chunk["weather_from"][:, k] = weather
+        weather = np.where(event == WEATHER, _new_weather(sky, weather), weather)
+        weather = np.where(OUTSIDE[background], weather, CLEAR)
+        per_chunk["weather_to"][:, k] = weather
+        begins = open_air & (sky.random(n) < FILMED_START) & (k == 0)
+        camera = np.where((event == FILM) | begins, _new_move(sky, camera, seen_from, begins), _goes_on(camera))
+        camera = np.where(OUTSIDE[background], camera, CAMERA["rest"])
+        per_chunk["camera"][:, k] = camera
         per_chunk["colour_to"][:, :, k] = colour
         per_chunk["background_to"][:, k] = background
         per_chunk["event"][:, k] = event
         size_at[:, :, k] = state[..., 2]
 
         second_now = np.where(second_action < 4, travel_direction(heading[:, 1]), second_action)
+        time = chunk_time(marks["hold"] & (k == 0), marks["settle"] & (k == CHUNKS - 1))
+        view[:, k * CHUNK_FRAMES : (k + 1) * CHUNK_FRAMES] = film_from(seen_from, camera, time)
+        seen_from = np.where(OUTSIDE[background][:, None], view[:, (k + 1) * CHUNK_FRAMES - 1], [0.0, 1.0])
         for which, acting in ((0, action), (1, second_now)):
             per_chunk["action"][:, which, k] = acting
-            time = chunk_time(marks["hold"] & (k == 0), marks["settle"] & (k == CHUNKS - 1))
             frames, heading[:, which] = move(
                 acting, heading[:, which], speed[:, which], shape[:, which], state[:, which], time
             )
@@ -182,6 +215,7 @@ def sample_scenes(count: int, seed: int, *, plain: bool = False, held_out: bool 
         shape=shape,
         second=second,
         path=path.astype(np.float32),
+        view=view.astype(np.float32),
         style=style,
         captions=words,
         full=full,
@@ -189,6 +223,46 @@ def sample_scenes(count: int, seed: int, *, plain: bool = False, held_out: bool 
         **per_chunk,
         **marks,
     )
+
+
+def film_from(start: np.ndarray, camera: np.ndarray, time: np.ndarray) -> np.ndarray:
+    """Pan and zoom [N, 24, 2] in a chunk of these moves [N], from `start` [N, 2], at `time` [N, 24]."""
+    pans = np.where(camera == CAMERA["pan right"], 1.0, np.where(camera == CAMERA["pan left"], -1.0, 0.0))
+    pan = start[:, :1] + PAN_SPEED * pans[:, None] * time
+    begins = start[:, 1:]
+    ends = np.where(camera == CAMERA["zoom in"], NEAR, np.where(camera == CAMERA["zoom out"], 1.0, start[:, 1]))
+    zoom = begins * (ends[:, None] / begins) ** (time / CHUNK_FRAMES)
+    return np.stack([pan, zoom], axis=2)
+
+
+def _outdoor_event(rng: np.random.Generator, event: np.ndarray, outdoors: np.ndarray) -> np.ndarray:
+    """The events with some of those outdoors replaced by the camera's and the weather's."""
+    pick = rng.random(len(event))
+    event = np.where(outdoors & (pick < FILM_SHARE), FILM, event)
+    return np.where(outdoors & (pick > 1 - WEATHER_SHARE), WEATHER, event)
+
+
+def _new_weather(rng: np.random.Generator, weather: np.ndarray) -> np.ndarray:
+    """Rain or snow where it is clear; where it is not, mostly clear weather, else the other kind."""
+    falls = rng.integers(1, len(WEATHERS), len(weather))
+    return np.where(weather == CLEAR, falls, np.where(rng.random(len(weather)) < 0.7, CLEAR, 3 - weather))
+
+
+def _goes_on(camera: np.ndarray) -> np.ndarray:
+    """What the camera does in the next chunk if nothing is said: pans go on, zooms end."""
+    return np.where(camera >= CAMERA["zoom in"], CAMERA["rest"], camera)
+
+
+def _new_move(rng: np.random.Generator, camera: np.ndarray, seen_from: np.ndarray, begins: np.ndarray) -> np.ndarray:
+    """Another move than the one under way: a pan, the zoom that there is room for, or, of a pan, its end."""
+    near = seen_from[:, 1] > (1 + NEAR) / 2
+    zoom = np.where(near, CAMERA["zoom out"], CAMERA["zoom in"])
+    other_pan = np.where(camera == CAMERA["pan left"], CAMERA["pan right"], CAMERA["pan left"])
+    either_pan = np.where(rng.random(len(camera)) < 0.5, CAMERA["pan left"], CAMERA["pan right"])
+    pans = np.isin(camera, (CAMERA["pan left"], CAMERA["pan right"])) & ~begins
+    pick = rng.random(len(camera))
+    panning = np.where(pick < 0.55, CAMERA["rest"], np.where(pick < 0.8, other_pan, zoom))
+    return np.where(pans, panning, np.where(pick < 0.6, either_pan, zoom))
 
 
 def with_other_things(scenes: Scenes, seed: int) -> Scenes:
@@ -301,7 +375,10 @@ def _write_captions(
         clip = []
         for k in range(CHUNKS):
             event = chunk["event"][i, k]
-            share = 0.3 if event in (RECOLOUR, REPAINT) else 0.45
+            share = 0.45 if event in (REPEAT, ACT) else 0.3
+            rests = chunk["camera"][i, k] == CAMERA["rest"], chunk["weather_to"][i, k] == CLEAR
+            if (event == FILM and rests[0]) or (event == WEATHER and rests[1]):
+                share = 0.0  # what ends goes unsaid in a full caption
             full[i, k] = k == 0 or (rng.random() < share and not held_out[i, k])
             if full[i, k]:
                 clip.append(_full(rng, i, k, shape, second, size_at, chunk))
@@ -333,7 +410,8 @@ def _full(rng, i, k, shape, second, size_at, chunk) -> str:
     background = BACKGROUNDS[chunk["background_to"][i, k]] if rng.random() < 0.85 else None
     if chunk["event"][i, k] == REPAINT:
         background = BACKGROUNDS[chunk["background_to"][i, k]]
-    return captions.full_caption(rng, things, background)
+    weather, camera = (WEATHERS[chunk["weather_to"][i, k]], CAMERA_MOVES[chunk["camera"][i, k]])
+    return captions.full_caption(rng, things, background, weather, camera)
 
 
 def _change(rng, i, k, event, shape, second, chunk) -> str:
@@ -343,6 +421,11 @@ def _change(rng, i, k, event, shape, second, chunk) -> str:
         return captions.colour_change(rng, subject, COLOUR_NAMES[chunk["colour_to"][i, 0, k]])
     if event == REPAINT:
         return rng.choice(captions.BACKGROUND_CHANGES[BACKGROUNDS[chunk["background_to"][i, k]]])
+    if event == FILM:
+        return captions.camera_change(rng, CAMERA_MOVES[chunk["camera"][i, k]])
+    if event == WEATHER:
+        before, after = (WEATHERS[chunk[name][i, k]] for name in ("weather_from", "weather_to"))
+        return captions.weather_change(rng, before, after)
     if event == REPEAT:
         if rng.random() < 0.35:
             return rng.choice(captions.CONTINUATIONS)

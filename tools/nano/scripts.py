@@ -14,17 +14,21 @@ import torch
 from torch import Tensor
 
 from tools.nano.motion import DIRECTION_TABLE, allowed_actions, bounds, move
-from tools.nano.render import background_images, draw, make_sheet, to_uint8
-from tools.nano.scenes import Scenes, sample_scenes
+from tools.nano.render import draw, make_sheet, to_uint8
+from tools.nano.scenery import weather_covers
+from tools.nano.scenes import Scenes, film_from, sample_scenes
 from tools.nano.vocabulary import (
     ACTIONS,
     BACKGROUNDS,
+    CAMERA_MOVES,
     CHUNK_FRAMES,
     CHUNKS,
     COLOUR_NAMES,
     DIRECTIONS,
     RADII,
     SHAPES,
+    USUAL_SPEEDS,
+    WEATHERS,
     held_out_triples,
 )
 
@@ -35,7 +39,8 @@ KEEPS_SIZE = tuple(action for action in ACTIONS if action not in ("grow", "shrin
 
 @dataclass(frozen=True)
 class Script:
-    """One object's film. colours and actions: one per chunk. start: x, y, radius in pixels; speed in pixels a frame."""
+    """One object's film. colours and actions: one per chunk. start: x, y, radius in pixels; speed in pixels a frame.
+    weathers and cameras: one per chunk; empty: clear, and at rest."""
 
     shape: str
     size: str
@@ -44,6 +49,8 @@ class Script:
     actions: tuple[str, ...]
     start: tuple[float, float, float]
     speed: float
+    weathers: tuple[str, ...] = ()
+    cameras: tuple[str, ...] = ()
 
     def truth(self, chunk: int) -> dict[str, str]:
         """Attribute -> word of what chunk `chunk` shows."""
@@ -53,10 +60,18 @@ class Script:
             "size": self.size,
             "background": self.background,
             "motion": self.actions[chunk],
+            "weather": self.weathers[chunk] if self.weathers else "clear",
+            "camera": self.cameras[chunk] if self.cameras else "rest",
         }
 
 
-def write_script(rng: np.random.Generator, beats: Sequence[str], *, all_held_out: bool = False) -> Script:
+def write_script(
+    rng: np.random.Generator,
+    beats: Sequence[str],
+    *,
+    all_held_out: bool = False,
+    speeds: tuple[float, float] = USUAL_SPEEDS,
+) -> Script:
     """A random script with one chunk per beat, whose first shape, colour and action training never named together.
 
     A beat is "new" (another action than before), "same" (the action goes on), "recolour" (it goes on, in another
@@ -64,21 +79,23 @@ def write_script(rng: np.random.Generator, beats: Sequence[str], *, all_held_out
     name only. Starts are drawn again until every beat fits. all_held_out: no chunk's combination was named in training.
     """
     while True:
-        script = _try_script(rng, beats, len(beats) if all_held_out else 1)
+        script = _try_script(rng, beats, len(beats) if all_held_out else 1, speeds)
         if script is not None:
             return script
 
 
-def _try_script(rng: np.random.Generator, beats: Sequence[str], held_out: int) -> Script | None:
+def _try_script(
+    rng: np.random.Generator, beats: Sequence[str], held_out: int, speeds: tuple[float, float]
+) -> Script | None:
     shape, size = int(rng.integers(len(SHAPES))), str(rng.choice(list(RADII)))
-    speed, radius = float(rng.uniform(0.7, 1.1)), RADII[size] + float(rng.uniform(-1, 1))
+    speed, radius = float(rng.uniform(*speeds)), RADII[size] + float(rng.uniform(-1, 1))
     low_x, high_x, low_y, high_y = (float(b[0]) for b in bounds(np.array([shape]), np.array([radius])))
     start = (float(rng.uniform(low_x, high_x)), float(rng.uniform(low_y, high_y)), radius)
     state, action, turned = np.array([start]), "", False
     colours, actions = [str(rng.choice(COLOUR_NAMES))], []
     unnamed = held_out_triples()[shape, COLOUR_NAMES.index(colours[0])]
     for k, beat in enumerate(beats):
-        room = LASTING_ROOM if "straight" in beats else ROOM
+        room = max(LASTING_ROOM, speeds[1] * CHUNK_FRAMES + 2) if "straight" in beats else ROOM
         fitting = allowed_actions(np.array([shape]), state, np.array([True]), room)[0]
         allowed = [name for name, fits in zip(ACTIONS, fitting, strict=True) if fits]
         if beat in ("same", "recolour"):
@@ -128,6 +145,9 @@ def film(script: Script) -> Scenes:
     path[0, :] = np.concatenate(paths)
     colours = [COLOUR_NAMES.index(c) for c in (*script.colours, *script.colours[-1:] * resting)]
     background = np.full((1, CHUNKS), BACKGROUNDS.index(script.background))
+    weather = [WEATHERS.index(w) for w in script.weathers or ("clear",) * len(script.actions)]
+    weather += weather[-1:] * resting
+    camera = [CAMERA_MOVES.index(c) for c in script.cameras] + [0] * (CHUNKS - len(script.cameras))
     return replace(
         clip,
         shape=np.full((1, 2), shape),
@@ -136,8 +156,22 @@ def film(script: Script) -> Scenes:
         colour_to=np.array([[colours] * 2]),
         background_from=background,
         background_to=background,
+        weather_from=np.array([[weather[0], *weather[:-1]]]),
+        weather_to=np.array([weather]),
+        camera=np.array([camera]),
+        view=filmed(camera)[None],
         action=np.array([[[ACTIONS.index(action) for action in actions]] * 2]),
     )
+
+
+def filmed(camera: Sequence[int]) -> np.ndarray:
+    """[144, 2]: pan and zoom in every frame of a clip with these moves."""
+    start, views = np.array([[0.0, 1.0]]), []
+    for move_of_chunk in camera:
+        time = np.arange(1, CHUNK_FRAMES + 1, dtype=np.float64)[None]
+        views.append(film_from(start, np.array([move_of_chunk]), time)[0])
+        start = views[-1][-1:]
+    return np.concatenate(views).astype(np.float32)
 
 
 def clip_of(scenes: Scenes, index: int) -> Scenes:
@@ -148,4 +182,4 @@ def clip_of(scenes: Scenes, index: int) -> Scenes:
 def drawn_frames(clip: Scenes, count: int, device: torch.device | str = "cpu") -> Tensor:
     """The first `count` frames [count, 128, 128, 3] uint8 of a single drawn clip, drawn on `device`, on the CPU."""
     frame, only = torch.arange(count, device=device)[None], torch.zeros(1, dtype=torch.long, device=device)
-    return to_uint8(draw(make_sheet(clip, device), background_images(device), only, frame))[0].cpu()
+    return to_uint8(draw(make_sheet(clip, device), weather_covers(device), only, frame))[0].cpu()

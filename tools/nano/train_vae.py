@@ -2,6 +2,8 @@
 
     python -m tools.nano.train_vae --minutes 5 --out DIR                                    # one GPU
     python -m tools.nano.train_vae --minutes 2 --out DIR --init VAE --decoder-only          # latents stay as they are
+    python -m tools.nano.train_vae --minutes 2 --out DIR --init VAE --anchor 0.05           # latents stay near
+    torchrun --nproc-per-node 4 -m tools.nano.train_vae ...                                 # several GPUs
     python -m tools.nano.train_vae --dry-run --out DIR                                      # CPU, every code path
 
 Writes DIR/vae.safetensors (bfloat16), DIR/vae_config.json, DIR/vae_log.jsonl and DIR/vae_report.json.
@@ -10,12 +12,15 @@ Writes DIR/vae.safetensors (bfloat16), DIR/vae_config.json, DIR/vae_log.jsonl an
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -27,9 +32,11 @@ from tools.nano import convolutions
 from tools.nano.analyser import latent_motion_ratio, measure
 from tools.nano.compilation import Compiled, first_that_works
 from tools.nano.master import Master
+from tools.nano.processes import agree, join, rank
 from tools.nano.recipe import LATENT_STD, TINY_VAE, VAE_CONFIG
-from tools.nano.render import Sheet, background_images, draw, make_sheet, to_uint8
-from tools.nano.scenes import sample_scenes
+from tools.nano.render import COLOUR_TURN, Sheet, draw, make_sheet, to_uint8
+from tools.nano.scenery import weather_covers
+from tools.nano.scenes import RECOLOUR, REPAINT, WEATHER, sample_scenes
 from tools.nano.schedule import Clock, learning_rate
 from tools.nano.vocabulary import CHUNK_FRAMES, FRAMES
 
@@ -55,9 +62,12 @@ def reconstruction_loss(seen: Tensor, video: Tensor) -> Tensor:
 
 
 class AutoencoderLoss(nn.Module):
-    def __init__(self, vae: ViTVAE) -> None:
+    """`anchor`: how much it costs to move latents away from those of the weights to start from, in their variances."""
+
+    def __init__(self, vae: ViTVAE, anchor: float = 0.0) -> None:
         super().__init__()
-        self.vae = vae
+        self.vae, self.anchor = vae, anchor
+        self.before = copy.deepcopy(vae).requires_grad_(False) if anchor else None
 
     def forward(self, video: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Training loss and plain mean squared error of `video` [B, 3, T, H, W]; `noise` like the latent
@@ -66,9 +76,11 @@ class AutoencoderLoss(nn.Module):
             mean, logvar = self.vae.encode_moments(video).chunk(2, dim=1)
             mean, logvar = mean.float(), logvar.float().clamp(-20, 10)
             seen = self.vae.decode(mean + noise * (0.5 * logvar).exp())
+            was = mean if self.before is None else self.before.encode(video).float()
         seen = seen.float()
+        moved = (mean - was).square().mean() / LATENT_STD**2
         kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
-        return reconstruction_loss(seen, video) + KL_WEIGHT * kl, F.mse_loss(seen, video).detach()
+        return reconstruction_loss(seen, video) + KL_WEIGHT * kl + self.anchor * moved, F.mse_loss(seen, video).detach()
 
 
 def initialise(vae: ViTVAE) -> None:
@@ -82,25 +94,43 @@ def initialise(vae: ViTVAE) -> None:
 
 
 class Clips:
-    """Random windows of drawn clips, rendered on the device."""
+    """Random windows of drawn clips, rendered on the device. A share `changing` of them are where a colour, the
+    background or the weather changes, which happens seldom and is hard."""
 
-    def __init__(self, count: int, seed: int, device: torch.device, *, plain: bool = False, compiled: bool = False):
-        self.scenes = sample_scenes(count, seed, plain=plain)
+    def __init__(
+        self,
+        count: int,
+        seed: int,
+        device: torch.device,
+        *,
+        plain: bool = False,
+        compiled: bool = False,
+        changing: float = 0.0,
+    ):
+        self.scenes, self.changing = sample_scenes(count, seed, plain=plain), changing
+        changes = np.argwhere(np.isin(self.scenes.event, (RECOLOUR, REPAINT, WEATHER)))
+        self.changes = torch.from_numpy(changes).to(device)
         self.sheet: Sheet = make_sheet(self.scenes, device)
-        self.images = background_images(device)
+        self.falling = weather_covers(device)
         self.draw = Compiled(draw, "drawing", compiled)
         self.generator = torch.Generator(device).manual_seed(seed)
 
     def batch(self, size: int, frames: int, *, still: bool = False) -> Tensor:
         """[size, 3, frames, 128, 128] in [-1, 1]; `still` repeats the first frame."""
-        device = self.images.device
+        device = self.generator.device
         clip = torch.randint(len(self.sheet), (size,), device=device, generator=self.generator)
         start = torch.randint(FRAMES - frames + 1, (size, 1), device=device, generator=self.generator)
+        if self.changing and len(self.changes):
+            pick = torch.randint(len(self.changes), (size,), device=device, generator=self.generator)
+            late = torch.randint(4, (size,), device=device, generator=self.generator)
+            chosen = torch.rand(size, device=device, generator=self.generator) < self.changing
+            clip = torch.where(chosen, self.changes[pick, 0], clip)
+            start = torch.where(chosen[:, None], (CHUNK_FRAMES * self.changes[pick, 1] + late)[:, None], start)
         offset = (
             torch.zeros(1, frames, dtype=torch.long, device=device) if still else torch.arange(frames, device=device)
         )
         drawing = self.draw if frames == NATIVE_FRAMES else draw  # one shape is compiled, the rare others are not
-        return drawing(self.sheet, self.images, clip, start + offset)
+        return drawing(self.sheet, self.falling, clip, start + offset)
 
 
 def train(args: argparse.Namespace, device: torch.device, out: Path) -> ViTVAE:
@@ -116,10 +146,10 @@ def train(args: argparse.Namespace, device: torch.device, out: Path) -> ViTVAE:
         vae.load_state_dict({k: v.float() for k, v in load_file(args.init).items()})
     vae.encoder.requires_grad_(not args.decoder_only)
     master = Master(trained(vae), decay=0.01, betas=(0.9, 0.98), ema=0.9985, clip=1.0)
-    loss_of = AutoencoderLoss(vae)
-    clips = Clips(args.clips, args.seed, device, compiled=args.compile)
+    loss_of = AutoencoderLoss(vae, args.anchor)
+    clips = Clips(args.clips, args.seed + 17 * rank(), device, compiled=args.compile, changing=0.35)
     held_out = Clips(64, args.seed + 1000, device)
-    generator = torch.Generator(device).manual_seed(args.seed + 1)
+    generator = torch.Generator(device).manual_seed(args.seed + 1 + 101 * rank())
     log = (out / "vae_log.jsonl").open("a")
 
     def trial(run: Callable) -> None:
@@ -142,15 +172,17 @@ def train(args: argparse.Namespace, device: torch.device, out: Path) -> ViTVAE:
         rate = learning_rate(args.lr, clock.step, clock.progress, warmup=200, decay_from=0.3, floor=0.02)
         return loss.detach(), error, master.step(rate)
 
-    saved = 0.0
-    while not clock.done:
+    saved, done = 0.0, False
+    while not done:
         short = clock.step % SHORT_EVERY == SHORT_EVERY - 1
         if short:
             step(4 if clock.step % (2 * SHORT_EVERY) < SHORT_EVERY else 8, clock.step % 32 < 16, loss_of)
         else:
             loss, error, norm = step(NATIVE_FRAMES, False, fast)
         clock.step += 1
-        if clock.step % args.log_every == 1 and not short:
+        if clock.step % 10 == 0 or clock.limit:
+            done = agree(clock.done, device)
+        if rank() == 0 and clock.step % args.log_every == 1 and not short:
             line = {
                 "step": clock.step,
                 "seconds": round(clock.elapsed, 1),
@@ -231,12 +263,12 @@ def evaluate(vae: ViTVAE, clips: Clips, count: int) -> dict[str, float]:
     """Held-out PSNR (mean, 5th percentile, in dB over 8-bit range) of whole chunks, of single images and of 4
     frames; and motion inside latent frames of plain clips with one object, against the drawn displacement (1
     is right, 0 is four equal frames)."""
-    device = clips.images.device
+    device = clips.generator.device
     psnr, short, image, seen_centres, true_centres = [], [], [], [], []
     for i in range(min(count, len(clips.sheet))):
         start = CHUNK_FRAMES * (i % (FRAMES // CHUNK_FRAMES))
         frame = torch.arange(start, start + CHUNK_FRAMES, device=device)[None]
-        video = draw(clips.sheet, clips.images, torch.tensor([i], device=device), frame)
+        video = draw(clips.sheet, clips.falling, torch.tensor([i], device=device), frame)
         seen = reconstruct(vae, video)
         psnr.append(decibels(seen, video))
         short.append(decibels(reconstruct(vae, video[:, :, :4]), video[:, :, :4]))
@@ -260,6 +292,28 @@ def evaluate(vae: ViTVAE, clips: Clips, count: int) -> dict[str, float]:
     return {key: round(value, 3) for key, value in result.items()}
 
 
+@torch.no_grad()
+def by_kind(vae: ViTVAE, clips: Clips, count: int) -> dict[str, float]:
+    """Mean PSNR of up to `count` held-out seconds in clear weather, in rain, in snow; and of the frames in which an
+    object turns another colour, in clear weather."""
+    scenes, device = clips.scenes, clips.generator.device
+    spoiled = (scenes.degraded | scenes.fade_in)[:, None]
+    clear = (scenes.weather_from == 0) & (scenes.weather_to == 0) & ~spoiled
+    falls = [(scenes.weather_from == kind) & (scenes.weather_to == kind) & ~spoiled for kind in (1, 2)]
+    whole, turning = slice(None), slice(COLOUR_TURN[0], sum(COLOUR_TURN))
+    kinds = {"clear": (clear, whole), "rain": (falls[0], whole), "snow": (falls[1], whole)}
+    kinds["changing"] = (clear & (scenes.event == RECOLOUR), turning)
+    result = {}
+    for name, (which, part) in kinds.items():
+        values = []
+        for clip, chunk in np.argwhere(which)[:: max(1, int(which.sum()) // count)][:count]:
+            frame = torch.arange(CHUNK_FRAMES, device=device)[None] + CHUNK_FRAMES * int(chunk)
+            video = draw(clips.sheet, clips.falling, torch.tensor([int(clip)], device=device), frame)
+            values.append(decibels(reconstruct(vae, video)[:, :, part], video[:, :, part]))
+        result[f"{name}_psnr"] = round(float(np.mean(values)), 3) if values else 0.0
+    return result
+
+
 def decibels(seen: Tensor, video: Tensor) -> float:
     return float(-10 * torch.log10((seen - video).square().mean() / 4 + 1e-12))
 
@@ -274,7 +328,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--init", type=Path, help="weights to continue from (a .safetensors of this script)")
     parser.add_argument("--decoder-only", action="store_true", help="go on with the decoder: --init's latents stay")
-    parser.add_argument("--batch", type=int, default=48)
+    parser.add_argument("--anchor", type=float, default=0.0, help="weight of keeping the latents of --init near")
+    parser.add_argument("--batch", type=int, default=48, help="per GPU")
     parser.add_argument("--lr", type=float, default=1.5e-3)
     parser.add_argument("--clips", type=int, default=12000)
     parser.add_argument("--seed", type=int, default=11)
@@ -282,28 +337,37 @@ def main() -> None:
     parser.add_argument("--no-compile", dest="compile", action="store_false")
     parser.add_argument("--log-every", type=int, default=200)
     parser.add_argument("--save-seconds", type=float, default=60)
+    parser.add_argument("--report", type=int, default=200, help="held-out seconds in vae_report.json")
     parser.add_argument("--dry-run", action="store_true")
     args = parser.parse_args()
-    if args.decoder_only and not args.init:
-        parser.error("--decoder-only goes on from the weights of --init")
+    if (args.decoder_only or args.anchor) and not args.init:
+        parser.error("--decoder-only and --anchor go on from the weights of --init")
     if args.dry_run:
         args.minutes, args.reserve, args.steps, args.batch, args.clips = 5, 0, 12, 2, 40
         args.compile, args.log_every, args.save_seconds = False, 4, 1
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = join()
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.benchmark = True
     args.out.mkdir(parents=True, exist_ok=True)
     vae = train(args, device, args.out)
-    count = 4 if args.dry_run else 200
+    if rank() == 0:
+        finish(args, vae, device)
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def finish(args: argparse.Namespace, vae: ViTVAE, device: torch.device) -> None:
+    """Export, and the report on held-out clips of the whole world."""
+    count = 4 if args.dry_run else args.report
     report = {}
-    if not args.decoder_only:
+    if not (args.decoder_only or args.anchor):
         clips = Clips(40 if args.dry_run else 2000, args.seed + 7, device)
         report |= normalise_latents(vae, clips, 1 if args.dry_run else 24)
     save(vae, vae.config, args.out)
     loaded = ViTVAE(vae.config, device=device, dtype=torch.float32)
     loaded.load_state_dict({k: v.float() for k, v in load_file(args.out / "vae.safetensors").items()})
     held_out = Clips(count, args.seed + 2000, device)
-    report |= evaluate(loaded, held_out, count)
+    report |= evaluate(loaded, held_out, count) | by_kind(loaded, held_out, count)
     scaled = encode(loaded, held_out.batch(min(count, 64), NATIVE_FRAMES)) * LATENT_SCALE
     report |= {"scaled_latent_std": float(scaled.std()), "clips": count}
     (args.out / "vae_report.json").write_text(json.dumps(report, indent=1) + "\n")

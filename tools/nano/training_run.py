@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,6 +20,7 @@ from tools.nano.corpus import build_corpus
 from tools.nano.export import export_dit, load_autoencoder, load_weights
 from tools.nano.level_balance import LevelBalance, by_quarter
 from tools.nano.master import Master
+from tools.nano.processes import agree, join, rank
 from tools.nano.quick_look import QuickLook
 from tools.nano.recipe import dit_config
 from tools.nano.schedule import Clock, learning_rate
@@ -35,7 +35,7 @@ class Run:
     def __init__(self, args: argparse.Namespace, device: torch.device) -> None:
         self.args, self.device = args, device
         self.clock = Clock(args.minutes - args.reserve, args.steps)
-        self.rank = dist.get_rank() if dist.is_initialized() else 0
+        self.rank = rank()
         config = dit_config(args.dry_run)
         self.dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
         torch.manual_seed(args.seed)
@@ -44,7 +44,7 @@ class Run:
         self.text_model = make_text_model(self.tokenizer).to(device)
         self.special = SpecialTable(config.caption_channels, device)
         if args.init:
-            load_weights(args.init, self.dit, self.text_model, self.special)
+            load_weights(args.init, self.dit, self.text_model, self.special, self.tokenizer)
         self.add_models()
         self.master = Master(self.trained(), decay=0.05, betas=(0.9, 0.97), ema=args.ema, clip=1.0)
         self.say(f"{len(self.master.weights):,} parameters are trained")
@@ -140,7 +140,7 @@ class Run:
             loss, per_slot, norm, batch = self.step()
             losses.append(loss)
             if clock.step % 10 == 0 or clock.limit:
-                done = self._agree(clock.done)
+                done = agree(clock.done, self.device)
             if self.rank == 0 and clock.step % args.log_every == 0:
                 line = {"loss": round(float(torch.stack(losses).mean()), 5)}
                 line |= {"norm": round(float(norm), 3), "quarters": by_quarter(per_slot, batch)}
@@ -166,14 +166,6 @@ class Run:
         print(json.dumps(line), flush=True)
         with (self.args.out / "dit_log.jsonl").open("a") as log:
             log.write(json.dumps(line) + "\n")
-
-    def _agree(self, done: bool) -> bool:
-        """All processes stop at the same step."""
-        if not dist.is_initialized():
-            return done
-        flag = torch.tensor([float(done)], device=self.device)
-        dist.all_reduce(flag)
-        return bool(flag.item() > 0)
 
 
 def arguments(description: str, **defaults: float) -> argparse.ArgumentParser:
@@ -208,12 +200,7 @@ def start(run: type[Run], args: argparse.Namespace) -> None:
     if args.dry_run:
         args.minutes, args.steps, args.batch, args.clips, args.look = 9, 4, 4, 4, 2
         args.compile, args.log_every, args.save_seconds = False, 2, 0
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if "LOCAL_RANK" in os.environ:
-        if device.type == "cuda":
-            device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-            torch.cuda.set_device(device)
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    device = join()
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.benchmark = True
     args.out.mkdir(parents=True, exist_ok=True)

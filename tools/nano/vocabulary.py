@@ -23,11 +23,16 @@ COLOURS = {
 }
 COLOUR_NAMES = tuple(COLOURS)
 BACKGROUNDS = ("white", "gray", "black", "day", "night")
+OUTDOORS = ("day", "night")  # backgrounds with ground and sky: the camera, the weather and shadows show there only
+WEATHERS = ("clear", "rain", "snow")
+CAMERA_MOVES = ("rest", "pan left", "pan right", "zoom in", "zoom out")
 ACTIONS = ("left", "right", "up", "down", "still", "circle", "bounce", "grow", "shrink")
 DIRECTIONS = {"left": (-1.0, 0.0), "right": (1.0, 0.0), "up": (0.0, -1.0), "down": (0.0, 1.0)}
 RADII = {"small": 20.0, "big": 29.0}  # radius of the circle of equal area
 SIZE_BOUNDARY = 24.5  # radius between "small" and "big"
 STYLES = ("plain", "3d", "anime")
+SPEEDS = (0.5, 1.35)  # pixels a frame, of straight moves in training
+USUAL_SPEEDS = (0.7, 1.1)  # of the evaluation's rows that do not ask about speed
 
 # What reaches beyond the centre, in radii: left and right, top, bottom.
 EXTENTS = {

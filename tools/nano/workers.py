@@ -68,7 +68,7 @@ def in_good_order(tasks: Sequence[Task]) -> list[Task]:
     """Long videos first, because one of them lasts as long as many others; then all rows evenly mixed, so that a
     part of the tasks is a fair part of every row."""
     rows = [list(group) for _, group in groupby(sorted(tasks, key=_row), key=_row)]
-    placed = [(-1.0 if len(t[0].chunks) > 6 else i / len(row), t) for row in rows for i, t in enumerate(row)]
+    placed = [(-1.0 if len(t[0].chunks) > 12 else i / len(row), t) for row in rows for i, t in enumerate(row)]
     return [task for _, task in sorted(placed, key=lambda item: item[0])]
 
 
