@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 from magi_core.errors import MagiError, echo
 
+MAX_STEPS = 10_000
 CHUNK_FRAMES = 6  # latent frames in a chunk
 FRAMES_PER_LATENT = 4  # video frames in a latent frame
 PIXELS_PER_LATENT = 8  # pixels along one side of a latent cell
@@ -16,6 +17,7 @@ VIDEO_FRAMES_PER_CHUNK = CHUNK_FRAMES * FRAMES_PER_LATENT
 MOST = {"num_layers": 1000, "hidden_size": 1 << 17, "ffn_hidden_size": 1 << 20, "num_heads": 1 << 12}
 MOST |= {"num_groups": 1 << 12, "head_dim": 1 << 12, "caption_channels": 1 << 17, "caption_max_length": 1 << 16}
 MOST |= {"in_channels": 1 << 12, "out_channels": 1 << 12, "patch_size": 64, "t_patch_size": 64}
+MAX_CHUNKS = 100_000  # of one extend, and of a video that is announced: more than a day
 LATENT_SCALE = 0.18215  # latents travel as VAE output times this factor
 
 
@@ -157,6 +159,15 @@ class SamplingSettings:
     reference_quirks: bool = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "kv_ranges", tuple(self.kv_ranges))
+        whole = (self.steps, self.window, self.clean_kv_range, *self.kv_ranges)
+        if not all(is_whole(number) and abs(number) <= MAX_STEPS for number in whole):
+            raise MagiError(
+                f"steps, window and KV ranges must be whole numbers of at most {MAX_STEPS:,}: {echo(whole)}"
+            )
+        for name in ("clean_t", "nearly_clean_blend", "nearly_clean_threshold"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise MagiError(f"{name} must be from 0 to 1: {echo(getattr(self, name))}")
         if self.window < 1 or self.steps < 1:
             raise MagiError(f"steps and window must be at least 1: steps {self.steps}, window {self.window}")
         if self.steps % self.window:
@@ -198,6 +209,11 @@ class SamplingSettings:
             return replace(self, **changes)
         except TypeError as error:
             raise MagiError(f"unknown sampling setting: {error}") from None
+
+
+def is_whole(value: object) -> TypeGuard[int]:
+    """Whether `value` is a whole number; True and False are none."""
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _neighbours(value: int, multiple: int) -> str:

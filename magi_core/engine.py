@@ -15,10 +15,10 @@ from torch import Tensor
 from magi_core.attention.sdpa import sdpa
 from magi_core.attention.spans import Attention
 from magi_core.cache.engine_cache import EngineCache
-from magi_core.config import PIXELS_PER_LATENT, SamplingSettings
+from magi_core.config import MAX_CHUNKS, PIXELS_PER_LATENT, SamplingSettings, is_whole
 from magi_core.digest import digest
 from magi_core.dit import DiT
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, echo
 from magi_core.host import Alone, Host
 from magi_core.kernels.compilation import Compiler
 from magi_core.sampling.events import Stepped
@@ -32,12 +32,14 @@ from magi_core.state.decode import TakeDecoder
 from magi_core.story.direction import Directions, per_chunk
 from magi_core.text.chunk_text import ChunkTexts, Encoder, Prompt
 from magi_core.text.conditioning import PromptEmbedding
+from magi_core.video.rate import exact_fps
 
 if TYPE_CHECKING:
     from magi_core.text import SpecialTokens
     from magi_core.vae import VAE
 
 SIZE_MULTIPLE = PIXELS_PER_LATENT * 2
+MAX_SIDE, MAX_SEED = 16_384, 2**64 - 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,10 +117,7 @@ class Engine:
         """
         check_size(width, height)
         settings = self.settings if steps is None else self.settings.with_changes(steps=steps)
-        if fps <= 0:
-            raise MagiError(f"fps must be above 0: {fps}")
-        if total_chunks is not None and total_chunks < 1:
-            raise MagiError(f"total_chunks must be at least 1, or None for an open end: {total_chunks}")
+        _check_begin(fps, seed, total_chunks)
         if sum(given is not None for given in (image, video, prefix)) > 1:
             raise MagiError("give an image or a video to start from, not both")
         notes: tuple[str, ...] = ()
@@ -131,7 +130,7 @@ class Engine:
         state = SamplerState(
             width=width,
             height=height,
-            fps=fps,
+            fps=float(fps),
             seed=seed,
             settings=settings,
             channels=self.dit.config.latent_channels,
@@ -141,7 +140,12 @@ class Engine:
         )
         if prefix is not None:
             channels, _, rows, columns = state.latent_shape
-            if prefix.ndim != 5 or (prefix.shape[1], *prefix.shape[3:]) != (channels, rows, columns):
+            if prefix.ndim != 5 or (prefix.shape[0], prefix.shape[1], *prefix.shape[3:]) != (
+                1,
+                channels,
+                rows,
+                columns,
+            ):
                 raise MagiError(
                     f"these latents have shape {list(prefix.shape)}; for {width}x{height} they must be "
                     f"[1, {channels}, frames, {rows}, {columns}]: encode the image or video at this size"
@@ -177,6 +181,8 @@ class Engine:
         What the engine remembers of earlier runs is not computed again. No model runs, unless prompts need an encoder
         that cannot tell what its result depends on. Raises `MagiError` for what cannot be done.
         """
+        if end is not None and not (is_whole(end) and end >= 1):
+            raise MagiError(f"the video can end after 1 or more whole frames: {echo(end)}")
         each = per_chunk(directions, chunks)
         return plan(self, state, each, handoff=handoff, drain=drain, settings=settings, end=end)
 
@@ -285,9 +291,22 @@ def _name_of(thing: Any) -> str:
     return _names.setdefault(thing, uuid.uuid4().hex)
 
 
+def _check_begin(fps: float, seed: int, total_chunks: int | None) -> None:
+    """Raise `MagiError` for numbers that no take can have."""
+    if isinstance(fps, int | float) and fps <= 0:
+        raise MagiError(f"fps must be above 0: {fps}")
+    exact_fps(fps)
+    if not is_whole(seed) or abs(seed) > MAX_SEED:
+        raise MagiError(f"the seed must be a whole number of at most 64 bits: {echo(seed)}")
+    if total_chunks is not None and not (is_whole(total_chunks) and 1 <= total_chunks <= MAX_CHUNKS):
+        raise MagiError(f"total_chunks must be at least 1, or None for an open end: {echo(total_chunks)}")
+
+
 def check_size(width: int, height: int) -> None:
     """Raise `MagiError` unless both sides are multiples of 16 pixels."""
     for name, value in (("width", width), ("height", height)):
+        if not is_whole(value) or value > MAX_SIDE:
+            raise MagiError(f"{name} must be a whole number of at most {MAX_SIDE:,} pixels: {echo(value)}")
         if value < SIZE_MULTIPLE or value % SIZE_MULTIPLE:
             below = value // SIZE_MULTIPLE * SIZE_MULTIPLE
             use = f"{below} or {below + SIZE_MULTIPLE}" if below >= SIZE_MULTIPLE else f"{SIZE_MULTIPLE}"

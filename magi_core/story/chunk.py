@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from magi_core.config import is_whole
 from magi_core.errors import MagiError, echo
 from magi_core.story.transitions import TRANSITIONS
 from magi_core.text.special_tokens import SPECIAL_TOKEN_NAMES
@@ -64,7 +65,7 @@ class ChunkSpec:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "prompt", " ".join(self.prompt.split()))
-        if not _is_whole(self.seed_offset) or abs(self.seed_offset) > MAX_OFFSET:
+        if not is_whole(self.seed_offset) or abs(self.seed_offset) > MAX_OFFSET:
             raise MagiError(f"a reroll is a whole number of at most {MAX_OFFSET}, such as 2: {echo(self.seed_offset)}")
         if self.transition not in TRANSITIONS:
             raise MagiError(f"unknown transition {echo(self.transition)}: use {', '.join(TRANSITIONS)}")
@@ -152,12 +153,8 @@ def _whole(text: str, content: str) -> int:
     return int(text)
 
 
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
 def _ranges(ranges: Sequence[int]) -> tuple[int, ...]:
-    if not ranges or not all(_is_whole(r) and r >= 1 for r in ranges):
+    if not ranges or not all(is_whole(r) and r >= 1 for r in ranges):
         raise MagiError(f"KV ranges count the chunk itself, so each is a whole number from 1 on: {echo(list(ranges))}")
     return tuple(ranges)
 

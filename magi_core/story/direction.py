@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from magi_core.config import SamplingSettings
-from magi_core.errors import MagiError
+from magi_core.config import MAX_CHUNKS, SamplingSettings, is_whole
+from magi_core.errors import MagiError, echo
 from magi_core.story.chunk import ChunkSpec
 from magi_core.story.storyboard import Storyboard
 from magi_core.story.transitions import chunk_ranges
@@ -47,11 +47,18 @@ def per_chunk(directions: Directions, chunks: int = 1) -> list[Direction]:
     chunks: how many share one direction; several directions bring their own count, which `chunks` above 1 must be.
     Raises `MagiError` where the two do not fit.
     """
-    if chunks < 1:
-        raise MagiError(f"chunks must be at least 1: {chunks}")
+    if not is_whole(chunks) or not 1 <= chunks <= MAX_CHUNKS:
+        raise MagiError(f"chunks must be at least 1, and at most {MAX_CHUNKS:,}: {echo(chunks)}")
     if isinstance(directions, Direction):
         return [directions, *[_going_on(directions)] * (chunks - 1)]
+    if not isinstance(directions, Storyboard | Sequence) or isinstance(directions, bytes):
+        raise MagiError(f"give a prompt, a list of them, or a storyboard: {echo(directions)}")
     each = list(directions.chunks if isinstance(directions, Storyboard) else directions)
+    for direction in each:
+        if not isinstance(direction, Direction):
+            raise MagiError(f"a chunk's direction is a prompt, in words or encoded, or a ChunkSpec: {echo(direction)}")
+    if len(each) > MAX_CHUNKS:
+        raise MagiError(f"at most {MAX_CHUNKS:,} chunks at a time: these are {len(each):,}")
     if not each:
         raise MagiError("there is no prompt: give one for all chunks, or one per chunk")
     if chunks not in (1, len(each)):

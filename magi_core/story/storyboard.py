@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from magi_core.config import VIDEO_FRAMES_PER_CHUNK
+from magi_core.config import MAX_CHUNKS, VIDEO_FRAMES_PER_CHUNK
 from magi_core.errors import MagiError, echo
 from magi_core.inputs.json_text import parse_json
 from magi_core.story.chunk import JSON_KEYS, ChunkSpec, UnknownTag, json_fields, parse_tags
@@ -34,7 +34,6 @@ from magi_core.text.cleaning import check_prompt
 __all__ = ["ChunkSpec", "Storyboard", "parse_storyboard"]
 
 MAX_CHARACTERS = 1_000_000
-MAX_CHUNKS = 100_000  # more than a day of video: certainly a typing error
 
 DASHES, SIGNS = "-–", "-–+"
 _NUMBER = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)\s*(s?)")
