@@ -53,7 +53,7 @@ class MagiExtend(io.ComfyNode):
                     default=HANDOFFS[0],
                     tooltip="From where new chunks go on. clean: from the finished chunks, which costs about what the "
                     "new ones cost. continuous: as one long run would have, with the last stages made again. At 8 "
-                    "steps one chunk costs 20 or 57, four cost 91 or 129; the node shows both for what you ask.",
+                    "steps one chunk costs about 20 or 57, four about 91 or 129; the node shows both for what you ask.",
                 ),
                 *run_inputs(),
             ],

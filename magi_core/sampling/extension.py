@@ -51,7 +51,7 @@ class Recalled:
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class Piece:
     """A piece that is computed: from `frontier` on, with `entering`. drain: until nothing is in flight."""
 
     frontier: Frontier
@@ -92,7 +92,7 @@ class Extension:
     new: Mapping[int, NewChunk]
     sights: Mapping[int, Sight]
     run_start: int
-    parts: tuple[Recalled | Run, ...]
+    parts: tuple[Recalled | Piece, ...]
     drain: bool
     frontier: Frontier | None
     cost: Cost

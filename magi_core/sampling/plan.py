@@ -14,7 +14,7 @@ from magi_core.dit import KVLayer, KVPage
 from magi_core.dit.memory import SamplingMemory, chunk_tokens, page_bytes, sampling_memory
 from magi_core.errors import MagiError
 from magi_core.sampling.cost import Cost, stage_cost
-from magi_core.sampling.extension import ChunkFate, Extension, Kind, NewChunk, Recalled, Run
+from magi_core.sampling.extension import ChunkFate, Extension, Kind, NewChunk, Piece, Recalled
 from magi_core.sampling.handoff import start
 from magi_core.sampling.keys import ChunkKeys
 from magi_core.sampling.pages import PageBook
@@ -66,9 +66,9 @@ def plan(
         end=None if end is None or end >= stop * VIDEO_FRAMES_PER_CHUNK else end,
     )
     per_stage = begun.settings.steps // begun.settings.window
-    runs = [run for run in parts if isinstance(run, Run)]
-    forwards = sum(len(run.plan(begun.settings.window)) * per_stage for run in runs)
-    return replace(planned, cost=_cost(engine, planned, runs), forwards=forwards)
+    pieces = [piece for piece in parts if isinstance(piece, Piece)]
+    forwards = sum(len(piece.plan(begun.settings.window)) * per_stage for piece in pieces)
+    return replace(planned, cost=_cost(engine, planned, pieces), forwards=forwards)
 
 
 def _check_schedule(settings: SamplingSettings, distill: bool) -> None:
@@ -146,7 +146,7 @@ class _Parts:
         self._latest: Frontier | None = None  # remembered, among those looked up so far
         self._looked_up = 0
 
-    def found(self) -> tuple[tuple[Recalled | Run, ...], Frontier | None]:
+    def found(self) -> tuple[tuple[Recalled | Piece, ...], Frontier | None]:
         """The parts in order, and the pipeline at the end where that is remembered and nothing has to be computed."""
         latents = {index: self.cache.chunks.peek(chunk.at.key) for index, chunk in self.new.items()}
         final, flying = self._final(), range(self.stop, self.stop)
@@ -155,17 +155,17 @@ class _Parts:
         missing = [index for index, latent in latents.items() if latent is None and index not in flying]
         if flying and (missing or final is None):
             missing = list(range(min([*missing, flying.start]), self.stop))
-        parts: list[Recalled | Run] = []
-        runs = self._runs(missing)
+        parts: list[Recalled | Piece] = []
+        pieces = self._pieces(missing)
         for index, latent in latents.items():
-            if runs and index == runs[0][0]:
-                parts.append(runs[0][1])
-            if runs and index >= runs[0][0]:
-                if index == runs[0][1].last:
-                    del runs[0]
+            if pieces and index == pieces[0][0]:
+                parts.append(pieces[0][1])
+            if pieces and index >= pieces[0][0]:
+                if index == pieces[0][1].last:
+                    del pieces[0]
             elif latent is not None and index not in flying:
                 parts.append(Recalled(self.new[index].at, latent))
-        return tuple(parts), None if parts and isinstance(parts[-1], Run) else final
+        return tuple(parts), None if parts and isinstance(parts[-1], Piece) else final
 
     def _final(self) -> Frontier | None:
         """The pipeline behind the last chunk, if it is remembered."""
@@ -174,23 +174,23 @@ class _Parts:
         starts = dict.fromkeys((self.frontier.run_start, self.new[self.stop - 1].at.wall))
         return next(filter(None, (self._remembered(self.stop, first) for first in starts)), None)
 
-    def _runs(self, missing: Sequence[int]) -> list[tuple[int, Run]]:
+    def _pieces(self, missing: Sequence[int]) -> list[tuple[int, Piece]]:
         """Pieces to compute, each with the first chunk it is needed for."""
-        pieces: list[tuple[int, Frontier, int]] = []  # needed for, from, up to
+        spans: list[tuple[int, Frontier, int]] = []  # needed for, from, up to
         for index in missing:
-            if pieces and index <= pieces[-1][2]:  # finished on the way
+            if spans and index <= spans[-1][2]:  # finished on the way
                 continue
             begin = self._start_for(index)
-            if pieces and begin.next_chunk <= pieces[-1][2] + 1:
-                needed, first, _ = pieces[-1]
-                pieces[-1] = (needed, first, index)
+            if spans and begin.next_chunk <= spans[-1][2] + 1:
+                needed, first, _ = spans[-1]
+                spans[-1] = (needed, first, index)
             else:
-                pieces.append((index, begin, max(index, begin.next_chunk - 1)))
-        runs = []
-        for needed, begin, last in pieces:
+                spans.append((index, begin, max(index, begin.next_chunk - 1)))
+        pieces = []
+        for needed, begin, last in spans:
             entering = tuple(self.new[index] for index in range(begin.next_chunk, last + 1))
-            runs.append((needed, Run(begin, entering, self.drain or last + 1 < self.stop)))
-        return runs
+            pieces.append((needed, Piece(begin, entering, self.drain or last + 1 < self.stop)))
+        return pieces
 
     def _start_for(self, index: int) -> Frontier:
         """The latest point from which chunk `index` can be computed. Asked for rising indices."""
@@ -244,10 +244,10 @@ def planned_frontier_key(
 
 
 def _sights(
-    settings: SamplingSettings, new: Mapping[int, NewChunk], parts: Sequence[Recalled | Run]
+    settings: SamplingSettings, new: Mapping[int, NewChunk], parts: Sequence[Recalled | Piece]
 ) -> dict[int, Sight]:
     """What the chunks in the works may see; those that are finished already may be redone together with new ones."""
-    flying = [chunk.at for part in parts if isinstance(part, Run) for chunk in part.frontier.chunks]
+    flying = [chunk.at for part in parts if isinstance(part, Piece) for chunk in part.frontier.chunks]
     redone = {chunk.index: Sight(_ranges(chunk, settings), chunk.sight) for chunk in flying}
     return redone | {index: chunk.sight for index, chunk in new.items()}
 
@@ -256,10 +256,12 @@ def _ranges(chunk: PlacedChunk, settings: SamplingSettings) -> tuple[int, ...] |
     return chunk_ranges(chunk.spec.transition, chunk.spec.kv_ranges, settings)
 
 
-def _fates(state: SamplerState, new: Mapping[int, NewChunk], parts: Sequence[Recalled | Run]) -> tuple[ChunkFate, ...]:
+def _fates(
+    state: SamplerState, new: Mapping[int, NewChunk], parts: Sequence[Recalled | Piece]
+) -> tuple[ChunkFate, ...]:
     recalled = {part.at.index for part in parts if isinstance(part, Recalled)}
-    runs = [part for part in parts if isinstance(part, Run)]
-    made = {index for run in runs for index in range(run.frontier.oldest, run.last + 1)} - recalled
+    pieces = [part for part in parts if isinstance(part, Piece)]
+    made = {index for piece in pieces for index in range(piece.frontier.oldest, piece.last + 1)} - recalled
     kept = [ChunkFate(index, state.chunk_key(index), "kept") for index in range(state.finished)]
     kinds: dict[int, Kind] = {index: "computed" if index in made else "remembered" for index in new}
     return (*kept, *(ChunkFate(index, chunk.at.key, kinds[index]) for index, chunk in new.items()))
@@ -277,16 +279,16 @@ def _need(engine: Sampler, state: SamplerState, chunks: int) -> SamplingMemory:
     )
 
 
-def _cost(engine: Sampler, extension: Extension, runs: Sequence[Run]) -> Cost:
-    """The steps, counted from the window plan; the pages to rebuild, by rehearsing the runs on a copy of the pool."""
+def _cost(engine: Sampler, extension: Extension, pieces: Sequence[Piece]) -> Cost:
+    """The steps, counted from the window plan; the pages to rebuild, by rehearsing the pieces on a copy of the pool."""
     state, distill, cost = extension.begun, engine.dit.config.distill, Cost()
     settings, pool = state.settings, engine.cache.pages.rehearsal()
     page = _page_of(engine, state)
-    for run in runs:
+    for piece in pieces:
         seen = (lambda index: extension.sight(index).first) if together(settings) else None
-        steps, rebuilt, run_start = 0, 0, run.frontier.run_start
+        steps, rebuilt, run_start = 0, 0, piece.frontier.run_start
         book = PageBook(pool, page_base(engine, state, run_start), extension.key, seen)
-        for slots in run.plan(settings.window):
+        for slots in piece.plan(settings.window):
             steps += stage_cost(slots, run_start, settings, distill)
             missing = book.missing(pages_read(slots, run_start, settings, extension.sight))
             book.add(dict.fromkeys(missing, page))

@@ -10,7 +10,7 @@ import torch
 from magi_core.errors import MagiError
 from magi_core.host_memory import return_freed_memory
 from magi_core.sampling.events import Finished, Reached, Stepped, Stopped
-from magi_core.sampling.extension import Extension, NewChunk, Recalled, Run
+from magi_core.sampling.extension import Extension, NewChunk, Piece, Recalled
 from magi_core.sampling.forward import Predictor, StopAsked
 from magi_core.sampling.loop import Entering, Loop, Past
 from magi_core.sampling.pages import PageBook
@@ -66,7 +66,7 @@ class _Running:
         if not extension.parts or self.state.finished < last:  # the last chunks are left in flight
             yield replace(self.state, frontier=extension.frontier or self.latest, end=extension.end)
 
-    def _computed(self, part: Run) -> Iterator[SamplerState]:
+    def _computed(self, part: Piece) -> Iterator[SamplerState]:
         self.latest = part.frontier
         try:
             self._read_texts(part)
@@ -104,7 +104,7 @@ class _Running:
     def _hand_out(self, record: ChunkRecord) -> None:
         self.state = replace(self.state.with_chunk(record), frontier=None)
 
-    def _record(self, chunk: InFlight, part: Run) -> ChunkRecord:
+    def _record(self, chunk: InFlight, part: Piece) -> ChunkRecord:
         """A finished chunk under the name it was asked for by. What was handed out before keeps its bits."""
         cache, key = self.engine.cache.chunks, chunk.key
         kept = cache.get(key)
@@ -121,7 +121,7 @@ class _Running:
         usable = given.pending and latest is not None and latest.next_chunk >= self.state.finished
         return Cancelled(replace(self.state, frontier=latest if usable else None))
 
-    def _read_texts(self, part: Run) -> None:
+    def _read_texts(self, part: Piece) -> None:
         """Every text of a piece, encoded before its first forward."""
         for chunk in part.entering:
             if isinstance(chunk.text, AskedText) and chunk.text.key not in self.texts:
@@ -138,7 +138,7 @@ class _Running:
         return self.cancelled() or self.engine.host.cancelled()
 
     @torch.no_grad()
-    def _loop(self, part: Run) -> Loop:
+    def _loop(self, part: Piece) -> Loop:
         engine, state, extension = self.engine, self.state, self.extension
         settings, need = state.settings, extension.need.total
 
