@@ -138,21 +138,7 @@ class Engine:
             total_chunks=total_chunks,
             notes=notes,
         )
-        if prefix is not None:
-            channels, _, rows, columns = state.latent_shape
-            if prefix.ndim != 5 or (prefix.shape[0], prefix.shape[1], *prefix.shape[3:]) != (
-                1,
-                channels,
-                rows,
-                columns,
-            ):
-                raise MagiError(
-                    f"these latents have shape {list(prefix.shape)}; for {width}x{height} they must be "
-                    f"[1, {channels}, frames, {rows}, {columns}]: encode the image or video at this size"
-                )
-            given = prefix.detach().to("cpu", torch.float32, copy=True)
-            state = replace(state, prefix=given, prefix_key=digest(given))
-        return state
+        return state if prefix is None else _with_prefix(state, prefix)
 
     def plan(
         self,
@@ -289,6 +275,23 @@ _names: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 def _name_of(thing: Any) -> str:
     """A name of its own for something that has none, for as long as it lives."""
     return _names.setdefault(thing, uuid.uuid4().hex)
+
+
+def _with_prefix(state: SamplerState, prefix: Tensor) -> SamplerState:
+    """`state` that starts from latents [1, C, p, h, w]; `MagiError` for those of another size or model."""
+    channels, _, rows, columns = state.latent_shape
+    if prefix.ndim != 5 or (prefix.shape[0], prefix.shape[1], *prefix.shape[3:]) != (
+        1,
+        channels,
+        rows,
+        columns,
+    ):
+        raise MagiError(
+            f"these latents have shape {list(prefix.shape)}; for {width}x{height} they must be "
+            f"[1, {channels}, frames, {rows}, {columns}]: encode the image or video at this size"
+        )
+    given = prefix.detach().to("cpu", torch.float32, copy=True)
+    return replace(state, prefix=given, prefix_key=digest(given))
 
 
 def _check_begin(fps: float, seed: int, total_chunks: int | None) -> None:
