@@ -280,15 +280,10 @@ def _name_of(thing: Any) -> str:
 def _with_prefix(state: SamplerState, prefix: Tensor) -> SamplerState:
     """`state` that starts from latents [1, C, p, h, w]; `MagiError` for those of another size or model."""
     channels, _, rows, columns = state.latent_shape
-    if prefix.ndim != 5 or (prefix.shape[0], prefix.shape[1], *prefix.shape[3:]) != (
-        1,
-        channels,
-        rows,
-        columns,
-    ):
+    if prefix.ndim != 5 or (*prefix.shape[:2], *prefix.shape[3:]) != (1, channels, rows, columns):
         raise MagiError(
-            f"these latents have shape {list(prefix.shape)}; for {width}x{height} they must be "
-            f"[1, {channels}, frames, {rows}, {columns}]: encode the image or video at this size"
+            f"these latents have shape {list(prefix.shape)}; for {state.width}x{state.height} they must "
+            f"be [1, {channels}, frames, {rows}, {columns}]: encode the image or video at this size"
         )
     given = prefix.detach().to("cpu", torch.float32, copy=True)
     return replace(state, prefix=given, prefix_key=digest(given))
