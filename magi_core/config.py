@@ -165,9 +165,11 @@ class SamplingSettings:
             raise MagiError(
                 f"steps, window and KV ranges must be whole numbers of at most {MAX_STEPS:,}: {echo(whole)}"
             )
-        for name in ("clean_t", "nearly_clean_blend", "nearly_clean_threshold"):
+        for name in ("clean_t", "nearly_clean_blend"):
             if not 0 <= getattr(self, name) <= 1:
                 raise MagiError(f"{name} must be from 0 to 1: {echo(getattr(self, name))}")
+        if not -1 <= self.nearly_clean_threshold <= 2:  # above 1: never
+            raise MagiError(f"nearly_clean_threshold must be from -1 to 2: {echo(self.nearly_clean_threshold)}")
         if self.window < 1 or self.steps < 1:
             raise MagiError(f"steps and window must be at least 1: steps {self.steps}, window {self.window}")
         if self.steps % self.window:
