@@ -14,6 +14,7 @@ FLOORS = (
     "digest",
     "device",
     "host_memory",
+    "out_of_memory",
     "host",
     "kernels",
     "attention",
