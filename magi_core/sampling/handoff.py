@@ -27,8 +27,14 @@ def start(
     differs = differences(engine, state, settings)
     asked = handoff == "continuous" or bool(state.pending)
     model = engine.dit.config.summary
-    weights = {"fingerprint": engine.fingerprint, "model": model, "weights_digest": engine.weights_digest}
-    begun = replace(state, settings=settings or state.settings, unfinished=None, **weights)
+    begun = replace(
+        state,
+        settings=settings or state.settings,
+        fingerprint=engine.fingerprint,
+        weights_digest=engine.weights_digest,
+        model=model,
+        unfinished=None,
+    )
     if differs and asked and state.next_chunk > state.first_chunk:
         note = f"continued from the finished chunks: {'; '.join(differs)}"
         return replace(begun, notes=(*state.notes, note)), clean_frontier(begun)

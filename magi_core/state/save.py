@@ -123,11 +123,37 @@ def write_part(path: Path, words: Mapping[str, Any], tensors: Mapping[str, Tenso
 
 def read_part(path: Path) -> tuple[Words, Tensors]:
     """What `write_part` wrote, its checksums verified and left out; the format's number is one of `READABLE`."""
+    words, tensors = _read(path, latents=True)
+    sums = words.pop(SUMS, None)
+    if words["format"] > 3:
+        _check_sums(sums, tensors, path)
+    return words, tensors
+
+
+def saved_keys(path: Path) -> list[str]:
+    """Keys of the finished chunks of the take at `path`, without its latents; "" where a chunk has none.
+
+    Raises `MagiError` as `load_state` does for files, not for what is wrong inside.
+    """
+    folders = [folder for folder in parts_folders(path) if (folder / HEAD).is_file()]
+    if folders:
+        indices = files_of_chunks(_read(folders[0] / HEAD, latents=False)[0], folders[0])
+        chunks: Any = [_read(folders[0] / chunk_file(index), latents=False)[0] for index in indices]
+    else:
+        chunks = _read(path, latents=False)[0].get("chunks", [])
+    if not isinstance(chunks, list) or not all(isinstance(chunk, dict) for chunk in chunks):
+        raise MagiError(f"{path} is damaged: its chunks are none")
+    return [str(chunk.get("key", "")) for chunk in chunks]
+
+
+def _read(path: Path, *, latents: bool) -> tuple[Words, Tensors]:
+    """Words as they are in the file, the format's number looked at; with its tensors, or without any."""
     regular_file(path, "saved take")
     try:
         with safe_open(path, framework="pt") as file:
             words = parse_json((file.metadata() or {}).get(KEY, "null"), "what it says", MAX_WORDS)
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+            names = list(file.keys()) if latents else []
+            tensors = {name: file.get_tensor(name).clone() for name in names}
     except (OSError, SafetensorError, ValueError) as error:
         raise MagiError(f"{path} is damaged or not a saved take ({echo(error)})") from None
     if not isinstance(words, dict):
@@ -137,9 +163,6 @@ def read_part(path: Path) -> tuple[Words, Tensors]:
         later = isinstance(version, int) and version > FORMAT
         what = "a later version: update this one" if later else "an early version, which is not read any more"
         raise MagiError(f"{path} was saved by {what}")
-    sums = words.pop(SUMS, None)
-    if version > 3:
-        _check_sums(sums, tensors, path)
     return words, tensors
 
 
