@@ -11,12 +11,14 @@ from magi_core.errors import MagiError
 from magi_core.host_memory import return_freed_memory
 from magi_core.sampling.events import Finished, Reached, Stepped, Stopped
 from magi_core.sampling.extension import Extension, NewChunk, Piece, Recalled
+from magi_core.sampling.finite import check_finished
 from magi_core.sampling.forward import Predictor, StopAsked
 from magi_core.sampling.loop import Entering, Loop, Past
 from magi_core.sampling.pages import PageBook
 from magi_core.sampling.plan import page_base, together
 from magi_core.sampling.sampler import Sampler
 from magi_core.state import Cancelled, ChunkRecord, Frontier, InFlight, SamplerState, Unfinished
+from magi_core.state.sound import unsound
 from magi_core.text.chunk_text import AskedText, ChunkText
 
 OnStep = Callable[[Stepped], None]
@@ -81,10 +83,14 @@ class _Running:
                 case Stepped(step=step):
                     self.forwards = base + step
                     self.on_step(self._told(event, done))
-                case Reached(frontier):
+                case Reached(frontier) if not any(unsound(chunk.latent) for chunk in frontier.chunks):
                     self.latest = frontier
                     self.engine.cache.frontiers.put(frontier.key, frontier)
-                case Finished(chunk) if chunk.index >= self.state.finished:
+                case Finished(chunk):
+                    check_finished(self.engine, chunk, loop.watch, self.state.settings.steps)
+                    loop.watch.forget(chunk.index)
+                    if chunk.index < self.state.finished:
+                        continue
                     self._hand_out(self._record(chunk, part))
                     done += 1
                     whole = self.state.finished == len(self.extension.chunks)
