@@ -76,7 +76,8 @@ class HeldState(NamedTuple):
     @classmethod
     def of(cls, state: SamplerState) -> HeldState:
         given = () if state.prefix is None else (state.prefix,)
-        tensors = (*given, *(record.latent for record in state.chunks), *(chunk.latent for chunk in state.in_flight))
+        flying = (*state.in_flight, *(() if state.unfinished is None else state.unfinished.frontier.chunks))
+        tensors = (*given, *(record.latent for record in state.chunks), *(chunk.latent for chunk in flying))
         return cls(state, tensors)
 
     @property

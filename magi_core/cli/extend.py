@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from magi_core import __version__
-from magi_core.cli.make import Outputs, directed, make
-from magi_core.cli.render_plan import check_new_take, checked_device, read_story, seconds_of, to_length
+from magi_core.cli.make import Outputs, claimed, directed, make
+from magi_core.cli.render_plan import checked_device, read_story, seconds_of, to_length
 from magi_core.cli.say import say
 from magi_core.cli.settings import guidance_scales, setting_changes, with_scales
 from magi_core.config import VIDEO_FRAMES_PER_CHUNK, SamplingSettings
 from magi_core.errors import MagiError
 from magi_core.sampling.handoff import differences
-from magi_core.state import SamplerState, load_state
+from magi_core.state import SamplerState, Unfinished, load_state
 from magi_core.state.describe import counted
 from magi_core.state.story import story_of
 from magi_core.story.storyboard import Storyboard
@@ -28,16 +28,18 @@ from magi_core.video.rate import exact_fps
 def extend(options: argparse.Namespace, *, load: Callable[..., Any] | None = None) -> int:
     """The command. load: in place of `magi_core.load`."""
     source = Path(options.take)
-    changes, scales = setting_changes(options), guidance_scales(options)
-    device = checked_device(options)
-    whole = load_state(source)
+    setting_changes(options), guidance_scales(options), checked_device(options)
+    if not source.is_file():
+        load_state(source)  # it may be in parts; if not, that is said before anything else
     video, take = _outputs(options, source)
+    with claimed(video=video, take=take) as names:  # before it is read: nobody adds to it from now on
+        return _extend(options, source, names, load)
+
+
+def _extend(options: argparse.Namespace, source: Path, names: dict[str, Any], load: Callable[..., Any] | None) -> int:
+    changes, scales, device = setting_changes(options), guidance_scales(options), checked_device(options)
+    whole = load_state(source)
     state = whole if options.at is None else whole.at(options.at)
-    if take == source and state is not whole:
-        raise MagiError(
-            f"--at {options.at} leaves out chunks {options.at} to {whole.next_chunk - 1} of {source}, which would be "
-            "replaced: name another file with --save"
-        )
     board, end, notes = _new_part(options, state, exact_fps(state.fps))
     if state.total_chunks is not None:  # the take gets longer than it was said to be, and new chunks should know
         state = replace(state, total_chunks=state.next_chunk - state.first_chunk + len(board))
@@ -61,8 +63,9 @@ def extend(options: argparse.Namespace, *, load: Callable[..., Any] | None = Non
         compiled=options.compile,
     )
     _warn(engine, state, settings, source)
-    outputs = Outputs(video=video, take=take, keep=range(end), metadata=_metadata(options, state, board, settings))
-    how = {"handoff": options.handoff, "drain": not options.no_drain, "end": end}
+    outputs = Outputs(**names, keep=range(end), metadata=_metadata(options, state, board, settings))
+    rest = _rest(options, state)
+    how = {"handoff": options.handoff, "drain": not options.no_drain and (rest is None or rest.drain), "end": end}
     if settings != state.settings:
         how["settings"] = settings
     return make(engine, state, directed(engine, settings, board), outputs, model=options.model, **how)
@@ -75,7 +78,7 @@ def _outputs(options: argparse.Namespace, source: Path) -> tuple[Path | None, Pa
         take = source
         check_output(take, take.suffix.lower(), "takes")
     else:
-        check_new_take(take)
+        check_output(take, ".magi", "takes", make_folder=True)
     if options.out is None:
         return None, take
     check_output(Path(options.out), ".mp4", "videos", make_folder=True)
@@ -86,7 +89,8 @@ def _new_part(
     options: argparse.Namespace, state: SamplerState, fps: Fraction
 ) -> tuple[Storyboard, int, tuple[str, ...]]:
     """What happens in the new chunks, how many frames the video then has, and notes."""
-    story = read_story(options, fps)
+    rest = _rest(options, state)
+    story = read_story(options, fps) if rest is None else Storyboard(rest.asked(state.finished))
     done = state.next_chunk * VIDEO_FRAMES_PER_CHUNK
     if options.seconds is not None:
         frames = round(seconds_of(options.seconds) * fps)
@@ -98,8 +102,17 @@ def _new_part(
         if chunks < 1:
             raise MagiError(f"--chunks must be at least 1: {chunks}")
         frames = chunks * VIDEO_FRAMES_PER_CHUNK
-    board, notes = to_length(story, chunks, spread=not options.storyboard)
+    board, notes = to_length(story, chunks, spread=not options.storyboard and rest is None)
+    if rest is not None and rest.end is not None and options.seconds is options.chunks is None:
+        return board, rest.end, notes
     return board, done + frames, notes
+
+
+def _rest(options: argparse.Namespace, state: SamplerState) -> Unfinished | None:
+    """The run that the take was broken off at, where nothing else is asked for."""
+    rest = state.unfinished
+    asked = options.prompts or options.storyboard is not None
+    return None if asked or rest is None or not rest.asked(state.finished) else rest
 
 
 def _warn(engine: Any, state: SamplerState, settings: SamplingSettings, source: Path) -> None:

@@ -1,6 +1,7 @@
 """The command line: `python -m magi_core render | extend | info | models | doctor`.
 
-Exit codes: 0 done, 1 doctor found something missing, 2 bad input, or no room for it (one line on stderr says what), 130 stopped by Ctrl-C.
+Exit codes: 0 done, 1 doctor found something missing, 2 bad input or no room for it (one line on stderr says what), 130
+stopped by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -14,9 +15,7 @@ from typing import Any, NoReturn
 from magi_core.cli.exit_codes import BAD_INPUT, OK, STOPPED
 from magi_core.cli.options import extend_options, info_options, render_options
 from magi_core.cli.say import say
-from magi_core.errors import ECHO_LIMIT, MagiError, echo
-from magi_core.out_of_memory import is_out_of_memory
-
+from magi_core.errors import ECHO_LIMIT, MagiError, echo, is_out_of_memory
 
 NO_ROOM = (
     "there is not enough memory for this: close what else uses it, make --width and --height smaller, or lower "

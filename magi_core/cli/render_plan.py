@@ -20,13 +20,13 @@ from magi_core.errors import MagiError, echo
 from magi_core.inputs.regular import ADDRESS, read_text, regular_file
 from magi_core.kernels.compilation import check_compilation
 from magi_core.loading import BUNDLED
-from magi_core.state.save import parts_folders
 from magi_core.story.storyboard import Storyboard, parse_storyboard
 from magi_core.video import exact_fps, fit, read_image, read_video
 from magi_core.video.mp4 import checked_encoder
 from magi_core.video.output_path import check_output
 from magi_core.video.rate import MOST_LETTERS
 from magi_core.weights import pick_device, pick_dtype
+from magi_core.writing.claim import is_claimed
 
 BUNDLED_SIZE, USUAL_SIZE = 128, 720
 STORYBOARD_BYTES = 4 << 20
@@ -261,25 +261,15 @@ def _new_take(options: argparse.Namespace) -> Path | None:
     if options.save is None:
         return None
     path = Path(options.save)
-    check_new_take(path)
-    return path
-
-
-def check_new_take(path: Path) -> None:
-    """Raise `MagiError` unless a take can be saved under a name that none has, not even one that was broken off."""
     check_output(path, ".magi", "takes", make_folder=True)
-    if path.exists() or any(folder.exists() for folder in parts_folders(path)):
-        raise MagiError(
-            f"there is a take at {path} already: choose another name, or go on with it "
-            f"(python -m magi_core extend {path} --prompt ...)"
-        )
+    return path
 
 
 def _next_free(folder: Path) -> Path:
     number = 1
-    while (folder / f"magi_{number:04d}.mp4").exists():
+    while (path := folder / f"magi_{number:04d}.mp4").exists() or (folder.is_dir() and is_claimed(path)):
         number += 1
-    return folder / f"magi_{number:04d}.mp4"
+    return path
 
 
 def seconds_of(text: str) -> Fraction:

@@ -11,6 +11,7 @@ from torch import Tensor
 from magi_core.dit import KVPage, TextContext
 from magi_core.host_memory import settled
 from magi_core.sampling.events import Denoising, Entered, Event, Finished, Reached, Stepped, Stopped
+from magi_core.sampling.finite import Watch
 from magi_core.sampling.forward import ForwardInput, Predictor, StopAsked
 from magi_core.sampling.pages import PageBook
 from magi_core.sampling.window import ForwardPlan, SightOf, Slot, pages_read, plan_history, plan_stage, stages
@@ -66,6 +67,7 @@ class Loop:
         self.past, self.sight, self.frontier, self.pages, self.anchor = past, sight, frontier, pages, anchor
         self._contexts: dict[str, TextContext] = {}
         self._moving: dict[int, InFlight] = {}
+        self.watch = Watch()
 
     def __call__(self, entering: Sequence[Entering], *, drain: bool = True) -> Iterator[Event]:
         """Denoise what is in flight and `entering` (consecutive chunks from `frontier.next_chunk` on).
@@ -148,6 +150,7 @@ class Loop:
             width = predictor.grid[planned.step + 1] - predictor.grid[planned.step]
             chunk = replace(self._moving[planned.index], latent=latent + velocity * width.to(velocity.device))
             self._moving[planned.index] = chunk
+            self.watch.note(planned.index, planned.step + 1, chunk.latent)
             estimate = _Estimate(latent, velocity, predictor.timestep(planned.step))
             t = predictor.timestep(planned.step + 1)
             told.append(Denoising(planned.index, chunk.key, stage[planned.index], t, estimate))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import torch
@@ -11,12 +11,14 @@ from magi_core.errors import MagiError
 from magi_core.host_memory import return_freed_memory
 from magi_core.sampling.events import Finished, Reached, Stepped, Stopped
 from magi_core.sampling.extension import Extension, NewChunk, Piece, Recalled
+from magi_core.sampling.finite import check_finished
 from magi_core.sampling.forward import Predictor, StopAsked
 from magi_core.sampling.loop import Entering, Loop, Past
 from magi_core.sampling.pages import PageBook
 from magi_core.sampling.plan import page_base, together
 from magi_core.sampling.sampler import Sampler
-from magi_core.state import Cancelled, ChunkRecord, Frontier, InFlight, SamplerState
+from magi_core.state import Cancelled, ChunkRecord, Frontier, InFlight, SamplerState, Unfinished
+from magi_core.state.sound import unsound
 from magi_core.text.chunk_text import AskedText, ChunkText
 
 OnStep = Callable[[Stepped], None]
@@ -55,8 +57,10 @@ class _Running:
 
     def states(self) -> Iterator[SamplerState]:
         extension, last = self.extension, len(self.extension.chunks)
-        for part in extension.parts:
+        ahead = _frontiers_ahead(extension.parts)
+        for part, frontier_ahead in zip(extension.parts, ahead, strict=True):
             if isinstance(part, Recalled):
+                self.latest = frontier_ahead
                 self.engine.cache.chunks.get(part.at.key)  # it was of use
                 self._hand_out(ChunkRecord(part.at, part.latent, extension.run_start))
                 frontier = extension.frontier if self.state.finished == last else None
@@ -79,10 +83,14 @@ class _Running:
                 case Stepped(step=step):
                     self.forwards = base + step
                     self.on_step(self._told(event, done))
-                case Reached(frontier):
+                case Reached(frontier) if not any(unsound(chunk.latent) for chunk in frontier.chunks):
                     self.latest = frontier
                     self.engine.cache.frontiers.put(frontier.key, frontier)
-                case Finished(chunk) if chunk.index >= self.state.finished:
+                case Finished(chunk):
+                    check_finished(self.engine, chunk, loop.watch, self.state.settings.steps)
+                    loop.watch.forget(chunk.index)
+                    if chunk.index < self.state.finished:
+                        continue
                     self._hand_out(self._record(chunk, part))
                     done += 1
                     whole = self.state.finished == len(self.extension.chunks)
@@ -97,9 +105,19 @@ class _Running:
         return replace(event, step=self.forwards, steps=self.extension.forwards, done=done, chunks=chunks)
 
     def _now(self, frontier: Frontier | None) -> SamplerState:
-        """The state to hand out; the last one knows the pipeline and where the video ends."""
-        whole = self.state.finished == len(self.extension.chunks)
-        return replace(self.state, frontier=frontier, end=self.extension.end if whole else None)
+        """The state to hand out; the last one knows the pipeline and where the video ends, others what is to come."""
+        if self.state.finished == len(self.extension.chunks):
+            return replace(self.state, frontier=frontier, end=self.extension.end)
+        return replace(self.state, frontier=frontier, unfinished=self._rest())
+
+    def _rest(self) -> Unfinished | None:
+        """What is left to do from the newest boundary on; None where no boundary is known that the state fits."""
+        if self.latest is None:
+            return None
+        extension, come = self.extension, self.latest.next_chunk
+        asked = tuple(chunk.at.spec for index, chunk in extension.new.items() if index >= come)
+        rest = Unfinished(self.latest, extension.run_start, asked, extension.drain, extension.end)
+        return rest if rest.fits(self.state.finished) else None
 
     def _hand_out(self, record: ChunkRecord) -> None:
         self.state = replace(self.state.with_chunk(record), frontier=None)
@@ -118,8 +136,9 @@ class _Running:
             return Cancelled(given)  # nothing new: it goes on as it would have
         if latest is not None and latest.next_chunk < given.next_chunk:
             return Cancelled(given)  # chunks in flight were to begin again and have not yet
-        usable = given.pending and latest is not None and latest.next_chunk >= self.state.finished
-        return Cancelled(replace(self.state, frontier=latest if usable else None))
+        if given.pending and latest is not None and latest.next_chunk >= self.state.finished:
+            return Cancelled(replace(self.state, frontier=latest))
+        return Cancelled(replace(self.state, unfinished=self._rest()))
 
     def _read_texts(self, part: Piece) -> None:
         """Every text of a piece, encoded before its first forward."""
@@ -161,3 +180,11 @@ class _Running:
             PageBook(pool, base, past.key, seen),
             anchor=state.anchor if part.frontier.run_start == state.first_chunk else None,
         )
+
+
+def _frontiers_ahead(parts: Sequence[Recalled | Piece]) -> list[Frontier | None]:
+    """For each part, where the next piece from it on begins; None behind the last."""
+    ahead: list[Frontier | None] = []
+    for part in reversed(parts):
+        ahead.append(part.frontier if isinstance(part, Piece) else ahead[-1] if ahead else None)
+    return ahead[::-1]

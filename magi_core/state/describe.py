@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from magi_core.state import SamplerState
+from magi_core.state import SamplerState, Unfinished
 from magi_core.state.story import story_of
 from magi_core.video.rate import exact_fps
 
@@ -29,6 +29,8 @@ def describe(state: SamplerState, name: str) -> list[str]:
         lines.append(
             f"  {place}{tags}: {chunk.prompt or '(no prompt)'} · seed {state.seed + chunk.seed_offset}{flying}"
         )
+    if state.unfinished is not None:
+        lines.append(f"broken off: {_left(state.unfinished, state.finished)}")
     lines += [f"note: {note}" for note in state.notes]
     return lines
 
@@ -36,6 +38,19 @@ def describe(state: SamplerState, name: str) -> list[str]:
 def captions(state: SamplerState) -> list[str]:
     """What a contact sheet says of every finished chunk."""
     return ["(given video)"] * state.first_chunk + [record.prompt for record in state.chunks]
+
+
+def _left(rest: Unfinished, finished: int) -> str:
+    """What a run that was broken off still had to do."""
+    come = rest.frontier.next_chunk
+    last = come + len(rest.to_come) - 1
+    parts = [f"{_chunks(finished, come - 1)} in flight"] if come > finished else []
+    parts += [f"{_chunks(come, last)} to come"] if rest.to_come else []
+    return f"{', '.join(parts)}; asked for the same again, it goes on as if it had not stopped"
+
+
+def _chunks(first: int, last: int) -> str:
+    return f"chunk {first}" if first == last else f"chunks {first}-{last}"
 
 
 def _scales(scales: tuple[float, ...]) -> str:

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from magi_core.config import LATENT_SCALE
-from magi_core.errors import MagiError
-from magi_core.out_of_memory import is_out_of_memory
+from magi_core.errors import MagiError, is_out_of_memory
 from magi_core.vae import tiling
 from magi_core.vae.model import ViTVAE
 from magi_core.vae.tiling import TileSettings

@@ -13,7 +13,9 @@ import os
 import sys
 import time
 import weakref
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -36,11 +38,12 @@ class Claim:
     """
 
     def __init__(self, path: str | Path | Claim, what: str = "the file") -> None:
-        if isinstance(path, Claim):
-            self.path = path.path
-            self._let_go = weakref.finalize(self, lambda: None)
-            return
-        self.path = Path(path)
+        self.path: Path = path.path if isinstance(path, Claim) else Path(path)
+        self._let_go: Callable[[], object] = _nothing
+        if not isinstance(path, Claim):
+            self._take(what)
+
+    def _take(self, what: str) -> None:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             lock = _lock_file(self.path)
@@ -51,7 +54,7 @@ class Claim:
             raise MagiError(
                 f"{what} {self.path} is being written by another run: wait until that is done, or choose another name"
             )
-        self._let_go = weakref.finalize(self, _let_go, held, lock, os.getpid())
+        self._let_go = weakref.finalize(self, partial(_let_go, held, lock, os.getpid()))
         with suppress(OSError):
             remove_parts(lock.with_name(self.path.name))
             _sweep(lock.parent)
@@ -100,6 +103,10 @@ def _taken(lock: Path, *, make: bool) -> int | None:
         pass
     os.close(descriptor)
     return None
+
+
+def _nothing() -> None:
+    pass
 
 
 def _let_go(descriptor: int, lock: Path, process: int) -> None:

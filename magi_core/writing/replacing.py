@@ -25,7 +25,8 @@ class Replacement:
     def __init__(
         self, path: Path, what: str, *, remains: str = AS_BEFORE, errors: tuple[type[Exception], ...] = ()
     ) -> None:
-        self.path, self.what, self.remains, self.errors = path, what, remains, errors
+        self.path, self.what, self.remains = path, what, remains
+        self.errors: tuple[type[Exception], ...] = (OSError, *errors)
         self._folder = _part(path)
         self.part = self._folder / path.name
         with self.guarded():
@@ -47,7 +48,7 @@ class Replacement:
         """What goes wrong with the file in here is told as a `MagiError`."""
         try:
             yield
-        except (OSError, *self.errors) as error:
+        except self.errors as error:
             raise cannot_write(self.what, self.path, error, self.remains) from error
 
 

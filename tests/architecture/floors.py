@@ -14,7 +14,6 @@ FLOORS = (
     "digest",
     "device",
     "host_memory",
-    "out_of_memory",
     "host",
     "kernels",
     "attention",
