@@ -55,7 +55,7 @@ def echo(value: Any, *, quoted: bool = True) -> str:
 
 
 def is_out_of_memory(error: BaseException | None) -> bool:
-    """Whether memory ran out, of the device or the host; also where the error was raised on account of one that says so."""
+    """Whether memory ran out, of the device or the host; also where that is only the cause of the error."""
     while error is not None:
         if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
             return True

@@ -14,6 +14,7 @@ from .decode_to_file import MagiDecodeToFile
 from .extend import MagiExtend
 from .host.example_inputs import offer_example_inputs
 from .host.model_folder import register_model_folder
+from .host.no_room import telling
 from .load_model import MagiLoadModel
 from .load_state import MagiLoadState
 from .load_text_encoder import MagiLoadTextEncoder
@@ -29,6 +30,26 @@ from .text_encode import MagiTextEncode
 from .vae_decode import MagiVAEDecode
 from .vae_encode import MagiVAEEncode
 
+NODES: tuple[type[io.ComfyNode], ...] = (
+    MagiLoadModel,
+    MagiLoadVAE,
+    MagiLoadTextEncoder,
+    MagiLoRA,
+    MagiTextEncode,
+    MagiVAEEncode,
+    MagiChunkSampler,
+    MagiExtend,
+    MagiVAEDecode,
+    MagiDecodeToFile,
+    MagiRewind,
+    MagiStoryboard,
+    MagiStoryboardPrompt,
+    MagiSaveState,
+    MagiLoadState,
+    MagiStateInfo,
+    MagiModelSettings,
+)
+
 
 class MagiExtension(ComfyExtension):
     """Everything this pack adds to ComfyUI."""
@@ -38,22 +59,4 @@ class MagiExtension(ComfyExtension):
         offer_example_inputs()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [
-            MagiLoadModel,
-            MagiLoadVAE,
-            MagiLoadTextEncoder,
-            MagiLoRA,
-            MagiTextEncode,
-            MagiVAEEncode,
-            MagiChunkSampler,
-            MagiExtend,
-            MagiVAEDecode,
-            MagiDecodeToFile,
-            MagiRewind,
-            MagiStoryboard,
-            MagiStoryboardPrompt,
-            MagiSaveState,
-            MagiLoadState,
-            MagiStateInfo,
-            MagiModelSettings,
-        ]
+        return [telling(node) for node in NODES]

@@ -20,6 +20,7 @@ from magi_core.state.decode import TakeDecoder, record
 from magi_core.state.story import story_of
 from magi_core.video.output_path import check_name
 from magi_core.video.recording import VideoRecording
+from magi_core.writing.claim import is_claimed
 
 from .host.take_folder import shown
 from .host.vae import magi_vae
@@ -92,7 +93,11 @@ def _new_file(prefix: str, width: int, height: int) -> tuple[Path, str]:
         )
     check_name(prefix.strip())
     folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(prefix, str(output), width, height)
-    return Path(folder) / f"{name}_{counter:05}_.mp4", subfolder
+    path = Path(folder) / f"{name}_{counter:05}_.mp4"
+    while path.exists() or is_claimed(path):  # another ComfyUI has just begun to write it
+        counter += 1
+        path = path.with_name(f"{name}_{counter:05}_.mp4")
+    return path, subfolder
 
 
 def _metadata(hidden: Any, storyboard: str) -> dict[str, Any]:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import comfy.model_management as management
 
-from magi_core.errors import MagiError
 from magi_core.sampling.price import cost_in_words, other_ways
 from magi_core.state import Autosave
 from magi_core.state.length import chunks_for
 from magi_core.state.lineage import Place, place_for
 from magi_core.state.state import Cancelled
 
+from ..host.no_room import in_words
 from ..host.take_folder import autosave_path
 from ..wires import HeldState, Prompt, Prompts
 from .preview import Preview
@@ -29,7 +28,8 @@ if TYPE_CHECKING:
 
 NO_ROOM = (
     "there is not enough memory for this: make width and height smaller, lower the window of Magi Chunk Sampler "
-    "(chunks in the works at a time), or give K/V pages less room on the device with Magi Model Settings"
+    "(chunks in the works at a time), or give K/V pages less room on the device with Magi Model Settings. What was "
+    "finished is remembered: the next run goes on from there"
 )
 
 
@@ -66,14 +66,15 @@ def sample(
     cost = cost_in_words(extension.cost, other_ways(engine, extension, directions, handoff))
     preview = Preview.on(node_id, vae, state)
     show(node_id, cost)
-    made = _without_crash(
+    made = in_words(
         lambda: _run(
             engine,
             extension,
             None if place is None else Autosave(place.path, older=place.older),
             preview,
             StepProgress(node_id, below=cost, still=preview.still),
-        )
+        ),
+        NO_ROOM,
     )
     notes = extension.notes if place is None or not place.note else (*extension.notes, _in_output(place))
     show_notes(node_id, notes, cost)
@@ -105,14 +106,3 @@ def _run(
 def _in_output(place: Place) -> str:
     """The note on where a take is saved, without the folders that ComfyUI's user need not know."""
     return place.note.replace(f"{place.path.parent}{os.sep}", "")
-
-
-def _without_crash(run: Callable[[], SamplerState]) -> SamplerState:
-    """`run()`; when memory runs out, in words. Said outside the handler, which would keep the run's tensors alive."""
-    try:
-        return run()
-    except management.OOM_EXCEPTION:
-        pass
-    management.unload_all_models()
-    management.soft_empty_cache()
-    raise MagiError(NO_ROOM)
