@@ -91,6 +91,9 @@ def _check_settings(settings: Words) -> None:
         _whole(settings, name, least, LONGEST_LIST)
     for name in ("clean_t", "nearly_clean_blend", "nearly_clean_threshold"):
         _number(settings, name, -1, 2)
+    for name in ("duration_tokens", "reference_quirks"):
+        _switch(settings, name)
+    _text(settings, "shortcut", 100)
     _ranges(settings, "kv_ranges")
     for name in ("negative_tokens", "special_tokens"):
         _names(settings, name)
@@ -101,7 +104,7 @@ def _check_settings(settings: Words) -> None:
 
 def _check_chunk(chunk: Any, index: int) -> None:
     """What finished chunks and those in flight have in common."""
-    if not isinstance(chunk, dict) or chunk.get("index") != index or isinstance(chunk["index"], bool):
+    if not isinstance(chunk, dict) or not is_whole(chunk.get("index")) or chunk["index"] != index:
         found = chunk.get("index") if isinstance(chunk, dict) else chunk
         raise ValueError(f"chunk {index} is missing: in its place there is {echo(found)}")
     _check_spec(chunk["spec"])
@@ -134,8 +137,7 @@ def _check_unfinished(run: Words, finished: int) -> None:
     if not oldest <= finished <= frontier["next_chunk"]:
         raise ValueError(f"chunks {oldest} to {frontier['next_chunk'] - 1} are in flight where {finished} are finished")
     _whole(run, "run_start", 0, finished)
-    if not isinstance(run["drain"], bool):
-        raise ValueError(f"drain must be true or false: {echo(run['drain'])}")
+    _switch(run, "drain")
     if run["end"] is not None:
         _whole(run, "end", 1, MAX_CHUNKS * VIDEO_FRAMES_PER_CHUNK)
     left = MAX_CHUNKS_AT_ONCE
@@ -207,6 +209,11 @@ def _is_number(value: Any) -> bool:
 def _text(words: Words, name: str, longest: int) -> None:
     if not isinstance(words[name], str) or len(words[name]) > longest:
         raise ValueError(f"{name} must be a text of at most {longest:,} characters: {echo(words[name])}")
+
+
+def _switch(words: Words, name: str) -> None:
+    if not isinstance(words[name], bool):
+        raise ValueError(f"{name} must be true or false: {echo(words[name])}")
 
 
 def _list(words: Words, name: str, longest: int = LONGEST_LIST) -> list[Any]:
