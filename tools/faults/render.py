@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -26,26 +27,30 @@ STEPS = 4
 
 
 class Render:
-    """`python -m magi_core` with `words` in `folder`, running from now on."""
+    """`python -m magi_core` with `words` in `folder`, running from now on. before: called in the process first."""
 
-    def __init__(self, folder: Path, words: list[str]) -> None:
-        self.folder, self.events = folder, b""
+    def __init__(self, folder: Path, words: list[str], before: Callable[[], object] = lambda: None) -> None:
+        self.events, self._said = b"", b""
         self._pipe, tell = os.pipe()
+        self._words, say = os.pipe()
         self.process = os.fork()
         if not self.process:
             os.close(self._pipe)
-            _run(folder, words, tell)
+            os.close(self._words)
+            _run(folder, words, before, tell, say)
         os.close(tell)
+        os.close(say)
 
     def follow(self, until: Callable[[bytes], bool], limit: float = 300.0) -> None:
         """Read what it tells until `until` holds for all of it, or it has ended."""
         last = time.monotonic() + limit
         while not until(self.events) and time.monotonic() < last:
-            if select.select([self._pipe], [], [], 0.5)[0]:
-                told = os.read(self._pipe, 4096)
-                self.events += told
-                if not told:
-                    return
+            ready = select.select([self._pipe, self._words], [], [], 0.5)[0]
+            told = os.read(self._pipe, 4096) if self._pipe in ready else b""
+            said = os.read(self._words, 4096) if self._words in ready else b""
+            self.events, self._said = self.events + told, self._said + said
+            if ready and not told and not said:
+                return
 
     def interrupt(self) -> None:
         os.kill(self.process, signal.SIGINT)
@@ -58,11 +63,13 @@ class Render:
         """Wait for its end; its exit code, or the negative number of the signal."""
         self.follow(lambda _: False)
         os.close(self._pipe)
+        os.close(self._words)
         return os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1])
 
     @property
     def said(self) -> str:
-        return (self.folder.parent / f"{self.folder.name}.log").read_text("utf-8")
+        """All that it printed."""
+        return self._said.decode("utf-8", "replace")
 
 
 def render_words(chunks: int) -> list[str]:
@@ -75,30 +82,35 @@ def resume_words() -> list[str]:
     return ["extend", TAKE, "--out", VIDEO]
 
 
-def _run(folder: Path, words: list[str], tell: int) -> None:
+def _run(folder: Path, words: list[str], before: Callable[[], object], tell: int, say: int) -> None:
     code = 70
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        log = os.open(folder.parent / f"{folder.name}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
+        os.dup2(say, 1)
+        os.dup2(say, 2)
+        sys.stdout = sys.stderr = open(1, "w", encoding="utf-8", closefd=False)
         os.chdir(folder)
-        _tell_after(Autosave, "write", SAVED, tell)
-        _tell_after(VideoRecording, "flush", SHOWN, tell)
+        _tell_after(Autosave, "write", SAVED, tell, lambda take: take._latest)
+        _tell_after(VideoRecording, "flush", SHOWN, tell, lambda recording: recording.frames)
         _tell_before(VideoRecording, "_index", INDEXING, tell)
+        before()
         code = main(words, load=lambda *_, **__: tiny_engine(steps=STEPS))
     except BaseException:
-        os.write(2, traceback.format_exc().encode())
+        os.write(say, traceback.format_exc().encode())
     finally:
+        sys.stdout.flush()
         os._exit(code)
 
 
-def _tell_after(kind: Any, name: str, event: bytes, tell: int) -> None:
+def _tell_after(kind: Any, name: str, event: bytes, tell: int, what: Callable[[Any], object]) -> None:
+    """Tell of every call that changed `what`."""
     plain = getattr(kind, name)
 
     def told(self: Any, *given: Any) -> None:
+        before = what(self)
         plain(self, *given)
-        os.write(tell, event)
+        if what(self) != before:
+            os.write(tell, event)
 
     setattr(kind, name, told)
 
