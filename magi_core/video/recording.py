@@ -31,6 +31,7 @@ from magi_core.writing.failure import cannot_write
 from magi_core.writing.replacing import replacing
 
 INDEX = (b"ftyp", b"moov")  # what a fragmented file begins with; every fragment is made with one of its own
+BOX = 8  # bytes that begin a box; nothing but zeros there is a box without a kind, up to the end of the file
 
 
 class VideoRecording:
@@ -156,9 +157,12 @@ class VideoRecording:
         self._file = file = self._see_to_file(self._file)
         end = file.tell()
         try:
-            left = memoryview(content)
-            while left:
-                left = left[file.write(left) :]
+            file.seek(end + BOX)
+            _write_all(file, content[BOX:])
+            os.fsync(file.fileno())
+            file.seek(end)
+            _write_all(file, content[:BOX])  # only now is there a box: who is killed before has added nothing
+            file.seek(0, io.SEEK_END)
             os.fsync(file.fileno())
         except BaseException:
             with suppress(OSError):
@@ -204,6 +208,12 @@ class VideoRecording:
         except MagiError as error:
             return str(error)
         return ""
+
+
+def _write_all(file: io.FileIO, content: bytes) -> None:
+    left = memoryview(content)
+    while left:
+        left = left[file.write(left) :]
 
 
 def _opened_at_end(path: Path) -> io.FileIO:

@@ -136,9 +136,9 @@ def _listed(kind: str) -> Iterator[tuple[str, Path]]:
 def _known(holds: Callable[[Path], bool], file: Path) -> bool:
     """`holds(file)`, asked once for every file and again only when it changed: lists are made at every page load."""
     seen = file.stat()
-    return _asked(holds, file, seen.st_mtime_ns, seen.st_size)
+    return _asked(holds, file, (seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino, seen.st_size))
 
 
 @functools.lru_cache(maxsize=4096)
-def _asked(holds: Callable[[Path], bool], file: Path, changed: int, size: int) -> bool:
+def _asked(holds: Callable[[Path], bool], file: Path, version: tuple[int, ...]) -> bool:
     return holds(file)
