@@ -42,7 +42,7 @@ def test_a_video_removed_after_its_last_chunk_is_put_back(tmp_path):
 
 
 def test_what_a_killed_process_has_half_added_is_not_shown(tmp_path, monkeypatch):
-    path, seen = tmp_path / "a.mp4", []
+    path, seen, sizes = tmp_path / "a.mp4", [], []
     sync = os.fsync
 
     def before_the_end(descriptor):
@@ -52,13 +52,14 @@ def test_what_a_killed_process_has_half_added_is_not_shown(tmp_path, monkeypatch
     with VideoRecording(path, **SIZE) as recording:
         for chunk in range(2):
             recording.write(numbered(8 * chunk + 8, first=8 * chunk))
-            monkeypatch.setattr("magi_core.video.recording.os.fsync", before_the_end)
             recording.flush()
+            sizes.append(path.stat().st_size)
+            monkeypatch.setattr("magi_core.video.recording.os.fsync", before_the_end)
     half = tmp_path / "half.mp4"
-    half.write_bytes(seen[1])  # all but the first bytes of the second chunk
-    assert len(seen[1]) == len(seen[2]) and numbers(read_video(half).frames) == list(range(8))
-    for size in range(len(seen[0]) + 1, len(seen[1]), 997):
-        half.write_bytes(seen[1][:size])
+    half.write_bytes(seen[0])  # all but the first bytes of the second chunk
+    assert len(seen[0]) == len(seen[1]) == sizes[1] and numbers(read_video(half).frames) == list(range(8))
+    for size in range(sizes[0] + 1, sizes[1], 997):
+        half.write_bytes(seen[0][:size])
         assert numbers(read_video(half).frames) == list(range(8))
 
 
