@@ -90,7 +90,7 @@ def _run(folder: Path, words: list[str], before: Callable[[], object], tell: int
         os.dup2(say, 2)
         sys.stdout = sys.stderr = open(1, "w", encoding="utf-8", closefd=False)
         os.chdir(folder)
-        _tell_after(Autosave, "write", SAVED, tell, lambda take: take._latest)
+        _tell_after(Autosave, "write", SAVED, tell, lambda take: take._latest and take._latest.finished)
         _tell_after(VideoRecording, "flush", SHOWN, tell, lambda recording: recording.frames)
         _tell_before(VideoRecording, "_index", INDEXING, tell)
         before()
