@@ -1,4 +1,4 @@
-"""Memory that runs out at any stage: said in one line, finished chunks kept, everything given back, the next run whole."""
+"""Memory that runs out at any stage: said in one line, finished chunks kept, all given back, the next run whole."""
 
 from __future__ import annotations
 

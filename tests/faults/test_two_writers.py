@@ -22,7 +22,9 @@ from tools.small_models import tiny_engine
 
 SIZE = {"width": 64, "height": 64, "fps": 24}
 WRITTEN = "is being written by another run"
-HOLD = "import sys, time; from magi_core.writing.claim import Claim; c = Claim(sys.argv[1]); print('held', flush=True); "
+HOLD = (
+    "import sys, time; from magi_core.writing.claim import Claim; c = Claim(sys.argv[1]); print('held', flush=True); "
+)
 
 
 def holder(path, then="time.sleep(60)"):

@@ -37,7 +37,9 @@ def report(results: list[Kill]) -> int:
     for moment, count in Counter(kill.moment for kill in results).most_common():
         print(f"{moment}: {count}")
     print(f"killed {len(results)} times, {sum(kill.saved > 0 for kill in results)} of them after the first chunk")
-    print(f"resumed {len(resumed)}: {resumed.count(0.0)} bit for bit, largest difference {max(resumed, default=0.0):.2g}")
+    print(
+        f"resumed {len(resumed)}: {resumed.count(0.0)} bit for bit, largest difference {max(resumed, default=0.0):.2g}"
+    )
     faulty = sum(bool(kill.faults) for kill in results)
     print(f"with something lost or left behind: {faulty}")
     return 1 if faulty else 0

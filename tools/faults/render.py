@@ -5,6 +5,7 @@ The process is forked, so that no kill costs a start of Python; it tells over a 
 
 from __future__ import annotations
 
+import io
 import os
 import select
 import signal
@@ -88,7 +89,7 @@ def _run(folder: Path, words: list[str], before: Callable[[], object], tell: int
         signal.signal(signal.SIGINT, signal.default_int_handler)
         os.dup2(say, 1)
         os.dup2(say, 2)
-        sys.stdout = sys.stderr = open(1, "w", encoding="utf-8", closefd=False)
+        sys.stdout = sys.stderr = io.TextIOWrapper(io.FileIO(1, "w", closefd=False), "utf-8", line_buffering=True)
         os.chdir(folder)
         _tell_after(Autosave, "write", SAVED, tell, lambda take: take._latest and take._latest.finished)
         _tell_after(VideoRecording, "flush", SHOWN, tell, lambda recording: recording.frames)
