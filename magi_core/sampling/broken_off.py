@@ -39,7 +39,12 @@ class Start:
                 f"; {counted(cost.rebuilds, 'K/V page')} must be made again for it, so numbers may differ by up to "
                 "1e-5 from those of a run without the break"
             )
-        return replace(self.begun, notes=(*self.begun.notes, note))
+        return _noting(self.begun, note)
+
+
+def _noting(state: SamplerState, note: str) -> SamplerState:
+    """`state` with a note more, where it does not have it yet: a run may be broken off many times."""
+    return state if note in state.notes else replace(state, notes=(*state.notes, note))
 
 
 def start_of(
@@ -61,7 +66,7 @@ def start_of(
         return Start(begun, frontier, directions[len(flying.pending) :], run.run_start, taken_up=True)
     begun, frontier = start(engine, state, handoff, settings)
     if note := _left_behind(engine, state, directions, settings):
-        begun = replace(begun, notes=(*begun.notes, note))
+        begun = _noting(begun, note)
     return Start(begun, frontier, directions, frontier.run_start)
 
 
