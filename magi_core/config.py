@@ -189,7 +189,7 @@ class SamplingSettings:
 
     @property
     def clean_length(self) -> int | None:
-        """Chunks a finished chunk attends to when its page is made in the run, itself included; None = whole history."""
+        """Chunks that a chunk finished in the run attends to as its page is made, itself included; None = all before it."""
         return self.history_length if self.kv_ranges else None
 
     @property
