@@ -189,7 +189,7 @@ class SamplingSettings:
 
     @property
     def clean_length(self) -> int | None:
-        """Chunks that a chunk finished in the run attends to as its page is made, itself included; None = all before it."""
+        """Chunks that a page made in the run attends to, its own included; None = all before it."""
         return self.history_length if self.kv_ranges else None
 
     @property
