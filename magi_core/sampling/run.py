@@ -14,8 +14,7 @@ from magi_core.sampling.extension import Extension, NewChunk, Piece, Recalled
 from magi_core.sampling.finite import check_finished
 from magi_core.sampling.forward import Predictor, StopAsked
 from magi_core.sampling.loop import Entering, Loop, Past
-from magi_core.sampling.pages import PageBook
-from magi_core.sampling.plan import page_base, together
+from magi_core.sampling.plan import page_book
 from magi_core.sampling.sampler import Sampler
 from magi_core.state import Cancelled, ChunkRecord, Frontier, InFlight, SamplerState, Unfinished
 from magi_core.state.frontier import frontier_key
@@ -183,13 +182,11 @@ class _Running:
         null = engine.dit.text_context(engine.texts.null(settings).tokens)
         predictor = Predictor(engine.dit, engine.attention, settings, null, claim, engine.compiler)
         past = Past(state)
-        seen = (lambda index: extension.sight(index).first) if together(settings) else None
-        base, pool = page_base(engine, state, part.frontier.run_start), engine.cache.pages
         return Loop(
             predictor,
             past,
             extension.sight,
             part.frontier,
-            PageBook(pool, base, past.key, seen),
+            page_book(engine, extension, part, engine.cache.pages, past.key),
             anchor=state.anchor if part.frontier.run_start == state.first_chunk else None,
         )
