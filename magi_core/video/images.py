@@ -69,7 +69,7 @@ def _decoded(path: Path) -> Image.Image:
             )
         opened.load()
         ImageOps.exif_transpose(opened, in_place=True)
-        return _to_rgb(opened)
+        return to_rgb(opened)
 
 
 def as_frames(array: Any, name: str = "video") -> Tensor:
@@ -164,7 +164,7 @@ def _resize(frames: Tensor, width: int, height: int) -> Tensor:
     return resized
 
 
-def _to_rgb(picture: Image.Image) -> Image.Image:
+def to_rgb(picture: Image.Image) -> Image.Image:
     """Always a picture of its own, which stays when the file is closed."""
     if picture.mode in ("F", "I") or picture.mode.startswith("I;16"):
         return _deep_grey(picture).convert("RGB")
