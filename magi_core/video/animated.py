@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from magi_core.errors import MagiError, echo
-from magi_core.video.images import to_rgb
+from magi_core.video.images import open_picture, to_rgb
 
 MAX_PIXELS = 4096 * 4096  # of the canvas
 HELD = 3 * 4  # bytes of a pixel while the decoder goes on: two canvases and the picture
@@ -35,7 +35,7 @@ def webp_frames(path: Path) -> tuple[int, Iterator[tuple[Fraction, Tensor]]]:
     Raises `MagiError` for a file that is damaged, too large, or a still picture.
     """
     try:
-        picture = Image.open(path, formats=["WEBP"])
+        picture = open_picture(path, ["WEBP"])
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise _damaged(path, error) from error
     count, (width, height) = getattr(picture, "n_frames", 1), picture.size

@@ -1,8 +1,8 @@
 """HDR and wide-gamut pictures as ordinary ones: light is made out of their signal, brought into range, coded again.
 
 Sources: ITU-R BT.2100-2 (PQ and HLG, tables 4 and 5), BT.2408-7 (HDR reference white at 203 cd/m2), BT.2390-11 section
-5.4.1 (the EETF, a knee that leaves what is dark alone), BT.2087-0 (colours of BT.2020 as those of BT.709), BT.1886 (what
-an ordinary screen shows), H.273 (codes).
+5.4.1 (the EETF, a knee that leaves what is dark alone), BT.2087-0 (colours of BT.2020 as those of BT.709), BT.1886
+(what an ordinary screen shows), H.273 (codes).
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -55,12 +56,16 @@ def read_image(path: str | Path) -> Tensor:
         ) from error
 
 
-def _decoded(path: Path) -> Image.Image:
+def open_picture(path: Path, formats: Sequence[str] = FORMATS) -> Image.Image:
+    """The file, looked at and not decoded, if it is of one of `formats`, which are of `FORMATS`. Raises as Pillow."""
     Image.init()  # only now are all of this Pillow's formats known; older ones have no AVIF
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is lower
-        opened = Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN])
-    with opened:
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # limits here are lower
+        return Image.open(path, formats=[name for name in formats if name in Image.OPEN])
+
+
+def _decoded(path: Path) -> Image.Image:
+    with open_picture(path) as opened:
         limit = MEMORY_HUNGRY.get(opened.format or "", MAX_PIXELS)
         if opened.width * opened.height > limit or max(opened.size) > MAX_SIDE:
             raise MagiError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+
 import torch.nn.functional as F
 from torch import Tensor
 
