@@ -24,6 +24,7 @@ from magi_core.video.output_path import check_output
 from magi_core.video.rate import exact_fps
 from magi_core.video.sound import BYTES_PER_SECOND, Sound
 from magi_core.video.sound_file import read_sound
+from magi_core.video.sound_track import SoundTrack
 
 MAX_FRAMES = 40_000  # 27 minutes at 24 fps
 MOST_SECONDS = 1_000_000
@@ -183,16 +184,23 @@ class VideoWriter:
 
     The file appears under its name when it is complete. When the body raises, nothing is left behind and a file that
     had the name before stays; to keep what is done, see `magi_core.video.recording`. metadata: tags of any name; values
-    that are not strings are stored as JSON. Raises `MagiError` before writing for a rate or name that cannot work.
+    that are not strings are stored as JSON. sound: heard from the first frame on, silence after its end.
+    Raises `MagiError` before writing for a rate or name that cannot work.
     """
 
     def __init__(
-        self, path: str | Path, fps: float | str | Fraction, *, metadata: Mapping[str, Any] | None = None
+        self,
+        path: str | Path,
+        fps: float | str | Fraction,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        sound: Sound | None = None,
     ) -> None:
         self.path, self.fps, self.frames = Path(path), exact_fps(fps), 0
         check_output(self.path, ".mp4", "videos")
         self._tags = tags_of(metadata)
         self._partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
+        self._sound = None if sound is None else SoundTrack(sound)
         self._encoder: Mp4Encoder | None = None
         self._shape: tuple[int, ...] = ()
 
@@ -243,7 +251,13 @@ class VideoWriter:
         check_even(width, height)
         with self._guarded():
             encoder = self._encoder = Mp4Encoder(
-                str(self._partial), width=width, height=height, fps=self.fps, tags=self._tags, movflags="faststart"
+                str(self._partial),
+                width=width,
+                height=height,
+                fps=self.fps,
+                tags=self._tags,
+                movflags="faststart",
+                sound=self._sound,
             )
         self._shape = (height, width)
         return encoder
@@ -267,9 +281,10 @@ def write_video(
     fps: float | str | Fraction,
     *,
     metadata: Mapping[str, Any] | None = None,
+    sound: Sound | None = None,
 ) -> int:
     """Write blocks of frames uint8 [n, H, W, 3] with a `VideoWriter`; returns the number of frames."""
-    with VideoWriter(path, fps, metadata=metadata) as writer:
+    with VideoWriter(path, fps, metadata=metadata, sound=sound) as writer:
         for block in blocks:
             writer.write(block)
     return writer.frames
