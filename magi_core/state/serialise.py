@@ -13,6 +13,7 @@ from magi_core.digest import digest
 from magi_core.errors import MagiError, echo
 from magi_core.state.chunk import ChunkRecord, PlacedChunk
 from magi_core.state.frontier import Frontier, InFlight
+from magi_core.state.given_sound import sound_from
 from magi_core.state.state import SamplerState
 from magi_core.story.chunk import ChunkSpec, json_fields
 from magi_core.text.chunk_text import ChunkText
@@ -77,6 +78,7 @@ def state_from(words: Words, chunks: list[Words], tensors: Tensors) -> SamplerSt
         chunks=tuple(map(record_from, chunks)),
         frontier=None if frontier is None else frontier_from(frontier),
         frontiers=tuple(map(frontier_from, words["frontiers"])),
+        sound=sound_from(tensors),
     )
 
 

@@ -27,7 +27,7 @@ INDEXED = ("mov", "matroska")
 MAX_PIXELS = 4096 * 4096  # of a frame
 MAX_SIDE = 16_384
 PEEK_PIXELS = 8192 * 8192  # of a frame that FFmpeg looks at to learn its size
-PEEK_SAMPLES = 1 << 20  # of a packet of sound, the same
+PEEK_SAMPLES = 1 << 22  # of a packet of sound, all channels together
 SMALLER = "Make the video smaller first, 1080p is plenty."
 # Bytes of a decoded frame; ten bits of 4K take 25 MB. Decoders hold many where frames refer to others.
 MAX_FRAME_BYTES, MAX_INTRA_BYTES = 27_000_000, 100_000_000

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from magi_core.errors import MagiError, echo
-from magi_core.video.frame_source import CONTAINERS, open_media, picture_track, seek
+from magi_core.video.frame_source import CONTAINERS, PEEK_SAMPLES, open_media, picture_track, seek
 from magi_core.video.sound import RATES, Sound
 
 # Containers of sound alone by FFmpeg's names; what opens other files must never be among them.
@@ -24,7 +24,7 @@ CODECS = (
 )  # and "pcm_...": codecs that are in wide use, whose decoders are looked at
 SLOWEST, FASTEST = 4000, 768_000  # samples per second of a sound that is read
 MOST_CHANNELS = 64
-LARGEST_FRAME = 1 << 18  # samples of a packet; FLAC has 65,535 at most
+BLOCK = 1 << 18  # samples that are resampled at a time
 DRIFT = Fraction(1, 25)  # seconds that the times of packets may wander before they are believed; 1 ms is usual
 TOLD_AT = 256  # packets
 
@@ -82,7 +82,7 @@ def as_sound(samples: Any, rate: Any, name: str = "sound") -> Sound:
     layout = "mono" if len(samples) == 1 else "stereo"
     resampler = av.AudioResampler(format="fltp", layout=layout, rate=wanted)
     parts = []
-    for part in samples.split(LARGEST_FRAME, dim=1):
+    for part in samples.split(BLOCK, dim=1):
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(part.numpy()), format="fltp", layout=layout)
         frame.sample_rate = rate
         parts += resampler.resample(frame)
@@ -136,7 +136,7 @@ def _track(container: Any, stream: Any, start: Fraction, seconds: Fraction, on_s
 def _frames(container: Any, stream: Any, on_seconds: OnSeconds | None) -> Iterator[Any]:
     """Decoded frames that sounds are made of; damaged packets are left out, as players do."""
     context = stream.codec_context
-    context.options.update({"max_samples": str(LARGEST_FRAME)})
+    context.options.update({"max_samples": str(PEEK_SAMPLES)})
     for number, packet in enumerate(container.demux(stream)):
         if on_seconds is not None and number % TOLD_AT == 0:
             on_seconds(float((packet.pts or 0) * Fraction(packet.time_base or 1)))
