@@ -11,10 +11,11 @@ from torch import Tensor
 from magi_core.config import PIXELS_PER_LATENT
 from magi_core.engine import Engine
 
+from .host.sound import with_sound
 from .ui.sampling_run import sample
 from .ui.sampling_widgets import sampling_inputs, settings_from
 from .ui.widgets import run_inputs, size_inputs
-from .wires import CATEGORY, Conditioning, Model, Prompt, Prompts, State, from_latent
+from .wires import CATEGORY, Conditioning, Model, Prompt, Prompts, State, from_latent, notes_on
 
 
 class MagiChunkSampler(io.ComfyNode):
@@ -109,13 +110,16 @@ class MagiChunkSampler(io.ComfyNode):
         **widgets: Any,
     ) -> io.NodeOutput:
         engine = model.copy(settings=settings_from(model.settings, widgets))
-        latents = None
+        latents, notes = None, ()
         if prefix is not None:
             latents = from_latent(prefix)
             height, width = (side * PIXELS_PER_LATENT for side in latents.shape[-2:])
         state = engine.begin(
             width=width, height=height, seed=seed, fps=fps, total_chunks=total_chunks or None, prefix=latents
         )
+        if prefix is not None:
+            state, notes = with_sound(state, prefix)
+            notes = (*notes_on(prefix), *notes)
         made = sample(
             engine,
             state,
@@ -126,5 +130,6 @@ class MagiChunkSampler(io.ComfyNode):
             leave_in_flight=leave_in_flight,
             autosave=autosave,
             vae=vae,
+            notes=notes,
         )
         return io.NodeOutput(made)

@@ -23,7 +23,8 @@ from magi_core.kernels.compilation import check_compilation
 from magi_core.loading import BUNDLED
 from magi_core.state.save import parts_folders
 from magi_core.story.storyboard import Storyboard, parse_storyboard
-from magi_core.video import Video, exact_fps, fit, read_image, read_video
+from magi_core.video import Video, exact_fps, fit, read_video
+from magi_core.video.images import read_noted_image
 from magi_core.video.mp4 import checked_encoder
 from magi_core.video.output_path import check_output
 from magi_core.video.rate import MOST_LETTERS
@@ -243,8 +244,9 @@ def _start(
 ) -> tuple[Tensor | None, Video | None, tuple[str, ...]]:
     """The given image or video at the render's size and rate, and what was done to it."""
     if options.image:
-        image, note = fit(read_image(options.image)[None], width, height, options.fit)
-        return image[0], None, (f"image: {note}",) if note else ()
+        given, notes = read_noted_image(options.image)
+        image, note = fit(given[None], width, height, options.fit)
+        return image[0], None, tuple(f"image: {note}" for note in (*notes, note) if note)
     if options.video:
         with reading(options.video) as on_count:
             video = read_video(

@@ -42,11 +42,13 @@ def sample(
     autosave: str,
     vae: Any,
     handoff: str = "clean",
+    notes: tuple[str, ...] = (),
 ) -> HeldState:
     """`state` with the chunks that `conditioning` describes.
 
     chunks: at least so many; the last prompt of a storyboard goes on where it has fewer. seconds: above 0, the length
     of the new part instead. autosave: name of a take to keep up to date, or "". vae: for previews, or None.
+    notes: on what was given, shown with those of the extend.
     An interrupt takes effect before the next model forward; the engine remembers what was finished.
     """
     count, end = chunks_for(state, seconds) if seconds else (max(chunks, conditioning.length), None)
@@ -65,7 +67,7 @@ def sample(
             StepProgress(node_id, below=cost, still=preview.still),
         )
     )
-    show_notes(node_id, extension.notes, cost)
+    show_notes(node_id, (*notes, *extension.notes), cost)
     return HeldState.of(made)
 
 
