@@ -95,8 +95,8 @@ def as_frames(array: Any, name: str = "video") -> Tensor:
 
 
 def noted_frames(array: Any, name: str = "video") -> tuple[Tensor, tuple[str, ...]]:
-    """`array` (Tensor or anything NumPy takes) as frames [T, H, W, 3] on the CPU, uint8 or float32 in 0..1, and what was
-    done to it, in words.
+    """`array` (Tensor or anything NumPy takes) as frames [T, H, W, 3] on the CPU, uint8 or float32 in 0..1, and
+    notes on what was done to it.
 
     name: what the caller calls it, for messages. The last axis has 3 colours, 4 with opacity (shown on white), or 1 or
     none of grey. An "image" is one frame, whose axis may be left out. Floats a little outside 0..1, as resizing makes

@@ -27,7 +27,7 @@ class SoundTrack:
         context: Any = av.CodecContext.create("aac", "w")
         _set_up(context, sound)
         self._context = context
-        begins = int(start * sound.rate) // BLOCK * BLOCK
+        begins = -(-int(start * sound.rate) // BLOCK) * BLOCK  # where a track that ends at `start` has no packet yet
         self._first = begins or -BLOCK
         self._begun = self._fed = max(begins - BLOCK, 0)
         self._waiting: list[Any] = []

@@ -103,9 +103,8 @@ def test_values_a_little_outside_are_cut_and_spoken_of():
     """As bicubic resizing makes them; far outside, the numbers mean something else."""
     resized = torch.tensor([-0.08, 0.5, 1.2]).expand(1, 8, 8, 3)
     frames, notes = noted_frames(resized)
-    assert (
-        frames.min() == 0 and frames.max() == 1 and notes == ("values of the video from -0.08 to 1.2 were cut to 0..1",)
-    )
+    assert frames.min() == 0 and frames.max() == 1
+    assert notes == ("values of the video from -0.08 to 1.2 were cut to 0..1",)
     assert noted_frames(torch.full((1, 8, 8, 3), 1.0005))[1] == ()
 
 
