@@ -110,7 +110,8 @@ class MagiChunkSampler(io.ComfyNode):
         **widgets: Any,
     ) -> io.NodeOutput:
         engine = model.copy(settings=settings_from(model.settings, widgets))
-        latents, notes = None, ()
+        latents = None
+        notes: tuple[str, ...] = ()
         if prefix is not None:
             latents = from_latent(prefix)
             height, width = (side * PIXELS_PER_LATENT for side in latents.shape[-2:])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -85,7 +86,7 @@ class FrameSource:
         end = Fraction(0)
         for lasts, pixels in frames:
             start, end = end, end + lasts
-            yield start, end, lambda pixels=pixels: pixels
+            yield start, end, partial(_same, pixels)
 
     def _decoded(self) -> Iterator[tuple[Fraction, Fraction, Callable[[], Tensor]]]:
         try:
@@ -143,6 +144,10 @@ class FrameSource:
         return MagiError(
             f"{self.path} cannot be read as a video ({where}: {echo(error)}): the file is damaged or incomplete"
         )
+
+
+def _same(pixels: Tensor) -> Tensor:
+    return pixels
 
 
 def open_video(path: Path) -> Any:

@@ -224,7 +224,7 @@ def _resize(frames: Tensor, width: int, height: int) -> Tensor:
 def _see_through(picture: Image.Image) -> bool:
     """Whether any pixel is not opaque."""
     if picture.mode in ("RGBA", "LA"):
-        return bool(picture.getchannel("A").getextrema()[0] < 255)
+        return picture.getchannel("A").getextrema() != (255, 255)
     return picture.mode in ("La", "RGBa", "PA") or "transparency" in picture.info
 
 
