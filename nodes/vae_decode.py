@@ -9,6 +9,9 @@ import comfy.utils
 import torch
 from comfy_api.latest import InputImpl, Types, io
 
+from magi_core.errors import MagiError
+from magi_core.host_memory import physical_memory
+from magi_core.state import SamplerState
 from magi_core.state.decode import TakeDecoder
 from magi_core.video import exact_fps
 
@@ -49,6 +52,7 @@ class MagiVAEDecode(io.ComfyNode):
     def execute(cls, vae: comfy.sd.VAE, state: HeldState, audio: dict[str, Any] | None = None) -> io.NodeOutput:
         made, vae = state.state, magi_vae(vae)
         sound, fps = heard_in(made, audio), exact_fps(made.fps)
+        _check_memory(made)
         frames = torch.empty(made.frames, made.height, made.width, 3)
         bar = comfy.utils.ProgressBar(made.frames, node_id=cls.hidden.unique_id)
         with vae.working(made.frames, made.width, made.height) as codec, noting(codec, cls.hidden.unique_id):
@@ -56,3 +60,13 @@ class MagiVAEDecode(io.ComfyNode):
         heard = None if sound is None else to_audio(sound.lasting(made.frames / fps))
         parts = Types.VideoComponents(images=frames, frame_rate=fps, audio=heard)
         return io.NodeOutput(frames, InputImpl.VideoFromComponents(parts))
+
+
+def _check_memory(made: SamplerState) -> None:
+    """Raise `MagiError` where all frames at once are more than the machine's memory."""
+    need, there = made.frames * made.height * made.width * 3 * 4, physical_memory()
+    if there is not None and need > there:
+        raise MagiError(
+            f"{made.frames} frames of {made.width}x{made.height} take {need / 1e9:.0f} GB at once, and this machine "
+            f"has {there / 1e9:.0f}: decode them with Magi Decode to File"
+        )

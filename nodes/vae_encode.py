@@ -16,7 +16,7 @@ from .host.sound import to_audio
 from .host.vae import magi_vae
 from .host.video import given_video
 from .ui.codec_notes import noting
-from .ui.progress import show_notes
+from .ui.progress import show, show_notes
 from .ui.widgets import size_inputs
 from .wires import CATEGORY, SOUND, to_latent
 
@@ -83,7 +83,10 @@ class MagiVAEEncode(io.ComfyNode):
         notes: tuple[str, ...] = ()
         sound = None
         if video is not None and image is None:
-            read = given_video(video, width=width, height=height, fit=fit, fps=fps, node_id=cls.hidden.unique_id)
+            node_id = cls.hidden.unique_id
+            read = given_video(
+                video, width=width, height=height, fit=fit, fps=fps, tell=lambda text: show(node_id, text)
+            )
             given, notes, sound = {"video": read.frames}, read.notes, read.sound
         elif image is not None and video is None:
             given = {"video": image} if len(image) > 1 else {"image": image[0]}

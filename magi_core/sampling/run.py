@@ -15,6 +15,7 @@ from magi_core.sampling.forward import Predictor, StopAsked
 from magi_core.sampling.loop import Entering, Loop, Past
 from magi_core.sampling.pages import PageBook
 from magi_core.sampling.plan import page_base, together
+from magi_core.sampling.room import check_room
 from magi_core.sampling.sampler import Sampler
 from magi_core.state import Cancelled, ChunkRecord, Frontier, InFlight, SamplerState
 from magi_core.text.chunk_text import AskedText, ChunkText
@@ -32,6 +33,7 @@ def run(
     """See `Engine.run`."""
     if extension.model_key != engine.model_key:
         raise MagiError("this extend was planned with another model: plan it with the one that runs it")
+    check_room(extension, engine.cache.pages.device)
     return _states(_Running(engine, extension, on_step or (lambda event: None), cancelled or (lambda: False)))
 
 

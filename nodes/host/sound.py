@@ -13,21 +13,19 @@ from magi_core.video import exact_fps
 from magi_core.video.sound import Sound
 from magi_core.video.sound_file import as_sound
 
-from ..wires import SOUND
-
 
 def heard_in(state: SamplerState, audio: dict[str, Any] | None) -> Sound | None:
     """What is heard with the decoded frames of `state`: `audio` over the whole, else the sound of the given part."""
     return state.sound if audio is None else from_audio(audio, state.frames / exact_fps(state.fps))
 
 
-def with_sound(state: SamplerState, prefix: dict[str, Any]) -> tuple[SamplerState, tuple[str, ...]]:
-    """`state` with the sound that came with its prefix, and a note where their times do not agree."""
-    if SOUND not in prefix:
+def with_sound(state: SamplerState, audio: dict[str, Any] | None) -> tuple[SamplerState, tuple[str, ...]]:
+    """`state` with the AUDIO that came with its prefix, if any, and a note where their times do not agree."""
+    if audio is None:
         return state, ()
     fps = exact_fps(state.fps)
     lasts = state.prefix_frames / fps
-    sound = as_sound(prefix[SOUND]["waveform"][0], prefix[SOUND]["sample_rate"])
+    sound = as_sound(audio["waveform"][0], audio["sample_rate"])
     if abs(sound.seconds - lasts) > 1 / fps:
         return state, (
             f"the sound of the given video is left out: it lasts {float(sound.seconds):.2f} s, and its frames "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,15 @@ from magi_core.errors import MagiError
 from magi_core.vae.prefix import resample
 from magi_core.video import Video, exact_fps, read_video
 
-from ..ui.progress import show
 from .sound import from_audio
 
 TOLD_EVERY = 24  # pictures
 
 
-def given_video(video: Any, *, width: int, height: int, fit: str, fps: float, node_id: str | None) -> Video:
+def given_video(video: Any, *, width: int, height: int, fit: str, fps: float, tell: Callable[[str], None]) -> Video:
     """The frames, with their sound, at `fps`. Those of a file are at the size already and HDR is tone-mapped.
 
-    Reading a file is told on the node and stops when the user interrupts.
+    tell: gets how far reading a file is, in words. Reading stops when the user interrupts.
     """
     source = video.get_stream_source() if hasattr(video, "get_active_trim_window") else None
     if not isinstance(source, str | Path):
@@ -32,7 +32,7 @@ def given_video(video: Any, *, width: int, height: int, fit: str, fps: float, no
     def on_count(count: int) -> None:
         management.throw_exception_if_processing_interrupted()
         if count % TOLD_EVERY == 0:
-            show(node_id, f"reading the video: {count} pictures")
+            tell(f"reading the video: {count} pictures")
 
     return read_video(
         source,

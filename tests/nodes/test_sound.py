@@ -116,3 +116,10 @@ def test_frames_with_opacity_or_a_little_outside_are_taken(run, vae, said) -> No
     assert run("MagiVAEEncode", vae=vae, image=frames, width=32, height=32)["samples"].shape[2] == 1
     assert "were cut to 0..1" in said()[-1] and "laid on white" in said()[-1]
     run("MagiVAEEncode", vae=vae, image=torch.rand(1, 32, 32, 1), width=32, height=32)
+
+
+def test_frames_that_no_machine_holds_are_not_decoded(run, vae, part, encode, continued, monkeypatch) -> None:
+    made = continued(encode(in_memory(24, None)))
+    monkeypatch.setattr(part("vae_decode"), "physical_memory", lambda: 48 * 32 * 32 * 12 - 1)
+    with pytest.raises(MagiError, match="48 frames of 32x32 take .* Magi Decode to File"):
+        run("MagiVAEDecode", vae=vae, state=made)
