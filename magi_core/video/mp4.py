@@ -12,6 +12,7 @@ import av
 import numpy as np
 import torch
 from av.video.reformatter import ColorRange, Colorspace
+from av.video.stream import VideoStream
 from torch import Tensor
 
 from magi_core.errors import MagiError, echo
@@ -54,7 +55,7 @@ class Mp4Encoder:
         self._container.metadata.update(tags)
         quality = {"crf": "16", "preset": "medium"} | ({} if reorder else {"bf": "0"}) if encoder == "libx264" else {}
         stream = self._container.add_stream(encoder, rate=fps, options=quality)
-        assert isinstance(stream, av.VideoStream)
+        assert isinstance(stream, VideoStream)
         self._stream = stream
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         context = stream.codec_context
