@@ -50,11 +50,14 @@ def run(plan: RenderPlan, engine: Any) -> int:
     )
     for note in begun.notes:
         say(f"note: {note}")
+    if plan.sound is not None:
+        begun = begun.with_sound(plan.sound)
     outputs = Outputs(
         video=plan.out,
         take=plan.save,
         keep=range(plan.length.skip, plan.length.skip + plan.length.frames),
         sheet=plan.sheet,
+        sound=plan.audio,
         metadata=_metadata(plan, engine),
         title=f"{plan.model} · {plan.width}x{plan.height} · seed {plan.seed} · {engine.settings.steps} steps",
     )

@@ -15,10 +15,11 @@ from magi_core.sampling.finite import check_finished
 from magi_core.sampling.forward import Predictor, StopAsked
 from magi_core.sampling.loop import Entering, Loop, Past
 from magi_core.sampling.plan import page_book
+from magi_core.sampling.room import check_room
 from magi_core.sampling.sampler import Sampler
 from magi_core.state import Cancelled, ChunkRecord, Frontier, InFlight, SamplerState, Unfinished
 from magi_core.state.frontier import frontier_key
-from magi_core.state.sound import unsound
+from magi_core.state.plausible import implausible
 from magi_core.text.chunk_text import AskedText, ChunkText
 
 OnStep = Callable[[Stepped], None]
@@ -34,6 +35,7 @@ def run(
     """See `Engine.run`."""
     if extension.model_key != engine.model_key:
         raise MagiError("this extend was planned with another model: plan it with the one that runs it")
+    check_room(extension, engine.cache.pages.device)
     return _states(_Running(engine, extension, on_step or (lambda event: None), cancelled or (lambda: False)))
 
 
@@ -82,7 +84,7 @@ class _Running:
                 case Stepped(step=step):
                     self.forwards = base + step
                     self.on_step(self._told(event, done))
-                case Reached(frontier) if not any(unsound(chunk.latent) for chunk in frontier.chunks):
+                case Reached(frontier) if not any(implausible(chunk.latent) for chunk in frontier.chunks):
                     self.latest = frontier
                     self.engine.cache.frontiers.put(frontier.key, frontier)
                 case Finished(chunk):

@@ -8,6 +8,7 @@ from types import TracebackType
 
 from magi_core.errors import MagiError, echo
 from magi_core.state.chunk import ChunkRecord
+from magi_core.state.given_sound import sound_tensors
 from magi_core.state.save import FORMAT, HEAD, PREFIX, chunk_file, parts_folders, write_part
 from magi_core.state.serialise import chunk_parts, head_parts
 from magi_core.state.state import SamplerState
@@ -46,7 +47,7 @@ class Autosave:
             except OSError as error:  # Windows, while another program reads it
                 raise MagiError(f"cannot save to {self.path} ({echo(error)}): close what has it open") from None
         if first and state.prefix is not None:
-            write_part(self._folder / PREFIX, {"format": FORMAT}, {"prefix": state.prefix})
+            write_part(self._folder / PREFIX, {"format": FORMAT}, {"prefix": state.prefix} | sound_tensors(state.sound))
         for record in state.chunks:
             if self._written.get(record.index) is not record:
                 words, tensors = chunk_parts(record)

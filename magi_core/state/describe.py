@@ -19,7 +19,8 @@ def describe(state: SamplerState, name: str) -> list[str]:
         f"previous {_scales(settings.guidance.previous)} from noisy to clean",
     ]
     if state.prefix is not None:
-        lines.append(f"given: {counted(state.prefix_frames, 'frame')} of an image or a video")
+        sound = "" if state.sound is None else ", with its sound"
+        lines.append(f"given: {counted(state.prefix_frames, 'frame')} of an image or a video{sound}")
     lines.append("chunks:" if state.chunks or state.pending else "no chunks yet")
     in_flight = len(state.chunks)
     for first, last, chunk in story_of(state).lines:

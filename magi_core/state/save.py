@@ -23,6 +23,7 @@ from magi_core.errors import MagiError, echo
 from magi_core.inputs.json_text import parse_json
 from magi_core.inputs.regular import regular_file
 from magi_core.state.checked import check_take, files_of_chunks
+from magi_core.state.given_sound import sound_tensors
 from magi_core.state.serialise import (
     Tensors,
     Words,
@@ -50,7 +51,7 @@ def save_state(state: SamplerState, path: str | Path) -> None:
     for _, latents in chunks:
         tensors |= latents
     if state.prefix is not None:
-        tensors["prefix"] = state.prefix
+        tensors |= {"prefix": state.prefix} | sound_tensors(state.sound)
     write_part(Path(path), {"format": FORMAT, **words, "chunks": [words for words, _ in chunks]}, tensors)
     for folder in parts_folders(Path(path)):  # an older take, broken off
         shutil.rmtree(folder, ignore_errors=True)

@@ -25,9 +25,10 @@ from magi_core.video.frame_source import open_video
 from magi_core.video.mp4 import MOVFLAGS, Mp4Encoder, check_even, check_frames, checked_encoder, tags_of
 from magi_core.video.output_path import check_output
 from magi_core.video.rate import exact_fps
+from magi_core.video.sound_track import BLOCK, SoundTrack
 
 if TYPE_CHECKING:
-    pass
+    from magi_core.video.sound import Sound
 
 INDEX = (b"ftyp", b"moov")  # what a fragmented file begins with; every fragment is made with one of its own
 
@@ -38,6 +39,7 @@ class VideoRecording:
     width, height: of every frame, even. fps: exact. metadata: tags of any name ("prompt", "workflow", "storyboard");
     values that are not strings are stored as JSON; they are in the file from the first chunk on.
     replace: whether a file that has the name is replaced, when the first chunk is written.
+    sound: what is heard from the first frame on, silence after its end; None: the file has no sound.
     frames: written so far. note: after closing, why the file stayed fragmented, or "".
     Raises `MagiError` before any work for a name, size, rate or metadata that cannot work.
     """
@@ -51,6 +53,7 @@ class VideoRecording:
         fps: float | str | Fraction,
         metadata: Mapping[str, Any] | None = None,
         replace: bool = False,
+        sound: Sound | None = None,
     ) -> None:
         self.path, self.fps, self.frames, self.note = Path(path), exact_fps(fps), 0, ""
         check_output(self.path, ".mp4", "videos")
@@ -61,6 +64,7 @@ class VideoRecording:
         self._width, self._height, self._tags = width, height, tags_of(metadata)
         self._file: BinaryIO | None = None
         self._fragments = 0
+        self._sound, self._sound_track = sound, None if sound is None else SoundTrack(sound, later=BLOCK)
         self._fragment: Mp4Encoder | None = None
         self._packed = io.BytesIO()
 
@@ -133,6 +137,7 @@ class VideoRecording:
                 "avoid_negative_ts": "disabled",
             },
             reorder=False,  # reordered frames would begin before their fragment
+            sound=self._sound_track,
         )
 
     def _wanted(self, kind: bytes) -> bool:
@@ -157,6 +162,8 @@ class VideoRecording:
         fragment, self._fragment = self._fragment, None
         if fragment is not None:
             fragment.abandon()
+            if self._sound is not None:  # its packets are gone with it
+                self._sound_track = SoundTrack(self._sound, self.frames / self.fps, later=BLOCK)
 
     def _kept(self) -> str:
         return f"the {self.frames} frames before are in it" if self.frames else "nothing was written"
@@ -194,12 +201,14 @@ def _copy_streams(source: Path, target: Path, tags: Mapping[str, str]) -> None:
         av.open(str(target), "w", format="mp4", options={"movflags": f"{MOVFLAGS}+faststart"}) as made,
     ):
         made.metadata.update(tags)
-        stream = given.streams.video[0]
-        copy = _stream_like(made, stream)
-        copy.time_base = stream.time_base
-        for packet in given.demux(stream):
+        copies = {stream.index: _stream_like(made, stream) for stream in given.streams}
+        for stream in given.streams:
+            copies[stream.index].time_base = stream.time_base
+        for packet in given.demux():
             if packet.dts is not None:  # the empty packet that ends a demuxed stream
-                packet.stream = copy
+                if packet.stream.type == "audio":  # fragments have no time before 0
+                    packet.pts, packet.dts = packet.pts - BLOCK, packet.dts - BLOCK
+                packet.stream = copies[packet.stream.index]
                 made.mux(packet)
 
 
