@@ -48,6 +48,7 @@ class Engine:
 
     settings: sampling defaults of this engine; None takes the model's. special_tokens: the learned tokens prepended to
     prompts, or None. fingerprint: names the weights; without one they are like no others.
+    weights_digest: of all tensors of the weights, or "".
     noise: `(seed, chunk index, shape) -> Tensor`; tests inject recorded noise here.
     cache: K/V pages, finished chunks and frontiers by content, shared by copies of the engine.
     compiler: compiles parts of the transformer, or None. host: what places the weights.
@@ -60,6 +61,7 @@ class Engine:
     settings: SamplingSettings = None  # type: ignore[assignment]  # filled in, so that readers need not ask
     attention: Attention = sdpa
     fingerprint: str = ""
+    weights_digest: str = ""
     noise: Callable[[int, int, tuple[int, ...]], Tensor] = chunk_noise
     cache: EngineCache = None  # type: ignore[assignment]
     compiler: Compiler | None = None
