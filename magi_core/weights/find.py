@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from magi_core.config import DiTConfig
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, echo
 from magi_core.inputs.json_text import read_json
 from magi_core.inputs.regular import open_regular
 from magi_core.weights.header import read_header
 from magi_core.weights.reader import read_tensors
-from magi_core.weights.recognise import looks_like_dit, official_config, recognise, variant_from_name
+from magi_core.weights.recognise import looks_like_dit, official_config, recognise, variant_from_name, variant_of
 from magi_core.weights.shards import (
     INDEX_NAMES,
     has_standard_name,
@@ -188,9 +188,10 @@ def _describe(dit: Path, given: Path) -> ModelFiles:
     )
     try:
         headers = read_tensors(dit).headers
+        files = replace(files, variant=variant_of(dit))
         config = replace(recognise(headers, official_config(dit)), distill=files.variant == "distill")
-    except MagiError as error:
-        return replace(files, problem=str(error))
+    except (MagiError, OSError) as error:
+        return replace(files, problem=str(error) if isinstance(error, MagiError) else f"{dit}: {echo(error)}")
     return replace(files, config=config, parameters=sum(header.numel for header in headers.values()))
 
 
