@@ -241,7 +241,7 @@ def _what_it_is(headers: Mapping[str, TensorHeader]) -> str:
 def _packed(header: TensorHeader) -> str:
     size = " x ".join(map(str, header.shape))
     return (
-        f"it is MAGI-1.1 with its q, qx, k and v packed into one matrix (linear_qkv.weight, {size}). In which order they "
-        "are packed has not been published, and the public MAGI-1 code cannot run these files either. Files of MAGI-1.1 "
-        "with a q, qx, k and v for every layer can be loaded, and so can MAGI-1."
+        f"it is MAGI-1.1 with its q, qx, k and v packed into one matrix (linear_qkv.weight, {size}). In which order "
+        "they are packed has not been published, and the public MAGI-1 code cannot run these files either. Files of "
+        "MAGI-1.1 with a q, qx, k and v for every layer can be loaded, and so can MAGI-1."
     )
