@@ -56,8 +56,8 @@ def load(
     attention: "auto", "sdpa", "flash_attn" or an `Attention`. operations: makes the layers (plain PyTorch's).
     compiled: the transformer's arithmetic goes through torch.compile: faster after a minute at the first forward.
     encoders: False leaves the VAE and the text encoder out, for hosts that load them separately.
-    Raises `MagiError` for folders that are not a model, damaged files, weights that are not finite, undecidable variants,
-    parts that do not fit, and where torch.compile lacks what it needs.
+    Raises `MagiError` for folders that are not a model, damaged files, weights that are not finite, undecidable
+    variants, parts that do not fit, and where torch.compile lacks what it needs.
     A part that is absent is missed only when it is used.
     """
     files = model if isinstance(model, ModelFiles) else locate(model, variant)
@@ -69,8 +69,8 @@ def load(
     dit, contents = read_dit(checkpoint, variant=variant, device=device, dtype=dtype, operations=operations)
     channels = dit.config.caption_channels
     compiler = Compiler() if compiled else None
-    names = {"fingerprint": fingerprint(checkpoint), "weights_digest": contents}
-    engine = Engine(dit, attention=backend, compiler=compiler, **names)
+    engine = Engine(dit, attention=backend, compiler=compiler)
+    engine = engine.copy(fingerprint=fingerprint(checkpoint), weights_digest=contents)
     if encoders and files.vae is not None:
         engine = engine.copy(vae=load_vae(files.vae, device=device, dtype=dtype, operations=operations))
     if encoders and files.t5 is not None:

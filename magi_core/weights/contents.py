@@ -21,17 +21,15 @@ THREADS = min(4, os.cpu_count() or 1)
 BLOCK = 1 << 22
 NOT_FINITE = {torch.float8_e4m3fn: 0x7F, torch.float8_e5m2: 0x7C}  # bits of a byte that are all set only there
 
-Sum = tuple[str, str]  # name, digest
-
 
 def read_sound(
     checkpoint: Checkpoint, names: Iterable[str], convert: Callable[[str, Tensor], Tensor]
 ) -> tuple[dict[str, Tensor], str]:
     """`convert(name, tensor)` of every tensor in `names`, and the digest of them as they are stored.
 
-    The digest is 64 hex digits over names, shapes, dtypes and all numbers; it does not depend on the layout of the files.
-    Raises `MagiError` that names a tensor with numbers that are not finite. Files that were read whole before, and have
-    not changed since, are not looked through again (`magi_core.weights.known`).
+    The digest is 64 hex digits over names, shapes, dtypes and all numbers, whatever the layout of the files.
+    Raises `MagiError` that names a tensor with numbers that are not finite. Files that were read whole before, and
+    have not changed since, are not looked through again (`magi_core.weights.known`).
     """
     names = sorted(names)
     seen = Seen(checkpoint.files, names)
