@@ -3,8 +3,8 @@
     python -m tools.versions [floor | newest] [--python python3.11] [--set av==12.3.0 ...] [-- pytest's arguments]
 
 What is needed is in `magi_core/cli/needed.py`. torch is the one of scripts/constraints.txt in both, unless --set names
-another. Environments are made in a temporary folder, or in --keep FOLDER, where they are used again. Prints which releases
-were there and how the tests ended; ends with status 1 where some failed.
+another. Environments are made in a temporary folder, or in --keep FOLDER, where they are used again. Prints which
+releases were there and how the tests ended; ends with status 1 where some failed.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from magi_core.weights.header import DOWNLOAD_AGAIN
 from magi_core.weights.known import Seen
 from magi_core.weights.reader import Checkpoint
 
-THREADS = min(4, os.cpu_count() or 1)
+THREADS = min(8, os.cpu_count() or 1)
 FIRST_NOT_FINITE = {torch.float8_e4m3fn: 0x7F, torch.float8_e5m2: 0x7C}  # all greater positive bytes are neither
 
 
