@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -42,6 +43,7 @@ SUMS = "checksums"
 MAX_WORDS = 100_000_000  # characters, as many as the format has room for
 HEAD = "head.safetensors"
 PREFIX = "prefix.safetensors"
+NOTHING = {"nothing": torch.zeros(1)}  # in place of no tensors: safetensors 0.4.3 cannot read a file without any
 
 
 def save_state(state: SamplerState, path: str | Path) -> None:
@@ -110,7 +112,7 @@ def write_part(path: Path, words: Mapping[str, Any], tensors: Mapping[str, Tenso
         part.parent.mkdir(parents=True, exist_ok=True)
         part.touch()
         permissions = part.stat().st_mode
-        save_file(own, part, {KEY: json.dumps(words)})
+        save_file(own or NOTHING, part, {KEY: json.dumps(words)})
         part.chmod(permissions)  # safetensors makes files that nobody else may read
         with part.open("rb+") as file:
             os.fsync(file.fileno())
@@ -153,7 +155,7 @@ def _read(path: Path, *, latents: bool) -> tuple[Words, Tensors]:
     try:
         with safe_open(path, framework="pt") as file:
             words = parse_json((file.metadata() or {}).get(KEY, "null"), "what it says", MAX_WORDS)
-            names = list(file.keys()) if latents else []
+            names = [name for name in file.keys() if name not in NOTHING] if latents else []  # noqa: SIM118
             tensors = {name: file.get_tensor(name).clone() for name in names}
     except (OSError, SafetensorError, ValueError) as error:
         raise MagiError(f"{path} is damaged or not a saved take ({echo(error)})") from None
