@@ -29,7 +29,7 @@ from magi_core.sampling.plan import plan
 from magi_core.sampling.run import run
 from magi_core.state import ChunkRecord, SamplerState
 from magi_core.state.decode import TakeDecoder
-from magi_core.state.sound import unsound
+from magi_core.state.plausible import implausible
 from magi_core.story.direction import Directions, per_chunk
 from magi_core.text.chunk_text import ChunkTexts, Encoder, Prompt
 from magi_core.text.conditioning import PromptEmbedding
@@ -298,7 +298,7 @@ def _with_prefix(state: SamplerState, prefix: Tensor) -> SamplerState:
             f"be [1, {channels}, frames, {rows}, {columns}]: encode the image or video at this size"
         )
     given = prefix.detach().to("cpu", torch.float32, copy=True)
-    if wrong := unsound(given):
+    if wrong := implausible(given):
         raise MagiError(
             f"what the video is to start from has {wrong}: choose another image or video, or load the VAE with more "
             "precision"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import os
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -44,3 +46,20 @@ def _glibc() -> Any:
         return libc if hasattr(libc, "malloc_trim") else None
     except OSError:
         return None
+
+
+@cache
+def physical_memory() -> int | None:
+    """Bytes of main memory that this process can have, used or free; None where the system does not tell.
+
+    Linux: what the machine has, or the limit of the control group (memory.max) where that is lower.
+    """
+    try:
+        there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
+    try:
+        limit = int(Path("/sys/fs/cgroup/memory.max").read_text())
+    except (OSError, ValueError):  # no such file, or "max"
+        return there
+    return min(there, limit)

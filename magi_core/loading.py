@@ -17,7 +17,7 @@ from magi_core.kernels.compilation import Compiler, check_compilation
 from magi_core.operations import PLAIN, Operations
 from magi_core.text import load_special_tokens, load_text_encoder
 from magi_core.vae import load_vae
-from magi_core.weights import ModelFiles, find_model, fingerprint, load_dit, pick_device
+from magi_core.weights import ModelFiles, find_model, fingerprint, pick_device, read_dit, read_tensors
 
 ASSETS = Path(__file__).parent / "assets"
 RECOMMENDED = "nano.json"  # beside a bundled model: sampling settings that differ from the reference's
@@ -56,8 +56,8 @@ def load(
     attention: "auto", "sdpa", "flash_attn" or an `Attention`. operations: makes the layers (plain PyTorch's).
     compiled: the transformer's arithmetic goes through torch.compile: faster after a minute at the first forward.
     encoders: False leaves the VAE and the text encoder out, for hosts that load them separately.
-    Raises `MagiError` for folders that are not a model, damaged files, undecidable variants, parts that do not fit, and
-    where torch.compile lacks what it needs.
+    Raises `MagiError` for folders that are not a model, damaged files, weights that are not finite, undecidable
+    variants, parts that do not fit, and where torch.compile lacks what it needs.
     A part that is absent is missed only when it is used.
     """
     files = model if isinstance(model, ModelFiles) else locate(model, variant)
@@ -65,10 +65,12 @@ def load(
     if compiled:
         check_compilation(device)
     backend = get_attention(attention, device) if isinstance(attention, str) else attention
-    dit = load_dit(files.dit, variant=variant, device=device, dtype=dtype, operations=operations)
+    checkpoint = read_tensors(files.dit)
+    dit, contents = read_dit(checkpoint, variant=variant, device=device, dtype=dtype, operations=operations)
     channels = dit.config.caption_channels
     compiler = Compiler() if compiled else None
-    engine = Engine(dit, attention=backend, compiler=compiler, fingerprint=fingerprint(files.dit))
+    engine = Engine(dit, attention=backend, compiler=compiler)
+    engine = engine.copy(fingerprint=fingerprint(checkpoint), weights_digest=contents)
     if encoders and files.vae is not None:
         engine = engine.copy(vae=load_vae(files.vae, device=device, dtype=dtype, operations=operations))
     if encoders and files.t5 is not None:

@@ -6,15 +6,15 @@ from typing import Any
 
 import comfy.sd
 from comfy_api.latest import io
-from torch import Tensor
 
 from magi_core.config import PIXELS_PER_LATENT
 from magi_core.engine import Engine
 
+from .host.sound import with_sound
 from .ui.sampling_run import sample
 from .ui.sampling_widgets import sampling_inputs, settings_from
 from .ui.widgets import run_inputs, size_inputs
-from .wires import CATEGORY, Conditioning, Model, Prompt, Prompts, State, from_latent
+from .wires import CATEGORY, SOUND, Conditioning, Model, Prompt, Prompts, State, from_latent, notes_on
 
 
 class MagiChunkSampler(io.ComfyNode):
@@ -104,18 +104,22 @@ class MagiChunkSampler(io.ComfyNode):
         leave_in_flight: bool = False,
         seconds: float = 0.0,
         autosave: str = "",
-        prefix: dict[str, Tensor] | None = None,
+        prefix: dict[str, Any] | None = None,
         vae: comfy.sd.VAE | None = None,
         **widgets: Any,
     ) -> io.NodeOutput:
         engine = model.copy(settings=settings_from(model.settings, widgets))
         latents = None
+        notes: tuple[str, ...] = ()
         if prefix is not None:
             latents = from_latent(prefix)
             height, width = (side * PIXELS_PER_LATENT for side in latents.shape[-2:])
         state = engine.begin(
             width=width, height=height, seed=seed, fps=fps, total_chunks=total_chunks or None, prefix=latents
         )
+        if prefix is not None:
+            state, notes = with_sound(state, prefix.get(SOUND))
+            notes = (*notes_on(prefix), *notes)
         made = sample(
             engine,
             state,
@@ -126,5 +130,6 @@ class MagiChunkSampler(io.ComfyNode):
             leave_in_flight=leave_in_flight,
             autosave=autosave,
             vae=vae,
+            notes=notes,
         )
         return io.NodeOutput(made)

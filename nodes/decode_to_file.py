@@ -22,6 +22,7 @@ from magi_core.video.output_path import check_name
 from magi_core.video.recording import VideoRecording
 from magi_core.writing.claim import is_claimed
 
+from .host.sound import heard_in
 from .host.take_folder import shown
 from .host.vae import magi_vae
 from .ui.codec_notes import noting
@@ -48,6 +49,12 @@ class MagiDecodeToFile(io.ComfyNode):
                     tooltip="Name of the file in ComfyUI's output folder; a number is added. May name a folder and use "
                     "%width%, %height%, %year%, %month%, %day%.",
                 ),
+                io.Audio.Input(
+                    "audio",
+                    optional=True,
+                    tooltip="Sound of the whole video. Without it, a video that was continued keeps its own sound, and "
+                    "what follows is silent.",
+                ),
             ],
             outputs=[io.Video.Output(display_name="video", tooltip="The file as a video, for ComfyUI's video nodes.")],
             hidden=[io.Hidden.unique_id, io.Hidden.prompt, io.Hidden.extra_pnginfo],
@@ -55,10 +62,11 @@ class MagiDecodeToFile(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, vae: comfy.sd.VAE, state: HeldState, filename_prefix: str) -> io.NodeOutput:
+    def execute(cls, vae: comfy.sd.VAE, state: HeldState, filename_prefix: str, audio: Any = None) -> io.NodeOutput:
         made, vae, node_id = state.state, magi_vae(vae), cls.hidden.unique_id
         if not made.frames:
             raise MagiError("there is nothing to decode yet: make chunks with Magi Chunk Sampler first")
+        sound = heard_in(made, audio)
         path, subfolder = _new_file(filename_prefix, made.width, made.height)
         recording = VideoRecording(
             path,
@@ -66,6 +74,7 @@ class MagiDecodeToFile(io.ComfyNode):
             height=made.height,
             fps=made.fps,
             metadata=_metadata(cls.hidden, story_of(made).to_json()),
+            sound=sound,
         )
         bar, done = comfy.utils.ProgressBar(made.frames, node_id=node_id), 0
 

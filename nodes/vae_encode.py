@@ -6,15 +6,19 @@ import comfy.sd
 from comfy_api.latest import Input, io
 from torch import Tensor
 
+from magi_core.config import FRAMES_PER_LATENT
 from magi_core.engine import check_size
 from magi_core.errors import MagiError
-from magi_core.vae.prefix import encode_prefix, resample
+from magi_core.vae.prefix import encode_prefix
+from magi_core.video import exact_fps
 
+from .host.sound import to_audio
 from .host.vae import magi_vae
+from .host.video import given_video
 from .ui.codec_notes import noting
-from .ui.progress import show_notes
+from .ui.progress import show, show_notes
 from .ui.widgets import size_inputs
-from .wires import CATEGORY, to_latent
+from .wires import CATEGORY, SOUND, to_latent
 
 
 class MagiVAEEncode(io.ComfyNode):
@@ -37,8 +41,8 @@ class MagiVAEEncode(io.ComfyNode):
                 io.Video.Input(
                     "video",
                     optional=True,
-                    tooltip="A video to continue, from Load Video. It is brought to the frame rate below. Connect "
-                    "this or an image, not both.",
+                    tooltip="A video to continue, from Load Video. It is brought to the frame rate below and "
+                    "keeps its sound. Connect this or an image, not both.",
                 ),
                 *size_inputs(),
                 io.Combo.Input(
@@ -76,14 +80,22 @@ class MagiVAEEncode(io.ComfyNode):
     ) -> io.NodeOutput:
         vae = magi_vae(vae)
         check_size(width, height)
+        notes: tuple[str, ...] = ()
+        sound = None
         if video is not None and image is None:
-            parts = video.get_components()
-            given = {"video": resample(parts.images, parts.frame_rate, fps)}
+            node_id = cls.hidden.unique_id
+            read = given_video(
+                video, width=width, height=height, fit=fit, fps=fps, tell=lambda text: show(node_id, text)
+            )
+            given, notes, sound = {"video": read.frames}, read.notes, read.sound
         elif image is not None and video is None:
             given = {"video": image} if len(image) > 1 else {"image": image[0]}
         else:
             raise MagiError("connect an image or a video to Magi VAE Encode, one of the two")
         with vae.working(len(next(iter(given.values()))), width, height) as codec, noting(codec, cls.hidden.unique_id):
-            latents, notes = encode_prefix(codec, width=width, height=height, policy=fit, **given)
-        show_notes(cls.hidden.unique_id, notes)
-        return io.NodeOutput(to_latent(latents, codec.scale_factor))
+            latents, more = encode_prefix(codec, width=width, height=height, policy=fit, **given)
+        show_notes(cls.hidden.unique_id, (*notes, *more))
+        prefix = to_latent(latents, codec.scale_factor)
+        if sound is not None:
+            prefix[SOUND] = to_audio(sound.ending_at(latents.shape[2] * FRAMES_PER_LATENT / exact_fps(fps)))
+        return io.NodeOutput(prefix)

@@ -9,6 +9,7 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from magi_core.config import LATENT_SCALE
+from magi_core.errors import MagiError
 
 if TYPE_CHECKING:
     from magi_core.state import SamplerState
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from magi_core.text import PromptEmbedding
 
 CATEGORY = "MAGI"
-SCALE = "magi_scale_factor"
+SCALE, SOUND = "magi_scale_factor", "magi_sound"  # beside the samples of a LATENT; the second is an AUDIO
 
 Model = io.Custom("MAGI_MODEL")  # magi_core.Engine
 TextEncoder = io.Custom("MAGI_TEXT_ENCODER")  # magi_core.text.TextEncoder
@@ -75,7 +76,8 @@ class HeldState(NamedTuple):
 
     @classmethod
     def of(cls, state: SamplerState) -> HeldState:
-        given = () if state.prefix is None else (state.prefix,)
+        given: tuple[Tensor, ...] = () if state.prefix is None else (state.prefix,)
+        given += () if state.sound is None else (state.sound.samples,)
         flying = (*state.in_flight, *(() if state.unfinished is None else state.unfinished.frontier.chunks))
         tensors = (*given, *(record.latent for record in state.chunks), *(chunk.latent for chunk in flying))
         return cls(state, tensors)
@@ -92,5 +94,33 @@ def to_latent(latents: Tensor, scale_factor: float) -> dict[str, Any]:
 
 
 def from_latent(latent: dict[str, Any]) -> Tensor:
-    """A LATENT as engine latents: the VAE's range times its scale factor, which core nodes do not write beside it."""
-    return latent["samples"] * latent.get(SCALE, LATENT_SCALE)
+    """A LATENT as engine latents: the VAE's range times its scale factor, which core nodes do not write beside it.
+
+    Raises `MagiError` for what is not one video.
+    """
+    samples = latent["samples"]
+    if not isinstance(samples, Tensor) or samples.ndim != 5:
+        raise MagiError(
+            "these latents are not of a video (they may be an image's, of another model's VAE): encode the image or "
+            "the video with Magi VAE Encode"
+        )
+    if len(samples) != 1:
+        raise MagiError(
+            f"these latents hold {len(samples)} videos, and one is continued: choose one, with Latent From Batch"
+        )
+    if not samples.isfinite().all():
+        raise MagiError("these latents have values that are not numbers: encode the image or the video again")
+    return samples * latent.get(SCALE, LATENT_SCALE)
+
+
+def notes_on(latent: dict[str, Any]) -> tuple[str, ...]:
+    """What a LATENT brings that a prefix has no use for, or leaves open, in words."""
+    notes = []
+    if latent.get("noise_mask") is not None:
+        notes.append("the noise mask of the prefix is not used: what is given is kept whole")
+    if SCALE not in latent:
+        notes.append(
+            "the prefix does not come from Magi VAE Encode: if another model's VAE made these latents, encode the "
+            "image or the video with Magi VAE Encode, else its frames are noise"
+        )
+    return tuple(notes)

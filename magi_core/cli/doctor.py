@@ -1,4 +1,5 @@
-"""`python -m magi_core doctor`: whether everything needed is installed, and how to get what is not."""
+"""`python -m magi_core doctor`: whether everything needed is installed, in a release that works, and how to get what is
+not."""
 
 from __future__ import annotations
 
@@ -14,21 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from magi_core.cli.exit_codes import INCOMPLETE, OK
+from magi_core.cli.needed import NEEDED, Needed
 from magi_core.cli.say import say
 
-REQUIRED = {
-    "torch": "torch",
-    "safetensors": "safetensors",
-    "einops": "einops",
-    "transformers": "transformers",
-    "sentencepiece": "sentencepiece",
-    "av": "av",
-    "numpy": "numpy",
-    "Pillow": "PIL",
-    "tqdm": "tqdm",
-    "ftfy": "ftfy",
-    "beautifulsoup4": "bs4",
-}
 OPTIONAL = {"zstandard": ("zstandard", "reads checkpoints in .zst shards")}
 FLASH = {
     "flash-attn 4": "flash_attn.cute",
@@ -40,7 +29,7 @@ READ_CODECS = ("h264", "hevc", "vp9", "av1", "mpeg4", "gif", "prores")
 
 @dataclass(frozen=True)
 class Finding:
-    """One line. good: True, False where something needed is missing, None for what is only worth knowing."""
+    """One line. good: True, False where something needed is missing or too old, None for what is only worth knowing."""
 
     good: bool | None
     what: str
@@ -48,14 +37,14 @@ class Finding:
 
 
 def doctor() -> int:
-    """Print all findings; 0 when nothing needed is missing, else 1."""
+    """Print all findings; 0 when nothing needed is missing or too old, else 1."""
     findings = list(examine())
     width = max(len(finding.what) for finding in findings)
     for finding in findings:
         mark = {True: "ok  ", False: "MISS", None: "    "}[finding.good]
         say(f"{mark} {finding.what:<{width}}  {finding.detail}")
     missing = [finding.what for finding in findings if finding.good is False]
-    say(f"\nmissing: {', '.join(missing)}" if missing else "\neverything needed is here")
+    say(f"\nmissing or unfit: {', '.join(missing)}" if missing else "\neverything needed is here")
     return INCOMPLETE if missing else OK
 
 
@@ -88,12 +77,26 @@ def is_comfyui(folder: Path) -> bool:
 
 
 def _packages() -> Iterator[Finding]:
-    for name, module in REQUIRED.items():
-        found = _importable(module)
-        yield Finding(found, name, _version(name) if found else f"not installed: pip install {name}")
+    for needed in NEEDED:
+        if not _importable(needed.module):
+            yield Finding(False, needed.name, f"not installed: {_mend(needed, 'install')}")
+            continue
+        version = _version(needed.name)
+        fault = needed.fault(version) if version else ""
+        rest = (
+            f" is here, but {fault}: {_mend(needed, 'install --upgrade')}" if fault else f" ({needed.floor} or newer)"
+        )
+        yield Finding(not fault, needed.name, (version or "of unknown release") + rest)
     for name, (module, use) in OPTIONAL.items():
         found = _importable(module)
-        yield Finding(found or None, name, _version(name) if found else f"optional, {use}: pip install {name}")
+        installed = _version(name) or "installed"
+        yield Finding(found or None, name, installed if found else f"optional, {use}: pip install {name}")
+
+
+def _mend(needed: Needed, command: str) -> str:
+    if needed.name == "torch":
+        return "get the build that fits your GPU from pytorch.org"
+    return f"pip {command} '{needed.asked}'"
 
 
 def _devices() -> Iterator[Finding]:
@@ -183,9 +186,9 @@ def _importable(module: str) -> bool:
 
 def _version(package: str) -> str:
     try:
-        return importlib.metadata.version(package)
+        return importlib.metadata.version(package) or ""
     except importlib.metadata.PackageNotFoundError:
-        return "installed"
+        return ""
 
 
 def _gib(size: int) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from magi_core import __version__
 from magi_core.cli.make import Outputs, claimed, directed, make
+from magi_core.cli.reading import read_audio
 from magi_core.cli.render_plan import checked_device, read_story, seconds_of, to_length
 from magi_core.cli.say import say
 from magi_core.cli.settings import guidance_scales, setting_changes, with_scales
@@ -41,6 +42,7 @@ def _extend(options: argparse.Namespace, source: Path, names: dict[str, Any], lo
     whole = load_state(source)
     state = whole if options.at is None else whole.at(options.at)
     board, end, notes = _new_part(options, state, exact_fps(state.fps))
+    audio = read_audio(options.audio, end / exact_fps(state.fps))
     if state.total_chunks is not None:  # the take gets longer than it was said to be, and new chunks should know
         state = replace(state, total_chunks=state.next_chunk - state.first_chunk + len(board))
     settings = replace(state.settings, **changes, guidance=with_scales(state.settings.guidance, scales))
@@ -63,7 +65,7 @@ def _extend(options: argparse.Namespace, source: Path, names: dict[str, Any], lo
         compiled=options.compile,
     )
     _warn(engine, state, settings, source)
-    outputs = Outputs(**names, keep=range(end), metadata=_metadata(options, state, board, settings))
+    outputs = Outputs(**names, keep=range(end), metadata=_metadata(options, state, board, settings), sound=audio)
     rest = _rest(options, state)
     how = {"handoff": options.handoff, "drain": not options.no_drain and (rest is None or rest.drain), "end": end}
     if settings != state.settings:
@@ -80,6 +82,8 @@ def _outputs(options: argparse.Namespace, source: Path) -> tuple[Path | None, Pa
     else:
         check_output(take, ".magi", "takes", make_folder=True)
     if options.out is None:
+        if options.audio is not None:
+            raise MagiError("--audio is for the video: name that with --out")
         return None, take
     check_output(Path(options.out), ".mp4", "videos", make_folder=True)
     return Path(options.out), take

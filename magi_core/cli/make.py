@@ -34,7 +34,9 @@ from magi_core.story.chunk import ChunkSpec
 from magi_core.story.direction import DirectedPrompt, check_ranges
 from magi_core.story.storyboard import Storyboard
 from magi_core.video.contact_sheet import ContactSheet
+from magi_core.video.rate import exact_fps
 from magi_core.video.recording import VideoRecording
+from magi_core.video.sound import Sound
 from magi_core.weights.find import WHERE
 from magi_core.writing.claim import Claim
 
@@ -47,6 +49,7 @@ class Outputs:
     """Where the result goes, names that are this command's alone; what is None is not made.
 
     keep: the decoded frames that the video shows, first to last. metadata: of the video. title: of the contact sheet.
+    sound: laid over the whole video, in place of that of the given part.
     """
 
     video: Claim | None
@@ -55,6 +58,7 @@ class Outputs:
     sheet: Claim | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     title: str = ""
+    sound: Sound | None = None
 
 
 @contextmanager
@@ -172,7 +176,15 @@ def _recording(begun: SamplerState, outputs: Outputs) -> VideoRecording | None:
         fps=begun.fps,
         metadata=outputs.metadata,
         replace=True,
+        sound=_sound(begun, outputs),
     )
+
+
+def _sound(begun: SamplerState, outputs: Outputs) -> Sound | None:
+    """What is heard from the first written frame on."""
+    if outputs.sound is not None or begun.sound is None:
+        return outputs.sound
+    return begun.sound.since(outputs.keep.start / exact_fps(begun.fps))
 
 
 def _saving(states: Iterator[SamplerState], take: Autosave, saved: list[SamplerState]) -> Iterator[SamplerState]:

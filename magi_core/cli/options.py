@@ -7,6 +7,8 @@ import argparse
 from magi_core.cli.settings import AVOID_TOKENS, PROMPT_TOKENS
 from magi_core.errors import echo
 
+AUDIO = "sound of the whole video, from a sound or video file (default: a given video keeps its own, then silence)"
+
 
 def render_options(render: argparse.ArgumentParser) -> None:
     """Of `render`."""
@@ -35,6 +37,7 @@ def render_options(render: argparse.ArgumentParser) -> None:
     picture.add_argument(
         "--fps", metavar="F", default="24", help="frames per second of the video (default: 24, as in training)"
     )
+    picture.add_argument("--audio", metavar="FILE", help=AUDIO)
     picture.add_argument("--seed", metavar="N", type=_whole, default=0, help="another seed, another take (default: 0)")
     picture.add_argument(
         "--out", "-o", metavar="FILE.mp4", help="replaced if it exists (default: the next free output/magi_0001.mp4)"
@@ -81,6 +84,7 @@ def extend_options(extend: argparse.ArgumentParser) -> None:
     )
     output = extend.add_argument_group("output")
     output.add_argument("--out", "-o", metavar="FILE.mp4", help="the whole video; replaced if it exists")
+    output.add_argument("--audio", metavar="FILE", help=AUDIO)
     output.add_argument("--save", metavar="FILE.magi", help="the longer take (default: in place of the one given)")
     model_options(extend)
     _token_options(extend)

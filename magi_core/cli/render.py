@@ -55,9 +55,12 @@ def _run(plan: RenderPlan, names: dict[str, Any], engine: Any) -> int:
     )
     for note in begun.notes:
         say(f"note: {note}")
+    if plan.sound is not None:
+        begun = begun.with_sound(plan.sound)
     outputs = Outputs(
         **names,
         keep=range(plan.length.skip, plan.length.skip + plan.length.frames),
+        sound=plan.audio,
         metadata=_metadata(plan, engine),
         title=f"{plan.model} · {plan.width}x{plan.height} · seed {plan.seed} · {engine.settings.steps} steps",
     )

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from magi_core.attention.choose import get_attention
+from magi_core.cli.reading import read_audio, reading
 from magi_core.cli.settings import guidance_scales, setting_changes
 from magi_core.config import CHUNK_FRAMES, FRAMES_PER_LATENT, VIDEO_FRAMES_PER_CHUNK
 from magi_core.engine import check_size
@@ -21,10 +22,12 @@ from magi_core.inputs.regular import ADDRESS, read_text, regular_file
 from magi_core.kernels.compilation import check_compilation
 from magi_core.loading import BUNDLED
 from magi_core.story.storyboard import Storyboard, parse_storyboard
-from magi_core.video import exact_fps, fit, read_image, read_video
+from magi_core.video import Video, exact_fps, fit, read_video
+from magi_core.video.images import read_noted_image
 from magi_core.video.mp4 import checked_encoder
 from magi_core.video.output_path import check_output
 from magi_core.video.rate import MOST_LETTERS
+from magi_core.video.sound import Sound
 from magi_core.weights import pick_device, pick_dtype
 from magi_core.writing.claim import is_claimed
 
@@ -54,7 +57,7 @@ class Length:
 @dataclass(frozen=True, eq=False)
 class RenderPlan:
     """A checked render. board: what happens in each new chunk. changes: settings that differ from the model's own,
-    guidance scales apart."""
+    guidance scales apart. sound: of the given video. audio: laid over the whole video."""
 
     model: str
     variant: str
@@ -76,6 +79,8 @@ class RenderPlan:
     sheet: Path | None
     save: Path | None
     notes: tuple[str, ...]
+    sound: Sound | None = None
+    audio: Sound | None = None
 
 
 def plan_render(options: argparse.Namespace) -> RenderPlan:
@@ -92,7 +97,8 @@ def plan_render(options: argparse.Namespace) -> RenderPlan:
     save = _new_take(options)
     out, sheet = _outputs(options)
     image, video, notes = _start(options, width, height, fps)
-    length = plan_length(len(story), options.seconds, options.chunks, fps, 0 if video is None else len(video))
+    length = plan_length(len(story), options.seconds, options.chunks, fps, 0 if video is None else len(video.frames))
+    audio = read_audio(options.audio, length.frames / fps)
     board, more = to_length(story, length.chunks, spread=not options.storyboard)
     return RenderPlan(
         model=options.model,
@@ -108,13 +114,15 @@ def plan_render(options: argparse.Namespace) -> RenderPlan:
         fps=fps,
         seed=options.seed,
         image=image,
-        video=video,
+        video=None if video is None else video.frames,
         changes=changes,
         scales=scales,
         out=out,
         sheet=sheet,
         save=save,
         notes=(*notes, *more),
+        sound=None if video is None else video.sound,
+        audio=audio,
     )
 
 
@@ -224,7 +232,7 @@ def to_length(story: Storyboard, chunks: int, *, spread: bool) -> tuple[Storyboa
 def _check_inputs(options: argparse.Namespace) -> None:
     if options.image and options.video:
         raise MagiError("give --image or --video to start from, not both")
-    for given, what in ((options.image, "image"), (options.video, "video")):
+    for given, what in ((options.image, "image"), (options.video, "video"), (options.audio, "sound")):
         if given and not Path(given).exists() and not ADDRESS.match(given):
             raise MagiError(f"there is no file {given}: check the path")
         if given:
@@ -233,14 +241,18 @@ def _check_inputs(options: argparse.Namespace) -> None:
 
 def _start(
     options: argparse.Namespace, width: int, height: int, fps: Fraction
-) -> tuple[Tensor | None, Tensor | None, tuple[str, ...]]:
+) -> tuple[Tensor | None, Video | None, tuple[str, ...]]:
     """The given image or video at the render's size and rate, and what was done to it."""
     if options.image:
-        image, note = fit(read_image(options.image)[None], width, height, options.fit)
-        return image[0], None, (f"image: {note}",) if note else ()
+        given, notes = read_noted_image(options.image)
+        image, note = fit(given[None], width, height, options.fit)
+        return image[0], None, tuple(f"image: {note}" for note in (*notes, note) if note)
     if options.video:
-        video = read_video(options.video, fps=fps, size=(width, height), policy=options.fit)
-        return None, video.frames, tuple(f"video: {note}" for note in video.notes)
+        with reading(options.video) as on_count:
+            video = read_video(
+                options.video, fps=fps, size=(width, height), policy=options.fit, sound=True, on_count=on_count
+            )
+        return None, video, tuple(f"video: {note}" for note in video.notes)
     return None, None, ()
 
 
@@ -248,7 +260,7 @@ def _outputs(options: argparse.Namespace) -> tuple[Path, Path | None]:
     out = Path(options.out) if options.out else _next_free(Path("output"))
     sheet = Path(options.contact_sheet) if options.contact_sheet else None
     for path, option in ((out, "--out"), (sheet, "--contact-sheet")):
-        for given in (options.image, options.video, options.storyboard):
+        for given in (options.image, options.video, options.audio, options.storyboard):
             if path is not None and given and path.exists() and path.samefile(given):
                 raise MagiError(f"{option} would replace {given}, which is read: choose another name")
     check_output(out, ".mp4", "videos", make_folder=True)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 from magi_core.config import SamplingSettings
 from magi_core.sampling.asked import new_chunks
-from magi_core.sampling.cost import Cost
 from magi_core.sampling.handoff import differences, start
 from magi_core.sampling.sampler import Sampler
 from magi_core.state import Frontier, SamplerState
@@ -20,26 +19,18 @@ class Start:
     """Where an extend goes on.
 
     begun: the state with settings, model and notes of this extend. frontier: the pipeline. directions: of the chunks
-    that enter. run_start: first chunk of the run, for keys. taken_up: whether a run goes on that was broken off.
+    that enter. run_start: first chunk of the run, for keys.
     """
 
     begun: SamplerState
     frontier: Frontier
     directions: Sequence[Direction]
     run_start: int
-    taken_up: bool = False
 
-    def noted(self, cost: Cost) -> SamplerState:
-        """`begun`, with a note on what a run that was taken up may differ in from one without a break."""
-        if not self.taken_up:
-            return self.begun
-        note = "the run that was broken off goes on"
-        if cost.rebuilds:
-            note += (
-                f"; {counted(cost.rebuilds, 'K/V page')} must be made again for it, so numbers may differ by up to "
-                "1e-5 from those of a run without the break"
-            )
-        return replace(self.begun, notes=(*self.begun.notes, note))
+
+def _noting(state: SamplerState, note: str) -> SamplerState:
+    """`state` with a note more, where it does not have it yet: a run may be broken off many times."""
+    return state if note in state.notes else replace(state, notes=(*state.notes, note))
 
 
 def start_of(
@@ -58,10 +49,11 @@ def start_of(
     if _asked_again(engine, state, directions, settings):
         flying = replace(state, frontier=run.frontier, unfinished=None)
         begun, frontier = start(engine, flying, "continuous", settings)
-        return Start(begun, frontier, directions[len(flying.pending) :], run.run_start, taken_up=True)
+        begun = _noting(begun, "the run that was broken off goes on")
+        return Start(begun, frontier, directions[len(flying.pending) :], run.run_start)
     begun, frontier = start(engine, state, handoff, settings)
     if note := _left_behind(engine, state, directions, settings):
-        begun = replace(begun, notes=(*begun.notes, note))
+        begun = _noting(begun, note)
     return Start(begun, frontier, directions, frontier.run_start)
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from magi_core.errors import MagiError, echo
 from magi_core.sampling.sampler import Sampler
 from magi_core.state import InFlight
-from magi_core.state.sound import LARGEST, unsound
+from magi_core.state.plausible import LARGEST, implausible
 
 
 class Watch:
@@ -34,7 +34,7 @@ class Watch:
 
 def check_finished(engine: Sampler, chunk: InFlight, watch: Watch, steps: int) -> None:
     """Raise `MagiError` for a finished chunk that is not a chunk of video; the chunks before it are good."""
-    wrong = unsound(chunk.latent)
+    wrong = implausible(chunk.latent)
     if not wrong:
         return
     broke_at = watch.broke_at(chunk.index)
@@ -47,7 +47,7 @@ def check_finished(engine: Sampler, chunk: InFlight, watch: Watch, steps: int) -
 
 def likely_cause(engine: Sampler, chunk: InFlight) -> str:
     """Why a chunk came out with numbers that are none, and what to do, in words."""
-    if wrong := unsound(chunk.text.tokens):
+    if wrong := implausible(chunk.text.tokens):
         return f"The text encoder made them: what it gives for {echo(chunk.at.spec.prompt)} has {wrong}. Load it anew"
     for name, weight in engine.dit.named_parameters():
         if not weight.is_meta and bool(weight.detach().float().isnan().any()):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
 
 from magi_core.cache.engine_cache import EngineCache
+from magi_core.cache.page_pool import PagePool
 from magi_core.config import VIDEO_FRAMES_PER_CHUNK, SamplingSettings
 from magi_core.digest import digest
 from magi_core.dit import KVLayer, KVPage
@@ -20,7 +21,7 @@ from magi_core.sampling.extension import ChunkFate, Extension, Kind, NewChunk, P
 from magi_core.sampling.pages import PageBook
 from magi_core.sampling.sampler import Sampler
 from magi_core.sampling.timesteps import step_factor, step_intervals
-from magi_core.sampling.window import Sight, pages_read
+from magi_core.sampling.window import Sight, pages_read, plan_page
 from magi_core.state import Frontier, SamplerState
 from magi_core.state.frontier import frontier_key
 from magi_core.story.direction import Direction, check_ranges
@@ -66,8 +67,7 @@ def plan(
     per_stage = begun.settings.steps // begun.settings.window
     pieces = [piece for piece in parts if isinstance(piece, Piece)]
     forwards = sum(len(piece.plan(begun.settings.window)) * per_stage for piece in pieces)
-    cost = _cost(engine, planned, pieces)
-    return replace(planned, begun=going_on.noted(cost), cost=cost, forwards=forwards)
+    return replace(planned, cost=_cost(engine, planned, pieces), forwards=forwards)
 
 
 def _check_schedule(settings: SamplingSettings, distill: bool) -> None:
@@ -82,18 +82,25 @@ def _check_schedule(settings: SamplingSettings, distill: bool) -> None:
         )
 
 
-def page_base(engine: Sampler, state: SamplerState, run_start: int) -> str:
-    """Digest of what a K/V page depends on beside its chunk. With the reference's quirks a partly given chunk has other
-    latents inside its own run."""
-    settings = state.settings
+def page_book(
+    engine: Sampler, extension: Extension, piece: Piece, pool: PagePool, key: Callable[[int], str]
+) -> PageBook:
+    """The pages that `piece` reads. `pool`, `key`: see `PageBook`.
+
+    A page depends on its chunk and on the run's constants; with the reference's quirks a partly given chunk has other
+    latents inside its own run.
+    """
+    settings, run_start = extension.begun.settings, piece.frontier.run_start
     schedule = (settings.clean_t, settings.steps, settings.shortcut)
     own = run_start if settings.reference_quirks else None
-    return digest(engine.model_key, state.latent_shape, schedule, engine.texts.null(settings).key, own)
-
-
-def together(settings: SamplingSettings) -> bool:
-    """Whether a page depends on the pages before it."""
-    return not settings.clean_length == settings.history_length == 1
+    shape, null = extension.begun.latent_shape, engine.texts.null(settings).key
+    return PageBook(
+        pool,
+        digest("pages", engine.model_key, shape, schedule, null, own),
+        key,
+        lambda index: plan_page(index, settings, run_start, extension.sight).history,
+        pooled=settings.clean_length == settings.history_length == 1,
+    )
 
 
 class _Parts:
@@ -238,22 +245,20 @@ def _need(engine: Sampler, state: SamplerState, chunks: int) -> SamplingMemory:
 
 
 def _cost(engine: Sampler, extension: Extension, pieces: Sequence[Piece]) -> Cost:
-    """The steps, counted from the window plan; the pages to rebuild, by rehearsing the pieces on a copy of the pool."""
+    """The steps, counted from the window plan; the pages to make, by rehearsing the pieces on a copy of the pool."""
     state, distill, cost = extension.begun, engine.dit.config.distill, Cost()
     settings, pool = state.settings, engine.cache.pages.rehearsal()
     page = _page_of(engine, state)
     for piece in pieces:
-        seen = (lambda index: extension.sight(index).first) if together(settings) else None
-        steps, rebuilt, run_start = 0, 0, piece.frontier.run_start
-        book = PageBook(pool, page_base(engine, state, run_start), extension.key, seen)
+        steps, made, run_start = 0, 0, piece.frontier.run_start
+        book = page_book(engine, extension, piece, pool, extension.key)
         for slots in piece.plan(settings.window):
             steps += stage_cost(slots, run_start, settings, distill)
             missing = book.missing(pages_read(slots, run_start, settings, extension.sight))
-            book.add(dict.fromkeys(missing, page))
-            rebuilt += len(missing)
-            if slots[0].index > run_start:
-                book.add({slots[0].index - 1: page})
-        cost += Cost(steps, rebuilt)
+            for index in missing:
+                book.add(index, page)
+            made += len(missing)
+        cost += Cost(steps, made)
     return cost
 
 

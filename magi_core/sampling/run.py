@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import torch
@@ -14,11 +14,12 @@ from magi_core.sampling.extension import Extension, NewChunk, Piece, Recalled
 from magi_core.sampling.finite import check_finished
 from magi_core.sampling.forward import Predictor, StopAsked
 from magi_core.sampling.loop import Entering, Loop, Past
-from magi_core.sampling.pages import PageBook
-from magi_core.sampling.plan import page_base, together
+from magi_core.sampling.plan import page_book
+from magi_core.sampling.room import check_room
 from magi_core.sampling.sampler import Sampler
 from magi_core.state import Cancelled, ChunkRecord, Frontier, InFlight, SamplerState, Unfinished
-from magi_core.state.sound import unsound
+from magi_core.state.frontier import frontier_key
+from magi_core.state.plausible import implausible
 from magi_core.text.chunk_text import AskedText, ChunkText
 
 OnStep = Callable[[Stepped], None]
@@ -34,6 +35,7 @@ def run(
     """See `Engine.run`."""
     if extension.model_key != engine.model_key:
         raise MagiError("this extend was planned with another model: plan it with the one that runs it")
+    check_room(extension, engine.cache.pages.device)
     return _states(_Running(engine, extension, on_step or (lambda event: None), cancelled or (lambda: False)))
 
 
@@ -57,12 +59,11 @@ class _Running:
 
     def states(self) -> Iterator[SamplerState]:
         extension, last = self.extension, len(self.extension.chunks)
-        ahead = _frontiers_ahead(extension.parts)
-        for part, frontier_ahead in zip(extension.parts, ahead, strict=True):
+        for part in extension.parts:
             if isinstance(part, Recalled):
-                self.latest = frontier_ahead
                 self.engine.cache.chunks.get(part.at.key)  # it was of use
                 self._hand_out(ChunkRecord(part.at, part.latent, extension.run_start))
+                self.latest = self._remembered()
                 frontier = extension.frontier if self.state.finished == last else None
                 yield self._now(frontier)
             else:
@@ -83,7 +84,7 @@ class _Running:
                 case Stepped(step=step):
                     self.forwards = base + step
                     self.on_step(self._told(event, done))
-                case Reached(frontier) if not any(unsound(chunk.latent) for chunk in frontier.chunks):
+                case Reached(frontier) if not any(implausible(chunk.latent) for chunk in frontier.chunks):
                     self.latest = frontier
                     self.engine.cache.frontiers.put(frontier.key, frontier)
                 case Finished(chunk):
@@ -109,6 +110,19 @@ class _Running:
         if self.state.finished == len(self.extension.chunks):
             return replace(self.state, frontier=frontier, end=self.extension.end)
         return replace(self.state, frontier=frontier, unfinished=self._rest())
+
+    def _remembered(self) -> Frontier | None:
+        """The latest remembered pipeline in which the state's last chunks are finished or in flight."""
+        extension, finished, window = self.extension, self.state.finished, self.state.settings.window
+        for count in range(min(finished + window - 1, len(extension.chunks)), finished, -1):
+            keys = [extension.key(index) for index in range(max(extension.run_start, count - window + 1), count)]
+            found = self.engine.cache.frontiers.peek(frontier_key(count, keys, keys[-1]))
+            if found is not None:
+                named = (
+                    replace(c, at=extension.new[c.index].at) if c.index in extension.new else c for c in found.chunks
+                )
+                return replace(found, chunks=tuple(named))
+        return None
 
     def _rest(self) -> Unfinished | None:
         """What is left to do from the newest boundary on; None where no boundary is known that the state fits."""
@@ -170,21 +184,11 @@ class _Running:
         null = engine.dit.text_context(engine.texts.null(settings).tokens)
         predictor = Predictor(engine.dit, engine.attention, settings, null, claim, engine.compiler)
         past = Past(state)
-        seen = (lambda index: extension.sight(index).first) if together(settings) else None
-        base, pool = page_base(engine, state, part.frontier.run_start), engine.cache.pages
         return Loop(
             predictor,
             past,
             extension.sight,
             part.frontier,
-            PageBook(pool, base, past.key, seen),
+            page_book(engine, extension, part, engine.cache.pages, past.key),
             anchor=state.anchor if part.frontier.run_start == state.first_chunk else None,
         )
-
-
-def _frontiers_ahead(parts: Sequence[Recalled | Piece]) -> list[Frontier | None]:
-    """For each part, where the next piece from it on begins; None behind the last."""
-    ahead: list[Frontier | None] = []
-    for part in reversed(parts):
-        ahead.append(part.frontier if isinstance(part, Piece) else ahead[-1] if ahead else None)
-    return ahead[::-1]

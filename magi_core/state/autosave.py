@@ -9,6 +9,7 @@ from types import TracebackType
 
 from magi_core.errors import MagiError
 from magi_core.state.chunk import ChunkRecord
+from magi_core.state.given_sound import sound_tensors
 from magi_core.state.save import FORMAT, HEAD, PREFIX, chunk_file, parts_folders, save_state, write_part
 from magi_core.state.serialise import Tensors, Words, chunk_parts, head_parts
 from magi_core.state.state import SamplerState
@@ -57,7 +58,7 @@ class Autosave:
             self._written.clear()
             first = True
         if first and state.prefix is not None:
-            self._write(PREFIX, {}, {"prefix": state.prefix})
+            self._write(PREFIX, {}, {"prefix": state.prefix} | sound_tensors(state.sound))
         for record in state.chunks:
             if self._written.get(record.index) is not record:
                 words, tensors = chunk_parts(record)

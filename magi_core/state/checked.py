@@ -16,7 +16,7 @@ from torch import Tensor
 from magi_core.config import CHUNK_FRAMES, PIXELS_PER_LATENT, VIDEO_FRAMES_PER_CHUNK, is_whole
 from magi_core.config import MAX_CHUNKS as MAX_CHUNKS_AT_ONCE
 from magi_core.errors import MagiError, echo
-from magi_core.state.sound import unsound
+from magi_core.state.plausible import implausible
 from magi_core.story.chunk import ChunkSpec, json_fields
 
 MAX_SIDE = 16_384
@@ -173,7 +173,7 @@ def _check_frontier(
         text = tensors[chunk["text"]]
         if text.ndim != 2 or len(text) > MAX_TEXT_TOKENS or not text.is_floating_point():
             raise ValueError(f"the text of chunk {index} is {text.dtype} {list(text.shape)}")
-        if wrong := unsound(text):
+        if wrong := implausible(text):
             raise ValueError(f"the text of chunk {index} has {wrong}")
 
 
@@ -187,7 +187,7 @@ def _check_tensor(tensors: Mapping[str, Tensor], name: str, shapes: Sequence[tup
         raise ValueError(f"{echo(name)} is missing")
     if tuple(tensor.shape) not in shapes or tensor.dtype != torch.float32:
         raise ValueError(f"{name} is {tensor.dtype} {list(tensor.shape)} where {list(shapes[-1])} is said")
-    if wrong := unsound(tensor):
+    if wrong := implausible(tensor):
         raise ValueError(f"{name} has {wrong}")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from magi_core.state import SamplerState, Unfinished
+from magi_core.state import SamplerState
 from magi_core.state.story import story_of
 from magi_core.video.rate import exact_fps
 
@@ -19,7 +19,8 @@ def describe(state: SamplerState, name: str) -> list[str]:
         f"previous {_scales(settings.guidance.previous)} from noisy to clean",
     ]
     if state.prefix is not None:
-        lines.append(f"given: {counted(state.prefix_frames, 'frame')} of an image or a video")
+        sound = "" if state.sound is None else ", with its sound"
+        lines.append(f"given: {counted(state.prefix_frames, 'frame')} of an image or a video{sound}")
     lines.append("chunks:" if state.chunks or state.pending else "no chunks yet")
     in_flight = len(state.chunks)
     for first, last, chunk in story_of(state).lines:
@@ -29,8 +30,7 @@ def describe(state: SamplerState, name: str) -> list[str]:
         lines.append(
             f"  {place}{tags}: {chunk.prompt or '(no prompt)'} · seed {state.seed + chunk.seed_offset}{flying}"
         )
-    if state.unfinished is not None:
-        lines.append(f"broken off: {_left(state.unfinished, state.finished)}")
+    lines += rest_in_words(state)
     lines += [f"note: {note}" for note in state.notes]
     return lines
 
@@ -40,13 +40,16 @@ def captions(state: SamplerState) -> list[str]:
     return ["(given video)"] * state.first_chunk + [record.prompt for record in state.chunks]
 
 
-def _left(rest: Unfinished, finished: int) -> str:
-    """What a run that was broken off still had to do."""
+def rest_in_words(state: SamplerState) -> list[str]:
+    """A line on what the run still had to do that the take was broken off at; none where it was not."""
+    rest, finished = state.unfinished, state.finished
+    if rest is None:
+        return []
     come = rest.frontier.next_chunk
     last = come + len(rest.to_come) - 1
     parts = [f"{_chunks(finished, come - 1)} in flight"] if come > finished else []
     parts += [f"{_chunks(come, last)} to come"] if rest.to_come else []
-    return f"{', '.join(parts)}; asked for the same again, it goes on as if it had not stopped"
+    return [f"broken off: {', '.join(parts)}; asked for the same again, it goes on as if it had not stopped"]
 
 
 def _chunks(first: int, last: int) -> str:

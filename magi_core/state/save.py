@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -20,6 +21,7 @@ from magi_core.errors import MagiError, echo
 from magi_core.inputs.json_text import parse_json
 from magi_core.inputs.regular import regular_file
 from magi_core.state.checked import check_take, files_of_chunks
+from magi_core.state.given_sound import sound_tensors
 from magi_core.state.serialise import (
     Tensors,
     Words,
@@ -40,6 +42,7 @@ SUMS = "checksums"
 MAX_WORDS = 100_000_000  # characters, as many as the format has room for
 HEAD = "head.safetensors"
 PREFIX = "prefix.safetensors"
+NOTHING = {"nothing": torch.zeros(1)}  # in place of no tensors: safetensors 0.4.3 cannot read a file without any
 
 
 def save_state(state: SamplerState, path: str | Path | Claim, *, remains: str = AS_BEFORE) -> None:
@@ -58,7 +61,7 @@ def _write_whole(state: SamplerState, path: Path, remains: str) -> None:
     for _, latents in chunks:
         tensors |= latents
     if state.prefix is not None:
-        tensors["prefix"] = state.prefix
+        tensors |= {"prefix": state.prefix} | sound_tensors(state.sound)
     write_part(path, {"format": FORMAT, **words, "chunks": [words for words, _ in chunks]}, tensors, remains)
     for folder in reversed(parts_folders(path)):  # of this take or one that was broken off; the older one first
         discard(folder, path)
@@ -118,7 +121,7 @@ def write_part(path: Path, words: Mapping[str, Any], tensors: Mapping[str, Tenso
     with replacing(path, "the take", remains=remains, errors=(SafetensorError,)) as part:
         part.touch()
         permissions = part.stat().st_mode
-        save_file(own, part, {KEY: json.dumps(words)})
+        save_file(own or NOTHING, part, {KEY: json.dumps(words)})
         part.chmod(permissions)  # safetensors makes files that nobody else may read
 
 
@@ -153,7 +156,7 @@ def _read(path: Path, *, latents: bool) -> tuple[Words, Tensors]:
     try:
         with safe_open(path, framework="pt") as file:
             words = parse_json((file.metadata() or {}).get(KEY, "null"), "what it says", MAX_WORDS)
-            names = list(file.keys()) if latents else []
+            names = [name for name in file.keys() if name not in NOTHING] if latents else []  # noqa: SIM118
             tensors = {name: file.get_tensor(name).clone() for name in names}
     except (OSError, SafetensorError, ValueError) as error:
         raise MagiError(f"{path} is damaged or not a saved take ({echo(error)})") from None

@@ -15,6 +15,7 @@ from magi_core.digest import digest
 from magi_core.errors import MagiError, echo
 from magi_core.state.chunk import ChunkRecord, PlacedChunk
 from magi_core.state.frontier import Frontier, InFlight
+from magi_core.state.given_sound import sound_from
 from magi_core.state.state import SamplerState
 from magi_core.state.unfinished import Unfinished
 from magi_core.story.chunk import ChunkSpec, json_fields
@@ -93,6 +94,7 @@ def state_from(words: Words, chunks: list[Words], tensors: Tensors) -> SamplerSt
         frontier=None if frontier is None else frontier_from(frontier),
         frontiers=tuple(map(frontier_from, words["frontiers"])),
         unfinished=None if run is None else unfinished_from(run),
+        sound=sound_from(tensors),
     )
 
 

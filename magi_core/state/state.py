@@ -20,6 +20,8 @@ from magi_core.errors import MagiError
 from magi_core.state.chunk import ChunkRecord
 from magi_core.state.frontier import Frontier, InFlight
 from magi_core.state.unfinished import Unfinished
+from magi_core.video.rate import exact_fps
+from magi_core.video.sound import Sound
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +38,7 @@ class SamplerState:
     end: video frames after which the video ends, inside its last chunk; None: with that chunk.
     total_chunks: how long the video says it will be (duration tokens); None says "8 or more chunks to come" each time.
     notes: what was done to the input, in words for the user (cropped, cut, padded).
+    sound: of the given video, as long as the given part when decoded; None: none, or not known. See `with_sound`.
     """
 
     width: int
@@ -56,6 +59,7 @@ class SamplerState:
     end: int | None = None
     weights_digest: str = ""
     unfinished: Unfinished | None = None
+    sound: Sound | None = None
 
     @property
     def prefix_latent_frames(self) -> int:
@@ -156,6 +160,13 @@ class SamplerState:
         from magi_core.state.save import save_state
 
         save_state(self if all_frontiers else replace(self, frontiers=()), path)
+
+    def with_sound(self, sound: Sound) -> SamplerState:
+        """The same with the sound of the given video, which ends where the given part ends: what was filled up in front
+        of it is silent. Raises `MagiError` where no video was given."""
+        if self.prefix is None:
+            raise MagiError("a sound belongs to a given video, and this one starts from nothing")
+        return replace(self, sound=sound.ending_at(self.prefix_frames / exact_fps(self.fps)))
 
     def with_chunk(self, record: ChunkRecord) -> SamplerState:
         return replace(self, chunks=(*self.chunks, record), end=None, unfinished=None)

@@ -158,7 +158,7 @@ def _empty_model(config: Any) -> T5EncoderModel:
 
 def _read_tensors(folder: Path, model: T5EncoderModel, device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
     """The tensors of `model` from the files, one by one."""
-    from magi_core.weights import check_state_dict, read_tensors
+    from magi_core.weights import check_state_dict, read_sound, read_tensors
 
     expected = {name: tuple(t.shape) for name, t in model.state_dict().items() if name != EMBEDDING_ALIAS}
     stored = read_tensors(folder)
@@ -167,7 +167,9 @@ def _read_tensors(folder: Path, model: T5EncoderModel, device: torch.device, dty
         del source[EMBEDDING_ALIAS]
         source.setdefault(EMBEDDING, EMBEDDING_ALIAS)
     check_state_dict(expected, {name: stored.headers[key].shape for name, key in source.items()}, folder)
-    return {name: _convert(name, stored[key], device, dtype) for name, key in source.items()}
+    own = {key: name for name, key in source.items()}
+    state, _ = read_sound(stored, own, lambda key, tensor: _convert(own[key], tensor, device, dtype))
+    return {own[key]: tensor for key, tensor in state.items()}
 
 
 def _identity(folder: Path, config: Any) -> str:

@@ -12,6 +12,15 @@ from magi_core.errors import MagiError, echo
 MOST = {"z_chans": 1 << 10, "embed_dim": 1 << 15, "depth": 256, "num_heads": 1 << 10, "patch_size": 64}
 MOST |= {"patch_length": 64, "in_chans": 64, "video_size": 1 << 13, "video_length": 1 << 10}
 REQUIRED = ("z_chans", "embed_dim", "depth", "num_heads")
+DIFFUSERS_CLASS = "AutoencoderKLMagi"
+DIFFUSERS = {
+    "in_channels": "in_chans",
+    "latent_channels": "z_chans",
+    "num_layers": "depth",
+    "num_attention_heads": "num_heads",
+    "sample_size": "video_size",
+    "sample_frames": "video_length",
+}
 
 
 @dataclass(frozen=True)
@@ -90,7 +99,8 @@ class VAEConfig:
 
     @classmethod
     def from_json(cls, config: Mapping[str, Any]) -> VAEConfig:
-        """From a parsed `config.json`: the whole file (with a `ddconfig` entry) or the ddconfig itself.
+        """From a parsed `config.json`: the whole file (with a `ddconfig` entry), the ddconfig itself, or the file that
+        diffusers writes for its `AutoencoderKLMagi`.
 
         Unknown keys (dropout rates and the like) are ignored; a missing one raises `MagiError`.
         """
@@ -98,6 +108,9 @@ class VAEConfig:
         if kind != "vit":
             raise MagiError(f"VAE config: model_type {echo(kind)} is not supported, only 'vit'")
         values = config.get("ddconfig", config)
+        if config.get("_class_name") == DIFFUSERS_CLASS:  # whose attention is always of this kind
+            values = {DIFFUSERS.get(name, name): value for name, value in config.items()}
+            values |= {"qkv_bias": True, "ln_in_attn": True}
         if not isinstance(values, Mapping):
             raise MagiError(f"VAE config: ddconfig must hold names and values: {echo(values)}")
         missing = [name for name in REQUIRED if name not in values]

@@ -32,7 +32,13 @@ def load_vae(
     `scale_factor` in the config overrides 0.18215. Names and shapes are checked before any tensor is read.
     compute: the device that "auto" chooses for, where it is not the one the weights go to.
     """
-    from magi_core.weights import check_state_dict, pick_device, pick_dtype, read_tensors  # not needed for training
+    from magi_core.weights import (  # not for training
+        check_state_dict,
+        pick_device,
+        pick_dtype,
+        read_sound,
+        read_tensors,
+    )
 
     path = Path(folder_or_file)
     if not path.exists():
@@ -45,7 +51,8 @@ def load_vae(
     model = ViTVAE(config, operations=operations, device="meta", dtype=dtype)
     expected = {name: tensor.shape for name, tensor in ViTVAE(config, device="meta").state_dict().items()}
     check_state_dict(expected, {name: header.shape for name, header in tensors.headers.items()}, path)
-    model.load_state_dict({name: tensors[name].to(device, dtype) for name in expected}, assign=True)
+    state, _ = read_sound(tensors, expected, lambda _name, tensor: tensor.to(device, dtype))
+    model.load_state_dict(state, assign=True)
     return VAE(model.eval().requires_grad_(False), _scale(values), dtype=dtype)
 
 

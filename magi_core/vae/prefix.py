@@ -12,7 +12,7 @@ from magi_core.config import FRAMES_PER_LATENT
 from magi_core.errors import MagiError
 from magi_core.video.files import MAX_FRAMES
 from magi_core.video.frame_source import SHOWN_AT
-from magi_core.video.images import as_frames, fit
+from magi_core.video.images import fit, noted_frames
 from magi_core.video.rate import exact_fps
 
 MOST_REPEATED = 30  # frames made of one, when a video is brought to another rate
@@ -31,9 +31,9 @@ def encode_prefix(
     """
     if (image is None) == (video is None):
         raise MagiError("give an image or a video to start from, one of the two")
-    frames = as_frames(image if video is None else video, "image" if video is None else "video")
+    frames, done = noted_frames(image if video is None else video, "image" if video is None else "video")
     frames, note = fit(frames, width, height, policy)
-    notes = [note] if note else []
+    notes = [*done, note] if note else [*done]
     missing = -len(frames) % FRAMES_PER_LATENT
     if video is not None and missing:
         frames = torch.cat([frames[:1].expand(missing, -1, -1, -1), frames])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import av
 import numpy as np
@@ -16,13 +18,17 @@ from torch import Tensor
 
 from magi_core.errors import MagiError, echo
 from magi_core.inputs.regular import regular_file
+from magi_core.video.animated import is_webp, webp_frames
+from magi_core.video.hdr import BT2020, Light, light_of, to_sdr
 from magi_core.video.images import BACKGROUND
 
 # Containers of video by FFmpeg's names. Whatever opens other files or addresses must never be among them.
 CONTAINERS = ("mov", "matroska", "avi", "gif", "apng", "mpegts", "mpeg", "flv", "ogg", "asf", "mxf", "yuv4mpegpipe")
+INDEXED = ("mov", "matroska")
 MAX_PIXELS = 4096 * 4096  # of a frame
 MAX_SIDE = 16_384
 PEEK_PIXELS = 8192 * 8192  # of a frame that FFmpeg looks at to learn its size
+PEEK_SAMPLES = 1 << 22  # of a packet of sound, all channels together
 SMALLER = "Make the video smaller first, 1080p is plenty."
 # Bytes of a decoded frame; ten bits of 4K take 25 MB. Decoders hold many where frames refer to others.
 MAX_FRAME_BYTES, MAX_INTRA_BYTES = 27_000_000, 100_000_000
@@ -38,33 +44,63 @@ if hasattr(Interpolation, "ACCURATE_RND"):
     SCALING |= Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
 
 
-class FrameSource:
-    """Decoded frames of a file's picture track as (start, end, uint8 [H, W, 3]), in seconds from the first frame.
+Picture = TypeVar("Picture")
+OnCount = Callable[[int], None]
 
+
+@dataclass(frozen=True)
+class _Track:
+    """What of a stream converting one of its frames needs, when the file may be closed already."""
+
+    sample_aspect_ratio: Fraction | None
+
+
+class FrameSource:
+    """Pictures of a file's picture track as (start, end, picture), in seconds from its first frame.
+
+    picture: called, it makes the frame, uint8 [H, W, 3]; those that nobody looks at cost their decoding only.
+    start: leave out what is shown before. on_count: told after every picture how many were decoded; may raise to stop.
     rate: frames per second as far as the file says, set while reading. count: frames decoded so far. held: bytes that
-    the decoder may take.
+    the decoder may take. light: what the pictures were brought to SDR from, or None.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, start: Fraction = Fraction(0), on_count: OnCount | None = None) -> None:
         self.path = regular_file(path, "video")
+        self.start, self.on_count = start, on_count
         self.rate: Fraction | None = None
+        self.light: Light | None = None
         self.count, self.held = 0, 0
 
-    def __iter__(self) -> Iterator[tuple[Fraction, Fraction, Tensor]]:
+    def __iter__(self) -> Iterator[tuple[Fraction, Fraction, Callable[[], Tensor]]]:
         self.count = 0
+        timed = self._animated() if is_webp(self.path) else self._decoded()
+        for begins, ends, picture in timed:
+            self.count += 1
+            if self.on_count is not None:
+                self.on_count(self.count)
+            if ends > self.start:
+                yield max(begins - self.start, Fraction(0)), ends - self.start, picture
+
+    def _animated(self) -> Iterator[tuple[Fraction, Fraction, Callable[[], Tensor]]]:
+        self.held, frames = webp_frames(self.path)
+        end = Fraction(0)
+        for lasts, pixels in frames:
+            start, end = end, end + lasts
+            yield start, end, partial(_same, pixels)
+
+    def _decoded(self) -> Iterator[tuple[Fraction, Fraction, Callable[[], Tensor]]]:
         try:
             with open_video(self.path) as container:
-                stream = _picture_track(container)
+                stream = picture_track(container)
                 if stream is None:
                     raise MagiError(f"{self.path} has no picture track: give a video")
                 self.held = _prepare(stream, self.path)
                 self.rate = stream.average_rate or stream.guessed_rate
                 lasts = 1 / (self.rate or Fraction(24))
-                first: Fraction | None = None
+                first = self._seek(container, stream)
                 start: Fraction | None = None
                 end = Fraction(0)
                 for frame in container.decode(stream):
-                    self.count += 1
                     before, start = start, end
                     if frame.pts is not None:
                         time = frame.pts * Fraction(frame.time_base)
@@ -74,32 +110,78 @@ class FrameSource:
                         lasts = start - before  # what a frame of unknown duration is given: that of the one before
                     duration = getattr(frame, "duration", 0)
                     end = start + (duration * Fraction(frame.time_base) if duration else lasts)
-                    yield start, end, _upright_rgb(frame, stream, self.path)
+                    yield start, end, self._picture(frame, stream)
         except (av.error.FFmpegError, OSError, ValueError, MemoryError) as error:
             if isinstance(error, MagiError):
                 raise
-            where = f"after {self.count} frames" if self.count else "at its start"
-            raise MagiError(
-                f"{self.path} cannot be read as a video ({where}: {echo(error)}): the file is damaged or incomplete"
-            ) from error
+            raise self._damaged(error) from error
+
+    def _seek(self, container: Any, stream: Any) -> Fraction | None:
+        """Go to the last key frame before `start`; returns when the first picture is shown, where that is known."""
+        if not self.start or stream.start_time is None:
+            return None
+        first = stream.start_time * Fraction(stream.time_base)
+        seek(container, stream, first + self.start)
+        return first
+
+    def _picture(self, frame: Any, stream: Any) -> Callable[[], Tensor]:
+        context = stream.codec_context
+        light = self.light = light_of(context.color_trc, context.color_primaries)
+        wide, track = context.color_primaries in (BT2020, UNSPECIFIED), _Track(stream.sample_aspect_ratio)
+
+        def picture() -> Tensor:
+            try:
+                return _upright_rgb(frame, track, self.path, light, wide=wide)
+            except (av.error.FFmpegError, ValueError, MemoryError) as error:
+                if isinstance(error, MagiError):
+                    raise
+                raise self._damaged(error) from error
+
+        return picture
+
+    def _damaged(self, error: Exception) -> MagiError:
+        where = f"after {self.count} frames" if self.count else "at its start"
+        return MagiError(
+            f"{self.path} cannot be read as a video ({where}: {echo(error)}): the file is damaged or incomplete"
+        )
+
+
+def _same(pixels: Tensor) -> Tensor:
+    return pixels
 
 
 def open_video(path: Path) -> Any:
-    """The regular file at `path` as PyAV's container, if it is one of `CONTAINERS` by its content.
+    """`open_media` for files with pictures."""
+    return open_media(path, "video", CONTAINERS)
+
+
+def open_media(path: str | Path, what: str, containers: Iterable[str]) -> Any:
+    """The regular file at `path` as PyAV's container, if it is one of `containers` (FFmpeg's names) by its content.
 
     Files that name other files or addresses (playlists, lists to join, numbered pictures) are not: FFmpeg would open
     what they name. An absolute path keeps it from taking a name such as "concat:a" for an address.
     """
-    path = regular_file(path, "video").absolute()
-    options = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "file"}
+    path = regular_file(path, what).absolute()
+    options = {"format_whitelist": ",".join(containers), "protocol_whitelist": "file"}
+    kinds = "mp4, mov, mkv, webm, avi or gif" if what == "video" else "wav, flac, mp3, m4a, ogg or a video"
     try:
-        decoders: Any = [{"max_pixels": str(PEEK_PIXELS)}] * STREAMS  # PyAV's types say names only
+        limits = {"max_pixels": str(PEEK_PIXELS), "max_samples": str(PEEK_SAMPLES)}
+        decoders: Any = [limits] * STREAMS  # PyAV's types say names only
         return av.open(str(path), options=options, stream_options=decoders)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise MagiError(
-            f"{path} cannot be read as a video: it is damaged, incomplete, or of a kind that is not read here. Use "
-            "mp4, mov, mkv, webm, avi or gif; playlists, lists of files and numbered pictures are not followed"
+            f"{path} cannot be read as a {what}: it is damaged, incomplete, or of a kind that is not read here. Use "
+            f"{kinds}; playlists, lists of files and numbered pictures are not followed"
         ) from error
+
+
+def seek(container: Any, stream: Any, seconds: Fraction) -> None:
+    """Go to the last place before `seconds`, in the file's time, from which `stream` can be decoded.
+
+    Stays at the start where the container has no index to find that place by: others land behind it at times.
+    """
+    if any(name in INDEXED for name in container.format.name.split(",")):
+        container.seek(int(seconds / Fraction(stream.time_base)), stream=stream)
 
 
 def _prepare(stream: Any, path: Path) -> int:
@@ -128,7 +210,7 @@ def _check_size(width: int, height: int, path: Path) -> None:
         )
 
 
-def _picture_track(container: Any) -> Any:
+def picture_track(container: Any) -> Any:
     """The first video stream that is not a cover picture."""
     for stream in container.streams.video:
         flags = getattr(stream, "disposition", 0)  # a number or an enum, by PyAV's version
@@ -137,7 +219,7 @@ def _picture_track(container: Any) -> Any:
     return None
 
 
-def resample(timed: Iterable[tuple[Fraction, Fraction, Tensor]], fps: Fraction) -> Iterator[Tensor]:
+def resample(timed: Iterable[tuple[Fraction, Fraction, Picture]], fps: Fraction) -> Iterator[Picture]:
     """The picture on display at (k + 0.45) / fps for k = 0, 1, ...: right for variable rates, where pictures stay on.
 
     Slightly before the middle of an output frame, because integer rate ratios put source frames exactly at its start or
@@ -154,16 +236,19 @@ def resample(timed: Iterable[tuple[Fraction, Fraction, Tensor]], fps: Fraction) 
             yield shown
 
 
-def _upright_rgb(frame: Any, stream: Any, path: Path) -> Tensor:
-    """uint8 [H, W, 3] with square pixels, turned and mirrored as the display matrix says, transparency on white."""
+def _upright_rgb(frame: Any, stream: Any, path: Path, light: Light | None = None, *, wide: bool = True) -> Tensor:
+    """uint8 [H, W, 3] with square pixels, turned and mirrored as the display matrix says, transparency on white.
+
+    light, wide: see `to_sdr`; None for pictures that are SDR already.
+    """
     aspect = stream.sample_aspect_ratio or Fraction(1)
     width = max(1, round(frame.width * aspect)) if aspect > 0 else frame.width
     _check_size(width, frame.height, path)
     alpha = frame.format.name == "pal8" or any(part.is_alpha for part in frame.format.components)
-    target = "rgba" if alpha else "rgb24"
+    target = "rgba" if alpha else "rgb24" if light is None else "rgb48le"
     space = None  # as the frame says; where it does not, by size, as players do
     if frame.colorspace == UNSPECIFIED and "yuv" in frame.format.name:
-        space = Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601
+        space = _usual_matrix(frame.height, light)
     rgb = frame.reformat(
         width=width,
         format=target,
@@ -174,7 +259,17 @@ def _upright_rgb(frame: Any, stream: Any, path: Path) -> Tensor:
     if alpha:
         opacity = rgb[..., 3:].astype(np.float32) / 255
         rgb = (rgb[..., :3] * opacity + np.array(BACKGROUND) * (1 - opacity)).round().astype(np.uint8)
+        if light is not None:
+            rgb = to_sdr(rgb.astype(np.uint16) * 257, light, wide=wide)
+    elif light is not None:
+        rgb = to_sdr(rgb, light, wide=wide)
     return torch.from_numpy(np.ascontiguousarray(_turn(rgb, frame)))
+
+
+def _usual_matrix(height: int, light: Light | None) -> Any:
+    if light is not None and hasattr(Colorspace, "BT2020"):
+        return Colorspace.BT2020
+    return Colorspace.ITU709 if height >= 720 else Colorspace.ITU601
 
 
 def _turn(pixels: np.ndarray, frame: Any) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ MAX_SIDE = 65_535
 MEMORY_HUNGRY = {"WEBP": 48_000_000}  # decoders that hold the picture several times over have a limit of their own
 ROWS = 256  # of deep pictures, scaled at a time
 
+CHANNELS = (1, 3, 4)
+BEYOND, ROUNDING = 0.5, 1e-3  # how far outside 0..1 is a mistake in the numbers, and how far is nothing
 FIT_POLICIES = ("crop", "pad", "stretch")
 BACKGROUND = (255, 255, 255)  # what transparent pixels show: white, as on paper
 
@@ -35,9 +38,15 @@ def read_image(path: str | Path) -> Tensor:
     first frame is taken. Raises `MagiError` for a file that is missing, damaged, too large or no such image; sizes are
     looked at before any pixel is decoded.
     """
+    return read_noted_image(path)[0]
+
+
+def read_noted_image(path: str | Path) -> tuple[Tensor, tuple[str, ...]]:
+    """The same, and what was done to the picture, in words."""
     path = regular_file(path, "image")
     try:
-        return torch.from_numpy(np.array(_decoded(path)))
+        picture, notes = _decoded(path)
+        return torch.from_numpy(np.array(picture)), notes
     except Image.DecompressionBombError as error:
         raise MagiError(f"{path} is too large an image: {echo(error)}. Make it smaller first.") from error
     except UnidentifiedImageError as error:
@@ -55,12 +64,16 @@ def read_image(path: str | Path) -> Tensor:
         ) from error
 
 
-def _decoded(path: Path) -> Image.Image:
+def open_picture(path: Path, formats: Sequence[str] = FORMATS) -> Image.Image:
+    """The file, looked at and not decoded, if it is of one of `formats`, which are of `FORMATS`. Raises as Pillow."""
     Image.init()  # only now are all of this Pillow's formats known; older ones have no AVIF
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is lower
-        opened = Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN])
-    with opened:
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # limits here are lower
+        return Image.open(path, formats=[name for name in formats if name in Image.OPEN])
+
+
+def _decoded(path: Path) -> tuple[Image.Image, tuple[str, ...]]:
+    with open_picture(path) as opened:
         limit = MEMORY_HUNGRY.get(opened.format or "", MAX_PIXELS)
         if opened.width * opened.height > limit or max(opened.size) > MAX_SIDE:
             raise MagiError(
@@ -68,35 +81,79 @@ def _decoded(path: Path) -> Image.Image:
                 f"pixels and sides of {MAX_SIDE} are possible. Make it smaller first."
             )
         opened.load()
+        moving = getattr(opened, "n_frames", 1) > 1 and opened.format != "TIFF"
+        notes = ["it moves, and its first picture is taken; as a video, all of it is"] if moving else []
         ImageOps.exif_transpose(opened, in_place=True)
-        return _to_rgb(opened)
+        if _see_through(opened):
+            notes.append("its transparency was laid on white")
+        return to_rgb(opened), tuple(notes)
 
 
 def as_frames(array: Any, name: str = "video") -> Tensor:
-    """`array` (Tensor or anything NumPy takes) as frames [T, H, W, 3] on the CPU: uint8, or float32 in 0..1.
+    """`noted_frames` without its notes."""
+    return noted_frames(array, name)[0]
 
-    name: what the caller calls it, for messages. An "image" may be [H, W, 3] or [1, H, W, 3], anything else must be
-    [T, H, W, 3]. Raises `MagiError` for other shapes and types, for no frames, and for values outside 0..1.
+
+def noted_frames(array: Any, name: str = "video") -> tuple[Tensor, tuple[str, ...]]:
+    """`array` (Tensor or anything NumPy takes) as frames [T, H, W, 3] on the CPU, uint8 or float32 in 0..1, and
+    notes on what was done to it.
+
+    name: what the caller calls it, for messages. The last axis has 3 colours, 4 with opacity (shown on white), or 1 or
+    none of grey. An "image" is one frame, whose axis may be left out. Floats a little outside 0..1, as resizing makes
+    them, are cut. Raises `MagiError` for other shapes and types, for no frames, and for values far outside 0..1.
     """
-    frames = array.detach().cpu() if isinstance(array, Tensor) else _from_numpy(array, name)
-    image = name == "image"
-    if image and frames.ndim == 3:
-        frames = frames[None]
-    if frames.ndim != 4 or frames.shape[-1] != 3 or (image and len(frames) != 1):
-        allowed = "[height, width, 3]" if image else "[frames, height, width, 3]"
-        hint = " (alpha: flatten it first)" if frames.ndim and frames.shape[-1] == 4 else ""
-        raise MagiError(f"the {name} has shape {list(array.shape)}; it must be {allowed}, RGB{hint}")
+    given = array.detach().cpu() if isinstance(array, Tensor) else _from_numpy(array, name)
+    frames = _with_axes(given, name)
     if not frames.numel():
-        raise MagiError(f"the {name} is empty: shape {list(array.shape)}")
-    if frames.dtype == torch.uint8:
-        return frames
+        raise MagiError(f"the {name} is empty: shape {list(given.shape)}")
+    notes: list[str] = []
+    if frames.dtype != torch.uint8:
+        frames, notes = _in_range(frames, name)
+    if frames.shape[-1] == 1:
+        frames = frames.repeat(1, 1, 1, 3)
+    elif frames.shape[-1] == 4:
+        frames = _on_white(frames)
+        notes.append(f"the {name} has transparency, which was laid on white")
+    return frames, tuple(notes)
+
+
+def _with_axes(given: Tensor, name: str) -> Tensor:
+    """[T, H, W, 1, 3 or 4] of any shape that can only mean that."""
+    frames, image = given, name == "image"
+    if frames.ndim == (2 if image else 3) and frames.shape[-1] not in CHANNELS:
+        frames = frames[..., None]
+    if image and frames.ndim == 3:
+        frames = frames[None] if frames.shape[-1] in CHANNELS else frames[..., None]
+    if frames.ndim != 4 or frames.shape[-1] not in CHANNELS or (image and len(frames) != 1):
+        allowed = "[height, width, 3]" if image else "[frames, height, width, 3]"
+        raise MagiError(
+            f"the {name} has shape {list(given.shape)}; it must be {allowed}, RGB (or 4 with opacity, or 1 of grey)"
+        )
+    return frames
+
+
+def _in_range(frames: Tensor, name: str) -> tuple[Tensor, list[str]]:
     if not frames.is_floating_point():
         raise MagiError(f"the {name} has numbers of type {frames.dtype}; use uint8 (0..255) or floats in 0..1")
     frames = frames.float()
     low, high = frames.min().item(), frames.max().item()
-    if not (low >= -1e-3 and high <= 1 + 1e-3):  # NaN fails both
+    if not (low >= -BEYOND and high <= 1 + BEYOND):  # NaN fails both
         raise MagiError(f"the {name} has values from {low:.4g} to {high:.4g}; floats must lie in 0..1, or use uint8")
-    return frames.clamp(0, 1)
+    outside = low < -ROUNDING or high > 1 + ROUNDING
+    notes = [f"values of the {name} from {low:.3g} to {high:.3g} were cut to 0..1"] if outside else []
+    return frames.clamp(0, 1), notes
+
+
+def _on_white(frames: Tensor) -> Tensor:
+    """RGB of RGBA, one frame at a time: floats of a whole video would need four times its memory."""
+    flat = frames.new_empty(*frames.shape[:3], 3)
+    top = 255.0 if frames.dtype == torch.uint8 else 1.0
+    white = torch.tensor(BACKGROUND) / 255 * top
+    for target, frame in zip(flat, frames, strict=True):
+        opacity = frame[..., 3:].float() / top
+        shown = frame[..., :3].float() * opacity + white * (1 - opacity)
+        target.copy_(shown.round_() if frames.dtype == torch.uint8 else shown)
+    return flat
 
 
 def fit(frames: Tensor, width: int, height: int, policy: str = "crop") -> tuple[Tensor, str]:
@@ -164,7 +221,14 @@ def _resize(frames: Tensor, width: int, height: int) -> Tensor:
     return resized
 
 
-def _to_rgb(picture: Image.Image) -> Image.Image:
+def _see_through(picture: Image.Image) -> bool:
+    """Whether any pixel is not opaque."""
+    if picture.mode in ("RGBA", "LA"):
+        return picture.getchannel("A").getextrema() != (255, 255)
+    return picture.mode in ("La", "RGBa", "PA") or "transparency" in picture.info
+
+
+def to_rgb(picture: Image.Image) -> Image.Image:
     """Always a picture of its own, which stays when the file is closed."""
     if picture.mode in ("F", "I") or picture.mode.startswith("I;16"):
         return _deep_grey(picture).convert("RGB")

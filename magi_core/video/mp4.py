@@ -12,10 +12,12 @@ import av
 import numpy as np
 import torch
 from av.video.reformatter import ColorRange, Colorspace
+from av.video.stream import VideoStream
 from torch import Tensor
 
 from magi_core.errors import MagiError, echo
 from magi_core.video.frame_source import SCALING
+from magi_core.video.sound_track import SoundTrack
 
 ENCODERS = ("libx264", "libopenh264", "h264_videotoolbox", "h264_mf", "h264_nvenc", "h264")
 BT709 = 1  # H.273 code, the same for matrix, primaries and transfer
@@ -28,6 +30,7 @@ class Mp4Encoder:
     target: a file name, or an object with `write` and `seek`. tags: see `tags_of`.
     first_frame: number of the first frame. movflags, options: of the container, beside `MOVFLAGS`.
     reorder: False makes a stream whose frames are stored in the order of display.
+    sound: what is heard with the frames, from `first_frame` on; None: nothing, and no track for it.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class Mp4Encoder:
         movflags: str,
         options: Mapping[str, str] | None = None,
         reorder: bool = True,
+        sound: SoundTrack | None = None,
     ) -> None:
         encoder = checked_encoder()
         self.fps, self.frame = fps, first_frame
@@ -51,7 +55,7 @@ class Mp4Encoder:
         self._container.metadata.update(tags)
         quality = {"crf": "16", "preset": "medium"} | ({} if reorder else {"bf": "0"}) if encoder == "libx264" else {}
         stream = self._container.add_stream(encoder, rate=fps, options=quality)
-        assert isinstance(stream, av.VideoStream)
+        assert isinstance(stream, VideoStream)
         self._stream = stream
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         context = stream.codec_context
@@ -61,6 +65,7 @@ class Mp4Encoder:
         if encoder != "libx264":  # no constant quality there: about 0.3 bit per pixel
             context.bit_rate = max(1_000_000, int(width * height * fps * Fraction(3, 10)))
             context.max_b_frames = context.max_b_frames if reorder else 0
+        self._sound, self._sound_stream = sound, None if sound is None else sound.stream_in(self._container)
 
     def write(self, pixels: np.ndarray) -> None:
         """Encode one frame, uint8 [H, W, 3]."""
@@ -75,11 +80,19 @@ class Mp4Encoder:
         frame.pts, frame.time_base = self.frame, 1 / self.fps
         self._container.mux(self._stream.encode(frame))
         self.frame += 1
+        self._write_sound()
 
     def finish(self) -> None:
         """Encode what the encoder still holds, and complete the container."""
         self._container.mux(self._stream.encode(None))
         self._container.close()
+
+    def _write_sound(self) -> None:
+        """What is heard with the frames so far."""
+        if self._sound is not None:
+            for packet in self._sound.until(self.frame / self.fps):
+                packet.stream = self._sound_stream
+                self._container.mux_one(packet)
 
     def abandon(self) -> None:
         """Close what can be closed; a full disk makes closing fail as well, which changes nothing."""

@@ -16,7 +16,7 @@ from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av
 from torch import Tensor
@@ -26,9 +26,13 @@ from magi_core.video.frame_source import open_video
 from magi_core.video.mp4 import MOVFLAGS, Mp4Encoder, check_even, check_frames, checked_encoder, tags_of
 from magi_core.video.output_path import check_output
 from magi_core.video.rate import exact_fps
+from magi_core.video.sound_track import BLOCK, SoundTrack
 from magi_core.writing.claim import Claim
 from magi_core.writing.failure import cannot_write
 from magi_core.writing.replacing import replacing
+
+if TYPE_CHECKING:
+    from magi_core.video.sound import Sound
 
 INDEX = (b"ftyp", b"moov")  # what a fragmented file begins with; every fragment is made with one of its own
 BOX = 8  # bytes that begin a box; nothing but zeros there is a box without a kind, up to the end of the file
@@ -41,6 +45,7 @@ class VideoRecording:
     metadata: tags of any name ("prompt", "workflow", "storyboard"); values that are not strings are stored as JSON;
     they are in the file from the first chunk on.
     replace: whether a file that has the name is replaced, when the first chunk is written.
+    sound: what is heard from the first frame on, silence after its end; None: the file has no sound.
     frames: written so far. note: after closing, why the file stayed fragmented, or "".
     Raises `MagiError` before any work for a name, size, rate or metadata that cannot work, and for a name that another
     run writes to. A file that somebody removes meanwhile is put back; where somebody puts another in its place, that
@@ -56,6 +61,7 @@ class VideoRecording:
         fps: float | str | Fraction,
         metadata: Mapping[str, Any] | None = None,
         replace: bool = False,
+        sound: Sound | None = None,
     ) -> None:
         self.path = path.path if isinstance(path, Claim) else Path(path)
         self.fps, self.frames, self.note = exact_fps(fps), 0, ""
@@ -68,6 +74,7 @@ class VideoRecording:
         self._claim = Claim(path, "the video")
         self._file: io.FileIO | None = None
         self._fragments = 0
+        self._sound, self._sound_track = sound, None if sound is None else SoundTrack(sound, later=BLOCK)
         self._fragment: Mp4Encoder | None = None
         self._packed = io.BytesIO()
 
@@ -142,6 +149,7 @@ class VideoRecording:
                 "avoid_negative_ts": "disabled",
             },
             reorder=False,  # reordered frames would begin before their fragment
+            sound=self._sound_track,
         )
 
     def _wanted(self, kind: bytes) -> bool:
@@ -195,6 +203,8 @@ class VideoRecording:
         fragment, self._fragment = self._fragment, None
         if fragment is not None:
             fragment.abandon()
+            if self._sound is not None:  # its packets are gone with it
+                self._sound_track = SoundTrack(self._sound, self.frames / self.fps, later=BLOCK)
 
     def _kept(self) -> str:
         return f"the {self.frames} frames before are in it" if self.frames else "nothing was written"
@@ -246,12 +256,14 @@ def _copy_streams(source: Path, target: Path, tags: Mapping[str, str]) -> None:
         av.open(str(target), "w", format="mp4", options={"movflags": f"{MOVFLAGS}+faststart"}) as made,
     ):
         made.metadata.update(tags)
-        stream = given.streams.video[0]
-        copy = _stream_like(made, stream)
-        copy.time_base = stream.time_base
-        for packet in given.demux(stream):
+        copies = {stream.index: _stream_like(made, stream) for stream in given.streams}
+        for stream in given.streams:
+            copies[stream.index].time_base = stream.time_base
+        for packet in given.demux():
             if packet.dts is not None:  # the empty packet that ends a demuxed stream
-                packet.stream = copy
+                if packet.stream.type == "audio":  # fragments have no time before 0
+                    packet.pts, packet.dts = packet.pts - BLOCK, packet.dts - BLOCK
+                packet.stream = copies[packet.stream.index]
                 made.mux(packet)
 
 

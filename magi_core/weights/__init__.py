@@ -2,6 +2,7 @@
 
 from magi_core.device import pick_device, pick_dtype
 from magi_core.weights.check import check_state_dict
+from magi_core.weights.contents import contents_digest, read_sound
 from magi_core.weights.find import (
     Missing,
     ModelFiles,
@@ -13,7 +14,7 @@ from magi_core.weights.find import (
     is_vae_folder,
 )
 from magi_core.weights.fingerprint import fingerprint
-from magi_core.weights.load import load_dit
+from magi_core.weights.load import load_dit, read_dit
 from magi_core.weights.lora_names import lora_targets
 from magi_core.weights.reader import Checkpoint, read_tensors
 from magi_core.weights.recognise import recognise, variant_from_name
@@ -24,6 +25,7 @@ __all__ = [
     "Missing",
     "ModelFiles",
     "check_state_dict",
+    "contents_digest",
     "find_model",
     "find_models",
     "fingerprint",
@@ -37,6 +39,8 @@ __all__ = [
     "lora_targets",
     "pick_device",
     "pick_dtype",
+    "read_dit",
+    "read_sound",
     "read_tensors",
     "recognise",
     "variant_from_name",

@@ -9,22 +9,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from magi_core.config import DiTConfig
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, echo
 from magi_core.inputs.json_text import read_json
 from magi_core.inputs.regular import open_regular
 from magi_core.weights.header import read_header
 from magi_core.weights.reader import read_tensors
-from magi_core.weights.recognise import looks_like_dit, official_config, recognise, variant_from_name
+from magi_core.weights.recognise import looks_like_dit, official_config, recognise, variant_from_name, variant_of
 from magi_core.weights.shards import (
     INDEX_NAMES,
+    check_file,
     has_standard_name,
     is_numbered,
     list_shards,
     read_index,
+    unusable_files,
     weight_files,
 )
 from magi_core.weights.zst import peek_header
@@ -106,72 +109,114 @@ def find_model(path: str | Path, variant: str = "auto") -> ModelFiles:
 
 
 def find_models(search_paths: Iterable[str | Path]) -> list[ModelFiles]:
-    """Every model below `search_paths`, unreadable ones included (see `problem`); absent paths are skipped."""
+    """Every model below `search_paths`, unreadable ones included (see `problem`); absent paths are skipped.
+
+    Each file fails alone: whatever is wrong with one, the others are found.
+    """
     found: dict[Path, ModelFiles] = {}
-    for path in map(Path, search_paths):
-        if path.exists():
-            for dit in [path.absolute()] if path.is_file() else _candidates(path.absolute()):
-                found.setdefault(dit, _describe(dit, path.absolute()))
+    for path in (Path(path).absolute() for path in search_paths):
+        if path.is_dir():
+            for dit in _candidates(path):
+                found.setdefault(dit, _describe(dit, path))
+            for file in _unusable(path):
+                found.setdefault(file, _unreadable(file))
+        elif os.path.lexists(path):
+            found.setdefault(path, _describe(path, path))
     return list(found.values())
 
 
 def find_dit(path: str | Path, variant: str = "auto") -> Path:
     """The transformer's folder or file: `path` itself where it holds weights, else the only one below it."""
     path = Path(path).absolute()
-    if not path.exists():
+    if not os.path.lexists(path):
         raise MagiError(f"there is no model at {path}: check the path")
-    if path.is_file():
+    if not path.is_dir():
         return path
     found = list(_candidates(path))
     if len(found) > 1 and variant != "auto":
-        found = [dit for dit in found if variant_from_name(dit) in (variant, None)] or found
+        found = [dit for dit in found if variant_of(dit) in (variant, None)] or found
     if len(found) > 1:
         names = ", ".join(str(dit.relative_to(path)) for dit in found[:8])
         raise MagiError(f"{path} holds {len(found)} models: {names}. Choose one of them.")
     if found:
         return found[0]
+    for file in _unusable(path):  # one of these may have been meant
+        check_file(file)
     list_shards(path)  # says what is wrong with a folder without weights
     recognise(read_tensors(path).headers)  # and what these weights are instead
     return path
 
 
-def _candidates(folder: Path) -> Iterator[Path]:
-    """Folders and files at or below `folder` that hold a transformer, or weights that cannot be read."""
-    for place, folders, _ in os.walk(folder, followlinks=True):
-        here = Path(place)
-        depth = len(here.relative_to(folder).parts)
+def _folders(top: Path) -> Iterator[Path]:
+    """Folders at or below `top` that may hold a transformer, each once, however many links lead to it."""
+    seen: set[tuple[int, int]] = set()
+    for place, folders, _ in os.walk(top, followlinks=True):
+        here, about = Path(place), os.stat(place)
+        if (about.st_dev, about.st_ino) in seen:
+            folders[:] = []
+            continue
+        seen.add((about.st_dev, about.st_ino))
+        depth = len(here.relative_to(top).parts)
         folders[:] = sorted(f for f in folders if not f.startswith(".") and f not in SKIPPED) if depth < DEPTH else []
-        if here == folder or not here.name.lower().startswith(OTHER_PARTS):
-            yield from _transformers_in(here)
+        if here == top or not here.name.lower().startswith(OTHER_PARTS):
+            yield here
+
+
+def _candidates(top: Path) -> Iterator[Path]:
+    """Folders and files at or below `top` that hold a transformer, or weights that cannot be read."""
+    for folder in _folders(top):
+        yield from _transformers_in(folder)
+
+
+def _unusable(top: Path) -> Iterator[Path]:
+    """What has the name of a weight file at or below `top` and is none."""
+    for folder in _folders(top):
+        with suppress(OSError):
+            yield from unusable_files(folder)
+
+
+def _unreadable(file: Path) -> ModelFiles:
+    try:
+        check_file(file)
+    except MagiError as error:
+        return ModelFiles(dit=file, config=None, variant=None, parameters=0, problem=str(error))
+    return _describe(file, file)  # it has become readable meanwhile
 
 
 def _transformers_in(folder: Path) -> list[Path]:
     """The folder, where its weight files are one transformer; single files where it holds several."""
     try:
+        files = [file for file in weight_files(folder) if file.suffix != ".bin"]
+        single = [file for file in files if not is_numbered(file) and not has_standard_name(file)]
         for name in INDEX_NAMES:
             if (folder / name).is_file():
-                return [folder] if looks_like_dit(read_index(folder / name)) else []
-        files = [file for file in weight_files(folder) if file.suffix != ".bin"]
+                return _of_index(folder, folder / name, single)
         holding = [file for file in files if holds_transformer(file)]
-        named = [file for file in holding if not is_numbered(file) and not has_standard_name(file)]
+        named = [file for file in holding if file in single]
         return [*named, *([folder] if len(named) < len(holding) else [])]
-    except MagiError:  # a damaged index
-        return [folder]
     except OSError:
         return []
+
+
+def _of_index(folder: Path, index: Path, single: list[Path]) -> list[Path]:
+    """The folder, where its index is one of a transformer; a damaged index hides no single files."""
+    try:
+        return [folder] if looks_like_dit(read_index(index)) else []
+    except MagiError:
+        return [folder, *filter(holds_transformer, single)]
 
 
 def holds_transformer(file: Path) -> bool:
     """Whether a weight file is (at least in part) a MAGI-1 transformer.
 
-    Unreadable files count: better listed with the reason than passed over in silence.
+    Unreadable files count, whatever makes them so: better listed with the reason than passed over in silence.
     """
     try:
         if file.suffix == ".zst":
             return looks_like_dit(peek_header(file).tensors)
         with open_regular(file, "weight file") as stream:
             return looks_like_dit(read_header(stream, str(file)).tensors)
-    except (MagiError, OSError):
+    except Exception:
         return True
 
 
@@ -188,9 +233,12 @@ def _describe(dit: Path, given: Path) -> ModelFiles:
     )
     try:
         headers = read_tensors(dit).headers
+        files = replace(files, variant=variant_of(dit))
         config = replace(recognise(headers, official_config(dit)), distill=files.variant == "distill")
     except MagiError as error:
         return replace(files, problem=str(error))
+    except Exception as error:  # no file may end the list of all
+        return replace(files, problem=f"{dit} cannot be read ({echo(error)})")
     return replace(files, config=config, parameters=sum(header.numel for header in headers.values()))
 
 

@@ -12,6 +12,7 @@ from magi_core.device import pick_device, pick_dtype
 from magi_core.dit import DiT
 from magi_core.operations import PLAIN, Operations
 from magi_core.weights.check import check_state_dict
+from magi_core.weights.contents import read_sound
 from magi_core.weights.find import find_dit
 from magi_core.weights.header import TensorHeader
 from magi_core.weights.reader import Checkpoint, read_tensors
@@ -28,7 +29,19 @@ def load_dit(
     dtype: torch.dtype | str = "auto",
     operations: Operations = PLAIN,
 ) -> DiT:
-    """The transformer of the checkpoint at `model`, in evaluation mode, without gradients.
+    """The transformer alone; see `read_dit`."""
+    return read_dit(model, variant=variant, device=device, dtype=dtype, operations=operations)[0]
+
+
+def read_dit(
+    model: str | Path | Checkpoint,
+    *,
+    variant: str = "auto",
+    device: torch.device | str = "auto",
+    dtype: torch.dtype | str = "auto",
+    operations: Operations = PLAIN,
+) -> tuple[DiT, str]:
+    """The transformer of the checkpoint at `model`, in evaluation mode, without gradients; the digest of its tensors.
 
     model: the weights' folder or file, any folder around it that holds one model, or an opened checkpoint.
     variant: "base", "distill", or "auto" (from folder names; where they do not tell, `MagiError`).
@@ -36,6 +49,7 @@ def load_dit(
     any case, fp8 weights stay fp8.
     Everything is checked against the model on the meta device before any tensor is read. On the CPU, tensors
     that need no cast stay views of the mapped files, so loading takes memory only for those that do.
+    A tensor with numbers that are not finite raises `MagiError` (`magi_core.weights.contents`).
     """
     checkpoint = model if isinstance(model, Checkpoint) else read_tensors(find_dit(Path(model), variant))
     config = recognise(checkpoint.headers, official_config(checkpoint.path))
@@ -50,9 +64,9 @@ def load_dit(
         checkpoint.path,
         _wrong_numbers(expected, checkpoint.headers),
     )
-    state = {name: checkpoint[name].to(device, tensor.dtype) for name, tensor in expected.items()}
+    state, digest = read_sound(checkpoint, expected, lambda name, tensor: tensor.to(device, expected[name].dtype))
     dit.load_state_dict(state, assign=True)
-    return dit.eval().requires_grad_(False)
+    return dit.eval().requires_grad_(False), digest
 
 
 def _wrong_numbers(expected: dict[str, Tensor], found: dict[str, TensorHeader]) -> list[str]:

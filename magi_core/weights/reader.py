@@ -13,6 +13,7 @@ from torch import Tensor
 from magi_core.errors import MagiError, echo
 from magi_core.inputs.regular import open_regular
 from magi_core.weights.header import DOWNLOAD_AGAIN, SafetensorsHeader, TensorHeader, read_header
+from magi_core.weights.layouts import official
 from magi_core.weights.shards import list_shards
 from magi_core.weights.zst import peek_header, stream_edges, unpack
 
@@ -35,12 +36,14 @@ class Shard(Protocol):
 class Checkpoint(Mapping[str, Tensor]):
     """The tensors of a checkpoint, read when asked for. On the CPU they are views of the mapped files.
 
-    headers: shapes and dtypes of all tensors. shards: the files behind them.
+    Names are the official ones, whatever the layout of the files (`magi_core.weights.layouts`).
+    headers: shapes and dtypes of all tensors. shards: what reads the `files` behind them.
     """
 
     def __init__(self, path: Path, device: torch.device | str = "cpu") -> None:
         self.path, self.device = path, torch.device(device)
         listed = list_shards(path)
+        self.files = listed.files
         by_file = {file: _open_shard(file) for file in listed.files}
         self.shards = tuple(by_file.values())
         if listed.index:
@@ -54,16 +57,21 @@ class Checkpoint(Mapping[str, Tensor]):
                 f"{echo(lost[0], quoted=False)} in {listed.index[lost[0]].name}. The files belong to different "
                 "downloads: download the folder again."
             )
-        self.headers = {name: shard.headers[name] for name, shard in self._home.items()}
+        stored = {name: shard.headers[name] for name, shard in self._home.items()}
+        self._places = official(stored)
+        self.headers = {name: place.header(stored) for name, place in self._places.items()}
 
     def __getitem__(self, name: str) -> Tensor:
-        return self._home[name].tensor(name).to(self.device)
+        return self._places[name].tensor(self._stored).to(self.device)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._home)
+        return iter(self._places)
 
     def __len__(self) -> int:
-        return len(self._home)
+        return len(self._places)
+
+    def _stored(self, name: str) -> Tensor:
+        return self._home[name].tensor(name)
 
 
 def read_tensors(path: str | Path, *, device: torch.device | str = "cpu") -> Checkpoint:

@@ -13,6 +13,7 @@ from magi_core.config import DiTConfig
 from magi_core.errors import MagiError, echo
 from magi_core.inputs.json_text import read_json
 from magi_core.weights.header import TensorHeader
+from magi_core.weights.layouts import LAYERS, PACKED, official_names
 
 DUPLICATED_CHANNELS = 32  # input channels of models that take the 16 latent channels twice
 DUPLICATED_RESCALE = 0.1  # their input scale, which no tensor shows
@@ -21,12 +22,14 @@ LAYER = re.compile(r"videodit_blocks\.layers\.(\d{1,9})\.")
 SIZED_NAME = re.compile(r"\d+(\.\d+)?b[_-]")
 CHOOSE = "Choose the folder of the transformer, such as 4.5B_base/inference_weight."
 MARKERS = {"x_embedder.weight", "final_linear.linear.weight", "rope.bands"}
+CONVERTED = re.compile(r"blocks\.\d+\.(ada_modulate_layer|attn_proj)\.|condition_embedder\.text_embedder\.y_proj_")
+DIFFUSERS_CLASS = "MagiTransformer3DModel"
 
 
 def looks_like_dit(names: Iterable[str]) -> bool:
-    """Whether tensor names are (at least in part) those of a MAGI-1 transformer."""
-    names = set(names)
-    return bool(names & MARKERS) or any(LAYER.match(name) for name in names)
+    """Whether tensor names are (at least in part) those of a MAGI transformer, also of one that cannot be loaded."""
+    own = official_names(names)
+    return bool(own & MARKERS) or any(name.startswith(LAYERS) or CONVERTED.match(name) for name in own)
 
 
 def recognise(headers: Mapping[str, TensorHeader], official: Mapping[str, Any] | None = None) -> DiTConfig:
@@ -37,8 +40,10 @@ def recognise(headers: Mapping[str, TensorHeader], official: Mapping[str, Any] |
     Raises `MagiError` for tensors of anything else.
     """
     layers = {int(m[1]) for name in headers if (m := LAYER.match(name))}
-    if not layers or not looks_like_dit(headers):
+    if not layers:
         raise MagiError(f"this is not a MAGI-1 transformer: {_what_it_is(headers)}")
+    if packed := [name for name in headers if name.startswith(LAYERS) and name.endswith("." + PACKED)]:
+        raise MagiError(f"this is not a MAGI-1 transformer: {_packed(headers[packed[0]])}")
     hidden = _size(headers, ("self_attn_post_norm.weight", -1), ("mlp_post_norm.weight", -1), ("fc2.weight", -2))
     head_dim = _size(headers, ("self_attention.q_layernorm.weight", -1), ("self_attention.k_layernorm.weight", -1))
     keys = _size(headers, ("linear_qkv.k.weight", -2), ("linear_qkv.v.weight", -2))
@@ -87,13 +92,20 @@ def variant_from_name(path: str | Path) -> str | None:
     return next((variant for name in names if (variant := _variant_of(name))), None)
 
 
+def variant_of(path: Path) -> str | None:
+    """ "base" or "distill" by names, or else by the configuration beside the weights; None where neither says."""
+    engine = (official_config(path) or {}).get("engine_config")
+    stated = engine.get("distill") if isinstance(engine, dict) else None
+    return variant_from_name(path) or (VARIANTS[stated] if isinstance(stated, bool) else None)
+
+
 def choose_variant(path: Path, variant: str = "auto") -> str:
     """The explicit `variant`, or the one that names tell; `MagiError` where they do not."""
     if variant in VARIANTS:
         return variant
     if variant != "auto":
         raise MagiError(f"unknown variant {echo(variant)}: use 'auto', 'base' or 'distill'")
-    named = variant_from_name(path)
+    named = variant_of(path)
     if named is None:
         raise MagiError(
             f"{path}: the folder names do not say whether this model is base or distilled, and the weights "
@@ -114,7 +126,37 @@ def official_config(path: Path) -> dict[str, Any] | None:
                 continue
             if isinstance(content, dict) and "model_config" in content:
                 return content
+            if isinstance(content, dict) and content.get("_class_name") == DIFFUSERS_CLASS:
+                try:
+                    return _from_diffusers(content)
+                except (TypeError, ValueError):
+                    raise MagiError(f"{file} does not say how this model is built: download it again") from None
     return None
+
+
+def _from_diffusers(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration of a diffusers folder in the reference's words. What is missing has diffusers' own default."""
+    width = config.get("attention_head_dim", 128) * config.get("num_attention_heads", 24)
+    doubled = 2 if config.get("duplicate_channels", False) else 1
+    t_patch, patch, _ = config.get("patch_size", (1, 2, 2))
+    model = {
+        "num_layers": config.get("num_layers", 34),
+        "hidden_size": width,
+        "ffn_hidden_size": config.get("ffn_dim", 12288),
+        "num_attention_heads": config.get("num_attention_heads", 24),
+        "num_query_groups": config.get("num_key_value_heads", 8),
+        "caption_channels": config.get("caption_channels", 4096),
+        "caption_max_length": config.get("caption_max_length", 800),
+        "in_channels": config.get("in_channels", 16) * doubled,
+        "out_channels": config.get("out_channels", 16) * doubled,
+        "patch_size": patch,
+        "t_patch_size": t_patch,
+        "gated_linear_unit": config.get("gated_linear_unit", False),
+        "half_channel_vae": doubled == 2,
+        "x_rescale_factor": config.get("x_rescale_factor", 1.0),
+        "layernorm_epsilon": config.get("norm_eps", 1e-6),
+    }
+    return {"model_config": model, "engine_config": {"distill": config.get("distilled", False)}}
 
 
 def _variant_of(name: str) -> str | None:
@@ -179,13 +221,27 @@ def _with_official(config: DiTConfig, official: Mapping[str, Any]) -> DiTConfig:
 
 def _what_it_is(headers: Mapping[str, TensorHeader]) -> str:
     names = set(headers)
-    if any(name.startswith("videodit_blocks.layers.") for name in names):
-        return "its layers are stacked, as in MAGI-1.1, which is not supported. Use MAGI-1."
+    if LAYERS + PACKED in names:
+        return _packed(headers[LAYERS + PACKED])
+    if any(name.startswith(LAYERS) for name in names):
+        return "its layers are stacked in a way that is not known. Use files with a tensor for every layer."
     if "encoder.cls_token" in names:
         return f"it is the VAE. {CHOOSE}"
     if any(name.startswith("encoder.block.") for name in names):
         return f"it is a T5 text encoder. {CHOOSE}"
-    if any(name.startswith(("condition_embedder.", "patch_embedding.")) for name in names):
-        return "it is a conversion to the diffusers layout. Use the official files, which need no conversion."
+    if any(map(CONVERTED.match, names)):
+        return (
+            "it is an early conversion of MAGI-1 to diffusers (Magi1Transformer3DModel), whose layout is not read. Use "
+            f"the official files, or a conversion to diffusers' {DIFFUSERS_CLASS}."
+        )
     known = ", ".join(echo(name, quoted=False) for name in sorted(names)[:3]) or "none"
     return f"it holds other tensors ({known}). {CHOOSE}"
+
+
+def _packed(header: TensorHeader) -> str:
+    size = " x ".join(map(str, header.shape))
+    return (
+        f"it is MAGI-1.1 with its q, qx, k and v packed into one matrix (linear_qkv.weight, {size}). In which order "
+        "they are packed has not been published, and the public MAGI-1 code cannot run these files either. Files of "
+        "MAGI-1.1 with a q, qx, k and v for every layer can be loaded, and so can MAGI-1."
+    )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from magi_core.errors import MagiError, echo
 from magi_core.inputs.json_text import read_json
+from magi_core.inputs.regular import regular_file
 from magi_core.weights.header import DOWNLOAD_AGAIN
 
 INDEX_NAMES = (
@@ -16,6 +18,7 @@ INDEX_NAMES = (
     "pytorch_model.bin.index.json",
 )
 WEIGHT_SUFFIXES = (".safetensors", ".safetensors.zst", ".bin")
+GGUF = ".gguf"
 STANDARD_NAMES = ("model", "diffusion_pytorch_model", "pytorch_model")
 NUMBERED = re.compile(r"-(\d{1,12})-of-(\d{1,12})\.")
 MAX_SHARDS = 10_000
@@ -32,30 +35,54 @@ class ShardList:
 def list_shards(path: Path) -> ShardList:
     """The files of the checkpoint at `path`: a folder, an index file or one weight file.
 
-    Raises `MagiError` for a path without weights, a broken index, a missing shard, and a folder of unrelated
-    files.
+    Raises `MagiError` for a path without weights, a broken index, a missing shard, a folder of unrelated files, and
+    what `check_file` refuses.
     """
-    if not path.exists():
-        raise MagiError(f"there is nothing at {path}: check the path")
-    if path.is_file():
-        if path.name.endswith(".index.json"):
-            return _from_index(path)
-        if is_weight_file(path):
-            return ShardList((path,))
-        raise MagiError(f"{path} is not a weight file: choose a folder, or a {', '.join(WEIGHT_SUFFIXES)} file")
+    if not path.is_dir():
+        check_file(path)
+        return _from_index(path) if path.name.endswith(".index.json") else ShardList((path,))
     for name in INDEX_NAMES:
         if (path / name).is_file():
             return _from_index(path / name)
     return ShardList(_without_index(path))
 
 
-def is_weight_file(path: Path) -> bool:
-    return path.name.endswith(WEIGHT_SUFFIXES)
+def check_file(path: Path) -> None:
+    """Raise `MagiError` for what is not a file of weights or an index of them, by its name and kind; it is not opened.
+    Nor is GGUF one: its quantised numbers are not read."""
+    if path.is_symlink() and not path.exists():
+        raise MagiError(
+            f"{path} is a link to {echo(os.readlink(path))}, which leads nowhere: link it anew, or delete it"
+        )
+    regular_file(path, "weight file")
+    if path.suffix.lower() == GGUF:
+        raise MagiError(
+            f"{path} is a GGUF file, which is not read: use the official .safetensors files. The fp8 ones "
+            "(4.5B_distill_quant, 24B_distill_quant) are the smallest"
+        )
+    if not path.name.endswith((".index.json", *WEIGHT_SUFFIXES)):
+        raise MagiError(f"{path} is not a weight file: choose a folder, or a {', '.join(WEIGHT_SUFFIXES)} file")
+
+
+def unusable_files(folder: Path) -> list[Path]:
+    """What has a weight file's name right in `folder`, but is none: a link that leads nowhere, a pipe, a folder without
+    weights, GGUF."""
+    named = [p for p in folder.iterdir() if p.name.lower().endswith((GGUF, *WEIGHT_SUFFIXES)) and p.name[0] != "."]
+    usable = {p for p in named if p.is_file() and p.suffix.lower() != GGUF}
+    return sorted(p for p in named if p not in usable and not (p.is_dir() and _holds_weights(p)))
+
+
+def _holds_weights(folder: Path) -> bool:
+    try:
+        return bool(weight_files(folder))
+    except OSError:
+        return False
 
 
 def weight_files(folder: Path) -> list[Path]:
     """Weight files right in `folder`, by name; safetensors hide `.bin`, and a plain file hides its `.zst`."""
-    files = sorted(p for p in folder.iterdir() if is_weight_file(p) and not p.name.startswith("."))
+    named = (p for p in folder.iterdir() if p.name.endswith(WEIGHT_SUFFIXES) and not p.name.startswith("."))
+    files = sorted(p for p in named if p.is_file())
     files = [p for p in files if p.suffix != ".bin"] or files
     return [p for p in files if p.suffix != ".zst" or p.with_suffix("") not in files]
 
@@ -114,6 +141,8 @@ def _without_index(folder: Path) -> tuple[Path, ...]:
             )
         return tuple(numbered[i][0] for i in sorted(numbered))
     if not files:
+        for file in unusable_files(folder):
+            check_file(file)
         raise MagiError(
             f"{folder} is not a model folder: it has no weights ({', '.join(WEIGHT_SUFFIXES)}). "
             "Choose the folder that holds them, such as ckpt/magi/4.5B_base/inference_weight"

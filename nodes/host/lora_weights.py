@@ -16,7 +16,7 @@ from magi_core.digest import digest
 from magi_core.engine import Engine
 from magi_core.errors import MagiError, echo
 from magi_core.operations.fp8 import Fp8Linear
-from magi_core.weights import fingerprint, lora_targets
+from magi_core.weights import contents_digest, fingerprint, lora_targets, read_tensors
 
 from .engine import patched, patcher_of
 from .patcher import Patcher
@@ -26,8 +26,9 @@ def with_lora(engine: Engine, file: Path, strength: float) -> Engine:
     """A copy of `engine` whose weights have the LoRA in `file` on them, `strength` times; weights are shared.
 
     Layers of fp8 checkpoints cannot take a change into their weights: there the LoRA runs beside the layer.
-    Raises `MagiError` for a file that is not a LoRA of this model.
+    Raises `MagiError` for a file that is not a LoRA of this model, and for one with numbers that are not finite.
     """
+    contents = contents_digest(read_tensors(file))
     tensors = comfy.lora_convert.convert_lora(comfy.utils.load_torch_file(str(file), safe_load=True))
     shapes = {name: tuple(tensor.shape) for name, tensor in engine.dit.state_dict().items()}
     found = comfy.lora.load_lora(tensors, lora_targets(shapes), log_missing=False)
@@ -46,7 +47,8 @@ def with_lora(engine: Engine, file: Path, strength: float) -> Engine:
     patcher.add_patches({target: patch for target, patch in found.items() if target not in quantised}, strength)
     if quantised:
         _beside(patcher, quantised, strength, file.name)
-    return patched(engine, patcher, digest(engine.fingerprint, fingerprint(file), strength))
+    result = patched(engine, patcher, digest(engine.fingerprint, fingerprint(file), strength))
+    return result.copy(weights_digest=engine.weights_digest and digest(engine.weights_digest, contents, strength))
 
 
 def _check_shapes(found: dict[Any, Any], shapes: dict[str, tuple[int, ...]], name: str) -> None:

@@ -6,6 +6,7 @@ The bundled models are always in the lists.
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ import folder_paths
 from comfy_api.latest import io
 
 from magi_core.config import DiTConfig
-from magi_core.errors import MagiError, echo
+from magi_core.errors import MagiError, echo, printable
 from magi_core.loading import BUNDLED, locate
 from magi_core.weights import (
     ModelFiles,
@@ -52,9 +53,10 @@ def files_of(name: str, variant: str = "auto") -> ModelFiles:
         return locate(name, variant)
     found = _models()
     if name not in found:
+        listed = [*BUNDLED, *(f"{other} (unreadable)" if other in _unreadable else other for other in found)]
         raise MagiError(
             f"there is no model called {echo(name)} in models/{FOLDER} or models/diffusion_models. "
-            f"Found: {', '.join([*BUNDLED, *found])}. After adding files, press R to refresh the list."
+            f"Found: {', '.join(listed)}. After adding files, press R to refresh the list."
         )
     files = find_model(found[name], variant)
     return files if files.special_tokens else replace(files, special_tokens=_special_tokens())
@@ -87,12 +89,17 @@ def reader_of(name: str) -> DiTConfig | None:
 
 
 def _models() -> dict[str, Path]:
-    """Transformers by their name in the list: those in models/magi, then those among diffusion models."""
+    """Transformers by their name in the list: those in models/magi, then those among diffusion models.
+
+    What cannot be read is in the list too: ComfyUI's log says why, and so does the node that is to load it.
+    """
     names: dict[str, Path] = {}
     for folder in folder_paths.get_folder_paths(FOLDER):
         root = Path(folder).absolute()
         for files in find_models([root]):
-            names.setdefault(files.dit.relative_to(root).as_posix(), files.dit)
+            name = files.dit.relative_to(root).as_posix()
+            names.setdefault(name, files.dit)
+            _note(name, files.problem)
     for name, file in _listed("diffusion_models"):
         if file.suffix == ".safetensors" and _known(holds_transformer, file):
             inner = Path(name).parent.as_posix()
@@ -103,6 +110,18 @@ def _models() -> dict[str, Path]:
                 f"diffusion_models/{inner if whole else Path(name).as_posix()}", file.parent if whole else file
             )
     return names
+
+
+_unreadable: dict[str, str] = {}  # name -> why, of what the log has told
+
+
+def _note(name: str, problem: str) -> None:
+    """Log why a model cannot be read, once: lists are made at every page load."""
+    if not problem:
+        _unreadable.pop(name, None)
+    elif _unreadable.get(name) != problem:
+        _unreadable[name] = problem
+        logging.warning("MAGI: %s in models/%s cannot be read: %s", printable(name), FOLDER, printable(problem))
 
 
 def _parts(part: str) -> dict[str, Path]:
@@ -135,7 +154,10 @@ def _listed(kind: str) -> Iterator[tuple[str, Path]]:
 
 def _known(holds: Callable[[Path], bool], file: Path) -> bool:
     """`holds(file)`, asked once for every file and again only when it changed: lists are made at every page load."""
-    seen = file.stat()
+    try:
+        seen = file.stat()
+    except OSError:  # it went away meanwhile
+        return False
     return _asked(holds, file, (seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino, seen.st_size))
 
 

@@ -76,6 +76,9 @@ class PlacedVAE(comfy.sd.VAE):
 
     def decode(self, samples_in: Tensor, vae_options: dict[str, Any] | None = None) -> Tensor:
         """Latents [B, z, t, h, w] to frames [B, 4t, 8h, 8w, 3] in 0..1."""
+        if samples_in.ndim != 5:
+            raise MagiError("these latents are not of a video: decode them with the VAE of the model that made them")
+        self.codec.check_channels(samples_in.shape[1])
         batch, _, latents, rows, columns = samples_in.shape
         side, length = self.codec.model.config.patch_size, self.codec.model.config.patch_length
         frames = torch.empty(batch, latents * length, rows * side, columns * side, 3, device=self.output_device)

@@ -45,12 +45,14 @@ def sample(
     autosave: str,
     vae: Any,
     handoff: str = "clean",
+    notes: tuple[str, ...] = (),
 ) -> HeldState:
     """`state` with the chunks that `conditioning` describes.
 
     chunks: at least so many; the last prompt of a storyboard goes on where it has fewer. seconds: above 0, the length
     of the new part instead. autosave: name of a take to keep up to date, or ""; a broken-off take of that name goes on
     where it was, one of another lineage stays. vae: for previews, or None.
+    notes: on what was given, shown with those of the extend.
     An interrupt takes effect before the next model forward; the engine remembers what was finished.
     """
     count, end = chunks_for(state, seconds) if seconds else (max(chunks, conditioning.length), None)
@@ -76,8 +78,8 @@ def sample(
         ),
         NO_ROOM,
     )
-    notes = extension.notes if place is None or not place.note else (*extension.notes, _in_output(place))
-    show_notes(node_id, notes, cost)
+    made_there = () if place is None or not place.note else (_in_output(place),)
+    show_notes(node_id, (*notes, *extension.notes, *made_there), cost)
     return HeldState.of(made)
 
 

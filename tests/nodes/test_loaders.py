@@ -129,3 +129,23 @@ def test_a_vae_of_another_model_is_refused_in_words(run: Any) -> None:
 def test_the_same_files_have_the_same_fingerprint(nodes: dict[str, Any]) -> None:
     marks = {nodes["MagiLoadVAE"].fingerprint_inputs(model="nano", dtype=dtype) for dtype in ("auto", "fp32")}
     assert len(marks) == 1
+
+
+def test_a_bad_file_breaks_no_list_and_says_why(nodes: dict[str, Any], run: Any, caplog: Any) -> None:
+    """It is in the list, ComfyUI's log says once why it cannot be read, and so does the node that is to load it."""
+    import folder_paths
+
+    folder = Path(folder_paths.models_dir) / "magi"
+    folder.mkdir(exist_ok=True)
+    bad = folder / "bad.safetensors"
+    bad.symlink_to(folder / "nothing")
+    try:
+        with caplog.at_level("WARNING"):
+            assert all("bad.safetensors" in _listed(nodes, "MagiLoadModel") for _ in range(2))
+        assert sum("leads nowhere" in record.getMessage() for record in caplog.records) == 1
+        with pytest.raises(MagiError, match="leads nowhere"):
+            run("MagiLoadModel", model="bad.safetensors")
+        with pytest.raises(MagiError, match=r"bad.safetensors \(unreadable\)"):
+            run("MagiLoadModel", model="no such model")
+    finally:
+        bad.unlink()

@@ -67,7 +67,7 @@ def _check(side: int) -> None:
 
 
 def test_no_room_to_load_a_model_is_said_in_words(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("magi_core.loading.load_dit", _no_room)
+    monkeypatch.setattr("magi_core.loading.read_dit", _no_room)
     with pytest.raises(MagiError, match="not enough memory for this node"):
         run("MagiLoadModel", model="nano")
 

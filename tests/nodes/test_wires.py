@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+import torch
+
+from magi_core.errors import MagiError
 from tools.small_models import tiny_engine
 
 
@@ -22,3 +26,32 @@ def test_a_chain_of_nodes_holds_every_chunk_once(part: Any) -> None:
     chunks = [{record.latent.data_ptr() for record in state.chunks} for state in (first, second)]
     assert chunks[0] <= seen[0] & seen[1] and chunks[1] <= seen[1]
     assert isinstance(of(first), tuple), "ComfyUI counts the memory of tensors in tuples"
+
+
+@pytest.mark.parametrize(
+    ("samples", "message"),
+    [
+        (torch.zeros(2, 16, 6, 4, 4), "hold 2 videos, and one is continued"),
+        (torch.zeros(1, 16, 4, 4), "not of a video"),
+        (torch.full((1, 16, 6, 4, 4), float("nan")), "not numbers"),
+    ],
+)
+def test_latents_that_are_no_single_video_are_refused(run, engine, prompt, samples, message) -> None:
+    with pytest.raises(MagiError, match=message):
+        run("MagiChunkSampler", model=engine, conditioning=prompt("red"), prefix={"samples": samples}, steps=4)
+
+
+def test_what_a_prefix_brings_in_vain_or_leaves_open_is_said(run, engine, prompt, vae, said) -> None:
+    how = {"model": engine, "conditioning": prompt("red"), "steps": 4}
+    own = run("MagiVAEEncode", vae=vae, image=torch.rand(1, 32, 32, 3), width=32, height=32)
+    run("MagiChunkSampler", prefix=own, **how)
+    assert "prefix" not in said()[-1]
+    run("MagiChunkSampler", prefix={"samples": own["samples"], "noise_mask": torch.ones(1, 4, 4)}, **how)
+    assert "noise mask of the prefix is not used" in said()[-1] and "another model's VAE" in said()[-1]
+
+
+def test_latents_of_another_kind_are_not_decoded(vae) -> None:
+    with pytest.raises(MagiError, match="not of a video"):
+        vae.decode(torch.zeros(1, 16, 4, 4))
+    with pytest.raises(MagiError, match="channels"):
+        vae.decode(torch.zeros(1, 4, 1, 4, 4))

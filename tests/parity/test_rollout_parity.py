@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,15 @@ import magi_core
 from magi_core.config import CHUNK_FRAMES
 from magi_core.engine import Engine
 from tools.parity.golden import ROLLOUT_TOLERANCE, cases, golden_dir, golden_dit
-from tools.parity.rollout import begin, captions, golden_engine, is_distilled, rollout_error, standin_tokens
+from tools.parity.rollout import (
+    begin,
+    captions,
+    golden_engine,
+    is_distilled,
+    rollout_error,
+    rollout_settings,
+    standin_tokens,
+)
 
 
 @pytest.mark.parametrize("case", cases("rollout"), ids=repr)
@@ -58,3 +67,15 @@ def test_given_frames_stay_as_given_without_the_quirk(case):
     engine = golden_engine(case, engine).with_settings(reference_quirks=False)
     state = engine.extend(begin(case, engine, 9), captions(case.meta, case.tensors(), 1)[0], 1)
     assert torch.equal(state.latents[:, :, : case.meta["prefix_len"]], case.tensors()["prefix_video"])
+
+
+def test_a_rollout_with_negative_tokens_has_them_in_its_null_text():
+    """`NEG_PROMPT` in a rollout's environment: four tokens in front of the learned null text, cut to 50 in all."""
+    case = cases("rollout")[0]
+    asked = replace(case, meta=case.meta | {"env": case.meta["env"] | {"NEG_PROMPT": 1}})
+    engine = Engine(golden_dit(case.meta["weights"], is_distilled(case)), special_tokens=standin_tokens())
+    null, learned = engine.texts.null(rollout_settings(asked.meta)).tokens, engine.texts.null_embedding
+    tokens = [engine.special_tokens.get(name) for name in ("BORDERNESS", "TRANS", "LOGO", "CAPTION")]
+    assert torch.equal(null, torch.cat([torch.stack(tokens), learned])[:50])
+    assert rollout_settings(case.meta).negative_tokens == ()
+    assert rollout_error(asked, engine) > ROLLOUT_TOLERANCE, "they reach the forwards"

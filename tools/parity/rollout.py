@@ -24,6 +24,7 @@ SWITCHES = {
     "PAD_THREE_D_MODEL": "THREE_D_MODEL",
     "PAD_TWO_D_ANIME": "TWO_D_ANIME",
 }
+NEGATIVE = ("CAPTION", "LOGO", "TRANS", "BORDERNESS")  # what NEG_PROMPT puts in front of the null text
 
 
 def rollout_settings(meta: dict[str, Any]) -> SamplingSettings:
@@ -38,6 +39,7 @@ def rollout_settings(meta: dict[str, Any]) -> SamplingSettings:
             tuple(runtime["cfg_t_range"]), tuple(runtime["prev_chunk_scales"]), tuple(runtime["text_scales"])
         ),
         shortcut=engine["shortcut_mode"],
+        negative_tokens=NEGATIVE if env.get("NEG_PROMPT") else (),
         special_tokens=tuple(name for key, name in SWITCHES.items() if env.get(key)),
         nearly_clean_blend=float(env.get("prev_chunks_scale", 0.7)),
         nearly_clean_threshold=engine["distill_nearly_clean_chunk_threshold"],

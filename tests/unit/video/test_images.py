@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from magi_core.errors import MagiError
-from magi_core.video.images import as_frames, read_image
+from magi_core.video.images import as_frames, noted_frames, read_image, read_noted_image
 from tests.pictures import corners
 
 
@@ -82,8 +82,8 @@ def test_an_image_becomes_one_frame(array):
 @pytest.mark.parametrize(
     ("array", "name", "message"),
     [
-        (torch.zeros(8, 8), "image", "the image has shape"),
-        (torch.zeros(8, 8, 4), "image", "flatten it first"),
+        (torch.zeros(8, 8, 2), "image", "the image has shape"),
+        (torch.zeros(8, 8, 8, 5), "video", "the video has shape"),
         (torch.zeros(2, 8, 8, 3), "image", "the image has shape"),
         (torch.zeros(8, 8, 3), "video", r"must be \[frames, height, width, 3\]"),
         (torch.zeros(0, 8, 8, 3), "video", "the video is empty"),
@@ -97,3 +97,41 @@ def test_an_image_becomes_one_frame(array):
 def test_arrays_that_are_no_frames_are_refused(array, name, message):
     with pytest.raises(MagiError, match=message):
         as_frames(array, name)
+
+
+def test_values_a_little_outside_are_cut_and_spoken_of():
+    """As bicubic resizing makes them; far outside, the numbers mean something else."""
+    resized = torch.tensor([-0.08, 0.5, 1.2]).expand(1, 8, 8, 3)
+    frames, notes = noted_frames(resized)
+    assert frames.min() == 0 and frames.max() == 1
+    assert notes == ("values of the video from -0.08 to 1.2 were cut to 0..1",)
+    assert noted_frames(torch.full((1, 8, 8, 3), 1.0005))[1] == ()
+
+
+@pytest.mark.parametrize(("scale", "dtype"), [(255, torch.uint8), (1, torch.float32)])
+def test_transparency_is_laid_on_white_and_spoken_of(scale, dtype):
+    red = torch.tensor([scale, 0, 0, 0], dtype=dtype).expand(2, 8, 8, 4).clone()
+    red[1, ..., 3] = scale
+    frames, notes = noted_frames(red)
+    assert frames[0].eq(scale).all() and frames[1, 0, 0].tolist() == [scale, 0, 0]
+    assert notes == ("the video has transparency, which was laid on white",)
+
+
+@pytest.mark.parametrize(
+    ("shape", "name"),
+    [((8, 9), "image"), ((8, 9, 1), "image"), ((1, 8, 9), "image"), ((1, 8, 9, 1), "image")]
+    + [((5, 8, 9), "video"), ((5, 8, 9, 1), "video")],
+)
+def test_grey_is_taken(shape, name):
+    frames, notes = noted_frames(torch.full(shape, 77, dtype=torch.uint8), name)
+    assert frames.shape == (1 if name == "image" else 5, 8, 9, 3) and frames.eq(77).all() and notes == ()
+
+
+def test_what_becomes_of_a_picture_file_is_said(tmp_path):
+    Image.new("RGBA", (4, 4), (255, 0, 0, 128)).save(tmp_path / "a.png")
+    Image.new("RGBA", (4, 4), (255, 0, 0, 255)).save(tmp_path / "b.png")
+    pictures = [Image.new("RGB", (4, 4), (n, n, n)) for n in (10, 200)]
+    pictures[0].save(tmp_path / "c.webp", save_all=True, append_images=pictures[1:], duration=100)
+    assert read_noted_image(tmp_path / "a.png")[1] == ("its transparency was laid on white",)
+    assert read_noted_image(tmp_path / "b.png")[1] == ()
+    assert "its first picture is taken" in read_noted_image(tmp_path / "c.webp")[1][0]

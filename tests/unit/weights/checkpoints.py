@@ -10,7 +10,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from magi_core.config import DiTConfig
+from magi_core.weights import layouts
 
+Tensors = dict[str, torch.Tensor]
 GOLDEN = Path(__file__).parents[2] / "golden"
 
 
@@ -56,3 +58,41 @@ def same(found, expected: dict[str, torch.Tensor]) -> bool:
 
 def damage_missing_shard(folder: Path) -> None:
     (folder / "model-00002-of-00003.safetensors").unlink()
+
+
+def prefixed(weights: Tensors, prefix: str) -> Tensors:
+    return {prefix + name: tensor for name, tensor in weights.items()}
+
+
+def in_diffusers(weights: Tensors) -> Tensors:
+    """As diffusers' conversion of the official files names and cuts them."""
+    renamed: Tensors = {}
+    for name, tensor in weights.items():
+        if name.startswith(("t_embedder.", "y_embedder.")):
+            name = f"condition_embedder.{name}"
+        name = name.replace("videodit_blocks.layers.", "transformer_blocks.")
+        name = name.replace("videodit_blocks.final_layernorm", "final_layernorm")
+        name = name.replace("final_linear.linear", "final_linear")
+        if name.endswith("linear_kv_xattn.weight"):
+            stem = name.removesuffix(".weight")
+            renamed |= {f"{stem}.projections.{i}.weight": part.clone() for i, part in enumerate(tensor.chunk(8))}
+        else:
+            renamed[name] = tensor
+    return renamed
+
+
+def stacked(weights: Tensors, packing: layouts.Packing | None = None) -> Tensors:
+    """Layers as one tensor each, q, qx, k and v of a layer as one matrix where a packing is given."""
+    stem = "videodit_blocks.layers."
+    layers = sorted({name.split(".")[2] for name in weights if name.startswith(stem)}, key=int)
+    found = {name: tensor for name, tensor in weights.items() if not name.startswith(stem)}
+    for name in [name.split(".", 3)[3] for name in weights if name.startswith(f"{stem}0.")]:
+        found[stem + name] = torch.stack([weights[f"{stem}{layer}.{name}"] for layer in layers])
+    if packing is not None:
+        qkv = f"{stem}self_attention.linear_qkv."
+        parts = {name: found.pop(f"{qkv}{name}.weight") for name in ("q", "qx", "k", "v")}
+        groups = golden_config("B").num_groups if packing.by_group else 1
+        cut = {name: part.chunk(groups, dim=1) for name, part in parts.items()}
+        rows = [cut[name][group] for group in range(groups) for name in packing.order]
+        found[f"{qkv}weight"] = torch.cat(rows, dim=1)
+    return found

@@ -71,8 +71,8 @@ def test_variant_by_name(name: str, variant: str | None) -> None:
     [
         ({"encoder.cls_token": torch.zeros(1)}, "it is the VAE"),
         ({"encoder.block.0.layer.0.layer_norm.weight": torch.zeros(1)}, "T5 text encoder"),
-        ({"videodit_blocks.layers.self_attention.linear_qkv.weight": torch.zeros(1)}, "MAGI-1.1"),
-        ({"condition_embedder.time_embedder.linear_1.weight": torch.zeros(1)}, "diffusers layout"),
+        ({"blocks.0.attn_proj.weight": torch.zeros(1)}, "early conversion of MAGI-1 to diffusers"),
+        ({"condition_embedder.time_embedder.linear_1.weight": torch.zeros(1)}, "other tensors"),
         ({"conv.weight": torch.zeros(1)}, r"other tensors \(conv.weight\)"),
     ],
 )

@@ -36,8 +36,14 @@ class VideoFromComponents:
 
 
 class VideoFromFile:
-    def __init__(self, path: str) -> None:
-        self.path = path
+    def __init__(self, path: str, *, start_time: float = 0, duration: float = 0) -> None:
+        self.path, self._window = path, (start_time, duration)
+
+    def get_stream_source(self) -> str:
+        return self.path
+
+    def get_active_trim_window(self) -> tuple[float, float]:
+        return self._window
 
 
 Types = SimpleNamespace(VideoComponents=VideoComponents)

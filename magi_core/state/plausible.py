@@ -8,7 +8,7 @@ from torch import Tensor
 LARGEST = 1e5  # latents are of about 1, of 10 at most; what a text encoder gives is of hundreds at most
 
 
-def unsound(tensor: Tensor) -> str:
+def implausible(tensor: Tensor) -> str:
     """What is wrong with the values of `tensor`, in words after "has"; "" where nothing is."""
     if not tensor.numel():
         return ""

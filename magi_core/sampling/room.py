@@ -1,0 +1,35 @@
+"""Whether a run can fit its device at all, asked before any work."""
+
+from __future__ import annotations
+
+import torch
+
+from magi_core.errors import MagiError
+from magi_core.host_memory import physical_memory
+from magi_core.sampling.extension import Extension, Piece
+
+GB = 1e9
+
+
+def check_room(extension: Extension, device: torch.device) -> None:
+    """Raise `MagiError` where one forward alone takes more than all of the device's memory.
+
+    What is kept between forwards (pages, weights) may lie elsewhere and is not counted. Devices whose memory is not
+    known pass.
+    """
+    there, need = _memory_of(device), extension.need.activations
+    if there is None or need <= there or not any(isinstance(part, Piece) for part in extension.parts):
+        return
+    state = extension.begun
+    raise MagiError(
+        f"{state.width}x{state.height} is too large here: one step over {state.settings.window} chunks takes about "
+        f"{need / GB:.0f} GB of memory, and {device} has {there / GB:.0f}. Make width and height smaller, or lower the "
+        "window (chunks in the works at a time)"
+    )
+
+
+def _memory_of(device: torch.device) -> int | None:
+    """Bytes of memory of a device, used or free."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    return physical_memory()

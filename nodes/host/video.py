@@ -1,0 +1,64 @@
+"""ComfyUI's VIDEO as frames for the VAE: of a file, only what is asked for is decoded, at the size that is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import comfy.model_management as management
+import torch
+
+from magi_core.errors import MagiError
+from magi_core.vae.prefix import resample
+from magi_core.video import Video, exact_fps, read_video
+
+from .sound import from_audio
+
+TOLD_EVERY = 24  # pictures
+
+
+def given_video(video: Any, *, width: int, height: int, fit: str, fps: float, tell: Callable[[str], None]) -> Video:
+    """The frames, with their sound, at `fps`. Those of a file are at the size already and HDR is tone-mapped.
+
+    tell: gets how far reading a file is, in words. Reading stops when the user interrupts.
+    """
+    source = video.get_stream_source() if hasattr(video, "get_active_trim_window") else None
+    if not isinstance(source, str | Path):
+        return _components(video, fps)
+    start, seconds = video.get_active_trim_window()
+
+    def on_count(count: int) -> None:
+        management.throw_exception_if_processing_interrupted()
+        if count % TOLD_EVERY == 0:
+            tell(f"reading the video: {count} pictures")
+
+    return read_video(
+        source,
+        fps=fps,
+        size=(width, height),
+        policy=fit,
+        start=max(start, 0.0),
+        seconds=seconds or None,
+        sound=True,
+        on_count=on_count,
+    )
+
+
+def _components(video: Any, fps: float) -> Video:
+    """A VIDEO that is in memory already, or one of a ComfyUI that does not tell which part of a file it is."""
+    parts = video.get_components()
+    frames, alpha = parts.images, getattr(parts, "alpha", None)
+    if alpha is not None:
+        frames = torch.cat([frames, alpha.reshape(*frames.shape[:3], 1)], dim=-1)
+    lasts = len(frames) / Fraction(parts.frame_rate)
+    resampled = resample(frames, parts.frame_rate, fps)
+    rate = exact_fps(fps)
+    if parts.audio is None:
+        return Video(resampled, rate)
+    try:
+        sound = from_audio(parts.audio, lasts)
+    except MagiError as error:
+        return Video(resampled, rate, (f"its sound is left out: {error}",))
+    return Video(resampled, rate, (), sound.lasting(len(resampled) / rate))
