@@ -17,6 +17,7 @@ from pathlib import Path
 from magi_core.digest import digest
 from magi_core.errors import MagiError
 from magi_core.inputs.json_text import read_json
+from magi_core.writing.replacing import replacing
 
 FOLDER = "MAGI_CACHE"  # environment variable that names another folder
 NAME = "weights.json"
@@ -44,7 +45,7 @@ class Seen:
         kept = list(known.items())[-(MOST - 1) :]
         try:
             _write(dict(kept) | {self._key: contents})
-        except (OSError, RuntimeError) as error:
+        except (OSError, MagiError, RuntimeError) as error:
             log.debug("what was found out about weights is not remembered: %s", error)
 
 
@@ -85,9 +86,5 @@ def _read() -> dict[str, str]:
 def _write(known: dict[str, str]) -> None:
     path = cache_folder() / NAME
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{NAME}.{os.getpid()}.part")
-    try:
+    with replacing(path, "the list of known weights") as part:
         part.write_text(json.dumps(known), encoding="utf-8")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -7,8 +7,8 @@ logged.
 
 from __future__ import annotations
 
+import errno
 import logging
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,9 +17,13 @@ from types import ModuleType
 from magi_core.errors import MagiError, echo, printable
 from magi_core.inputs.regular import open_regular
 from magi_core.weights.header import DOWNLOAD_AGAIN, SafetensorsHeader, read_header
+from magi_core.writing.claim import Claim
+from magi_core.writing.failure import CannotWrite, cannot_write
+from magi_core.writing.replacing import AS_BEFORE, replacing
 
 BLOCK = 1 << 22
 SMALL, MAX_RATIO = 64 << 20, 32  # bytes that any file may unpack to, and more for every byte of it; weights reach 2
+WHAT = "the unpacked weights"
 log = logging.getLogger(__name__)
 
 
@@ -62,26 +66,25 @@ def peek_header(packed: Path) -> SafetensorsHeader:
 
 
 def unpack(packed: Path, header: SafetensorsHeader) -> Path | bytearray:
-    """The plain file beside `packed`, or the plain bytes where the folder takes no new file."""
+    """The plain file beside `packed`, or the plain bytes where the folder takes no new file.
+
+    Raises `MagiError` for damage, and while another process unpacks the same.
+    """
     plain = packed.with_suffix("")
-    partial = plain.with_name(f"{plain.name}.partial-{os.getpid()}")
     gigabytes = header.file_size / 1e9
     try:
-        if shutil.disk_usage(packed.parent).free < header.file_size:
-            raise OSError("the disk is too full")
-        with partial.open("wb") as target:
-            log.info("unpacking %s once, to %s (%.1f GB)", printable(packed), printable(plain.name), gigabytes)
-            for block in _blocks(packed, header.file_size):
-                target.write(block)
-        os.replace(partial, plain)
+        with Claim(plain, WHAT):
+            if shutil.disk_usage(packed.parent).free < header.file_size:
+                raise cannot_write(WHAT, plain, OSError(errno.ENOSPC, "the disk is full"), AS_BEFORE)
+            with replacing(plain, WHAT) as part, part.open("wb") as target:
+                log.info("unpacking %s once, to %s (%.1f GB)", printable(packed), printable(plain.name), gigabytes)
+                for block in _blocks(packed, header.file_size):
+                    target.write(block)
         return plain
-    except OSError as error:
+    except CannotWrite as error:
         log.warning(
             "unpacking %s into memory (%.1f GB), because beside it: %s", printable(packed), gigabytes, printable(error)
         )
-    finally:
-        if partial.is_file():
-            partial.unlink()
     data, filled = bytearray(header.file_size), 0
     for block in _blocks(packed, header.file_size):
         data[filled : filled + len(block)] = block

@@ -14,10 +14,14 @@ GONE = {errno.ENOENT, errno.ENOTDIR, errno.ESTALE}
 OS_ERROR = re.compile(r"\(os error (\d+)\)")  # how libraries in Rust end their messages
 
 
-def cannot_write(what: str, path: Path, error: Exception, remains: str) -> MagiError:
+class CannotWrite(MagiError):
+    """The disk is full, the folder gone or not ours."""
+
+
+def cannot_write(what: str, path: Path, error: Exception, remains: str) -> CannotWrite:
     """The error to raise. what: "the take", "the video". remains: a clause, what is still there to go on from."""
     reason, remedy = _reason(error)
-    return MagiError(f"cannot write {what} {path}: {reason}. {remedy}; {remains}")
+    return CannotWrite(f"cannot write {what} {path}: {reason}. {remedy}; {remains}")
 
 
 def _reason(error: Exception) -> tuple[str, str]:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import folder_paths
 
-from magi_core.errors import printable
+from magi_core.errors import MagiError, printable
+from magi_core.writing.replacing import replacing
 
 ASSETS = Path(__file__).parents[2] / "workflows" / "assets"
 
@@ -18,6 +19,7 @@ def offer_example_inputs() -> None:
     folder = Path(folder_paths.get_input_directory())
     for source in (path for path in ASSETS.glob("magi_example_*") if not (folder / path.name).exists()):
         try:
-            shutil.copyfile(source, folder / source.name)
-        except OSError as error:
+            with replacing(folder / source.name, "the example") as part:
+                shutil.copyfile(source, part)
+        except MagiError as error:
             logging.warning("MAGI: the example workflows will miss %s (%s)", source.name, printable(error))
