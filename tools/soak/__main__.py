@@ -25,6 +25,7 @@ from tools.soak.recipe import MOST_RUNS, Inputs, Recipe
 
 LIMIT = 300.0  # seconds for one prompt
 APART = 1e-4  # values of latents; pages made alone and in a window differ in their last bits, about 1e-5
+FORGETTING = 0.3  # seconds until the server has heard that it should forget
 GROWTH = {"memory": 1.1, "threads": 1.1, "handles": 1.1}  # of the last third over the one before
 ACTIONS = ("new", "edit", "edit", "extend", "extend", "fork", "interrupt", "save and load")
 
@@ -61,7 +62,8 @@ class Soak:
     def _apart(self, take: Path) -> float:
         """The largest difference of `take` from a fresh render."""
         self.forgetful.post("/free", {"unload_models": True, "free_memory": True})
-        fresh = _saved(self.forgetful, replace_loaded(self.recipe).graph(self.inputs, decode=False))
+        time.sleep(FORGETTING)
+        fresh = _saved(self.forgetful, replace_loaded(self.recipe).graph(self.inputs, decode=False), whole=True)
         assert fresh is not None, "it forgets, so it saves"
         apart = float((load_state(take).latents - load_state(fresh).latents).abs().max())
         fresh.unlink()
@@ -108,14 +110,18 @@ class Soak:
         return take
 
 
-def _saved(server: Server, graph: dict[str, Any]) -> Path | None:
-    """The take that a graph saves; None where nothing had changed since the last run."""
+def _saved(server: Server, graph: dict[str, Any], *, whole: bool = False) -> Path | None:
+    """The take that a graph saves; None where nothing had changed since the last run. whole: every node must run."""
     folder = server.base / "output" / "magi"
     before = set(folder.glob("*.magi"))
     entry = server.wait_for(server.submit(graph, "soak"), LIMIT)
     server.post("/history", {"clear": True})
     if entry["status"]["status_str"] != "success":
         raise RuntimeError(str(entry["status"]["messages"][-1])[:2000])
+    cached = [
+        node for kind, data in entry["status"]["messages"] if kind == "execution_cached" for node in data["nodes"]
+    ]
+    assert not whole or not cached, f"not forgotten: {cached}"
     return next(iter(set(folder.glob("*.magi")) - before), None)
 
 
