@@ -6,15 +6,40 @@ import comfy.sd
 from comfy_api.latest import Input, io
 from torch import Tensor
 
-from magi_core.engine import check_size
+from magi_core.engine import check_side, check_size
 from magi_core.errors import MagiError
 from magi_core.vae.prefix import encode_prefix, resample
 
 from .host.vae import magi_vae
+from .ui.checks import Checked, refuse
 from .ui.codec_notes import noting
 from .ui.progress import show_notes
 from .ui.widgets import size_inputs
 from .wires import CATEGORY, to_latent
+
+
+def _check_width(width: int) -> None:
+    if width:
+        check_side("width", width)
+
+
+def _check_height(height: int) -> None:
+    if height:
+        check_side("height", height)
+
+
+def _check_one(image: object = None, video: object = None) -> None:
+    if image is not None and video is not None:
+        raise MagiError("connect an image or a video to Magi VAE Encode, not both")
+
+
+def _check_any(image: object = None, video: object = None) -> None:
+    if image is None and video is None:
+        raise MagiError("connect an image or a video to Magi VAE Encode: nothing to encode")
+
+
+CHECKS = {"width": _check_width, "height": _check_height, "image": _check_one, "fit": _check_any}
+"""Said at `fit`: ComfyUI shows nothing at inputs that are not connected."""
 
 
 class MagiVAEEncode(io.ComfyNode):
@@ -40,7 +65,7 @@ class MagiVAEEncode(io.ComfyNode):
                     tooltip="A video to continue, from Load Video. It is brought to the frame rate below. Connect "
                     "this or an image, not both.",
                 ),
-                *size_inputs(),
+                *size_inputs("the model of this VAE"),
                 io.Combo.Input(
                     "fit",
                     options=["crop", "pad", "stretch"],
@@ -63,6 +88,8 @@ class MagiVAEEncode(io.ComfyNode):
             hidden=[io.Hidden.unique_id],
         )
 
+    validate_inputs = classmethod(Checked("MagiVAEEncode", CHECKS))
+
     @classmethod
     def execute(
         cls,
@@ -75,14 +102,15 @@ class MagiVAEEncode(io.ComfyNode):
         video: Input.Video | None = None,
     ) -> io.NodeOutput:
         vae = magi_vae(vae)
+        refuse(CHECKS, {"width": width, "height": height, "image": image, "video": video})
+        width, height = width or vae.own_size[0], height or vae.own_size[1]
         check_size(width, height)
-        if video is not None and image is None:
+        if video is not None:
             parts = video.get_components()
             given = {"video": resample(parts.images, parts.frame_rate, fps)}
-        elif image is not None and video is None:
-            given = {"video": image} if len(image) > 1 else {"image": image[0]}
         else:
-            raise MagiError("connect an image or a video to Magi VAE Encode, one of the two")
+            assert image is not None
+            given = {"video": image} if len(image) > 1 else {"image": image[0]}
         with vae.working(len(next(iter(given.values()))), width, height) as codec, noting(codec, cls.hidden.unique_id):
             latents, notes = encode_prefix(codec, width=width, height=height, policy=fit, **given)
         show_notes(cls.hidden.unique_id, notes)

@@ -54,7 +54,7 @@ class Length:
 @dataclass(frozen=True, eq=False)
 class RenderPlan:
     """A checked render. board: what happens in each new chunk. changes: settings that differ from the model's own,
-    guidance scales apart."""
+    guidance scales apart. clean: whether prompts are cleaned."""
 
     model: str
     variant: str
@@ -63,6 +63,7 @@ class RenderPlan:
     attention: str
     compiled: bool
     board: Storyboard
+    clean: bool
     length: Length
     width: int
     height: int
@@ -102,6 +103,7 @@ def plan_render(options: argparse.Namespace) -> RenderPlan:
         attention=options.attention,
         compiled=options.compile,
         board=board,
+        clean=not options.no_clean,
         length=length,
         width=width,
         height=height,
@@ -114,7 +116,7 @@ def plan_render(options: argparse.Namespace) -> RenderPlan:
         out=out,
         sheet=sheet,
         save=save,
-        notes=(*notes, *more),
+        notes=(*notes, *story.notes, *more),
     )
 
 

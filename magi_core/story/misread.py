@@ -36,7 +36,7 @@ _LISTED = re.compile(r"\d{1,12}(?:\)|[.,](?=\s))\s{0,9}(?=\S)")
 
 
 def plain(text: str) -> str:
-    """`text` with full-width digits and punctuation as plain ones, letter for letter. For what stands before a prompt."""
+    """`text` with full-width digits and punctuation as plain ones, letter for letter: for heads of lines."""
     return text.translate(_PLAIN)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +12,12 @@ import comfy.model_management as management
 from magi_core.errors import MagiError
 from magi_core.sampling.price import cost_in_words, other_ways
 from magi_core.state import Autosave
-from magi_core.state.length import chunks_for
+from magi_core.state.length import agreed_length
 from magi_core.state.state import Cancelled
+from magi_core.state.story import told_again
 
+from ..host.file_names import resolved
+from ..host.queued import queued_graph
 from ..host.take_folder import autosave_path
 from ..wires import HeldState, Prompt, Prompts
 from .preview import Preview
@@ -30,6 +34,17 @@ NO_ROOM = (
 )
 
 
+def check_autosave(autosave: str) -> None:
+    """Raise `MagiError` for a name that no take can have."""
+    if autosave.strip():
+        autosave_path(resolved(autosave, width=0, height=0, graph=queued_graph()))
+
+
+def check_seconds(seconds: float) -> None:
+    if not math.isfinite(seconds):
+        raise MagiError(f"seconds must be a number, or 0 to go by chunks: {seconds}")
+
+
 def sample(
     engine: Engine,
     state: SamplerState,
@@ -42,30 +57,39 @@ def sample(
     autosave: str,
     vae: Any,
     handoff: str = "clean",
+    graph: Mapping[str, Any],
+    own: Sequence[str] = (),
+    warnings: Sequence[str] = (),
 ) -> HeldState:
     """`state` with the chunks that `conditioning` describes.
 
     chunks: at least so many; the last prompt of a storyboard goes on where it has fewer. seconds: above 0, the length
     of the new part instead. autosave: name of a take to keep up to date, or "". vae: for previews, or None.
+    graph: that is running, for names. own: values that are the model's own. warnings: said before the run and after.
     An interrupt takes effect before the next model forward; the engine remembers what was finished.
     """
-    count, end = chunks_for(state, seconds) if seconds else (max(chunks, conditioning.length), None)
-    directions = conditioning.for_chunks(count)
-    extension = engine.plan(state, directions, handoff=handoff, drain=not leave_in_flight, end=end)
+    length = agreed_length(state, chunks, conditioning.told, seconds)
+    path = None
+    if autosave.strip():
+        path = autosave_path(resolved(autosave, width=state.width, height=state.height, graph=graph))
+    directions = conditioning.for_chunks(length.chunks)
+    extension = engine.plan(state, directions, handoff=handoff, drain=not leave_in_flight, end=length.end)
     cost = cost_in_words(extension.cost, other_ways(engine, extension, directions, handoff))
-    path = autosave_path(autosave) if autosave.strip() else None
     preview = Preview.on(node_id, vae, state)
-    show(node_id, cost)
+    notes = [*filter(None, [*warnings, *length.notes, told_again(state, conditioning.specs)])]
+    words = "\n".join([cost, *([f"the model's own: {', '.join(own)}"] if own else [])])
+    show_notes(node_id, notes, words) if notes else show(node_id, words)
+    below = "\n".join([words, *notes])
     made = _without_crash(
         lambda: _run(
             engine,
             extension,
             None if path is None else Autosave(path),
             preview,
-            StepProgress(node_id, below=cost, still=preview.still),
+            StepProgress(node_id, below=below, still=preview.still),
         )
     )
-    show_notes(node_id, extension.notes, cost)
+    show_notes(node_id, extension.notes, below)
     return HeldState.of(made)
 
 
