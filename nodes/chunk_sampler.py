@@ -11,7 +11,7 @@ from torch import Tensor
 from magi_core.config import PIXELS_PER_LATENT
 from magi_core.engine import Engine, check_side
 
-from .ui.checks import Checked, refuse
+from .ui.checks import Checked, Checks, refuse
 from .ui.sampling_run import check_autosave, check_seconds, sample
 from .ui.sampling_widgets import (
     check_clean_kv_range,
@@ -35,7 +35,7 @@ def _check_height(height: int, prefix: object = None) -> None:
         check_side("height", height)
 
 
-CHECKS = {
+CHECKS: Checks = {
     "width": _check_width,
     "height": _check_height,
     "kv_ranges": check_kv_ranges,

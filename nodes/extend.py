@@ -8,12 +8,12 @@ from comfy_api.latest import io
 from magi_core.engine import Engine
 from magi_core.sampling.handoff import HANDOFFS
 
-from .ui.checks import Checked, refuse
+from .ui.checks import Checked, Checks, refuse
 from .ui.sampling_run import check_autosave, check_seconds, sample
 from .ui.widgets import run_inputs
 from .wires import CATEGORY, Conditioning, HeldState, Model, Prompt, Prompts, State
 
-CHECKS = {"seconds": check_seconds, "autosave": check_autosave}
+CHECKS: Checks = {"seconds": check_seconds, "autosave": check_autosave}
 
 
 class MagiExtend(io.ComfyNode):

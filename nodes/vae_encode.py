@@ -11,7 +11,7 @@ from magi_core.errors import MagiError
 from magi_core.vae.prefix import encode_prefix, resample
 
 from .host.vae import magi_vae
-from .ui.checks import Checked, refuse
+from .ui.checks import Checked, Checks, refuse
 from .ui.codec_notes import noting
 from .ui.progress import show_notes
 from .ui.widgets import size_inputs
@@ -38,7 +38,7 @@ def _check_any(image: object = None, video: object = None) -> None:
         raise MagiError("connect an image or a video to Magi VAE Encode: nothing to encode")
 
 
-CHECKS = {"width": _check_width, "height": _check_height, "image": _check_one, "fit": _check_any}
+CHECKS: Checks = {"width": _check_width, "height": _check_height, "image": _check_one, "fit": _check_any}
 """Said at `fit`: ComfyUI shows nothing at inputs that are not connected."""
 
 

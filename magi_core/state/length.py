@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Length:
-    """chunks: to add. end: frames that the video then has; None: it ends with its last chunk. notes: which one decided."""
+    """chunks: to add. end: frames that the video then has; None: with its last chunk. notes: what decided."""
 
     chunks: int
     end: int | None

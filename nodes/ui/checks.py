@@ -40,11 +40,11 @@ class Checked:
         names = (Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=None) for name in self._named())
         return Signature([first, *names])
 
-    def __call__(self, cls: Any, **given: Any) -> bool | str:
-        """True, or what is wrong with the arguments `given`."""
-        inputs = dict(queued_nodes(self.node_class)).get(validated_node() or "", {})
-        found = faults(self.checks, inputs | given)
-        wrong = [_out_of_range(cls, name, value) or found.get(name) for name, value in given.items()]
+    def __call__(self, cls: Any, /, **given: Any) -> bool | str:
+        """True, or what is wrong with the arguments `given`; linked ones arrive as None."""
+        inputs = {**dict(queued_nodes(self.node_class)).get(validated_node() or "", {})}
+        found = faults(self.checks, inputs | {name: value for name, value in given.items() if value is not None})
+        wrong = [found.get(name) or _out_of_range(cls, name, value) for name, value in given.items()]
         return next(filter(None, wrong), True)
 
     def _named(self) -> list[str]:
