@@ -20,7 +20,7 @@ def lost_in_cleaning(prompt: str, caption: str) -> str:
         return ""
     left_out = Counter(words_of(said)) - Counter(words_of(read))
     named = f" (left out: {_named(list(left_out))})" if left_out else ""
-    return f"the model reads {echo(caption)}{named}. Switch clean off to give it the prompt as typed"
+    return f"the model reads {echo(caption)}{named}. With clean off (--no-clean) it reads the prompt as typed"
 
 
 def words_of(text: str) -> list[str]:
