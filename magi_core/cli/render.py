@@ -38,7 +38,7 @@ def render(options: argparse.Namespace, *, load: Callable[..., Any] | None = Non
 def run(plan: RenderPlan, engine: Any) -> int:
     """Sample, decode and write with a loaded engine."""
     engine = engine.with_settings(**plan.changes, guidance=with_scales(engine.settings.guidance, plan.scales))
-    prompts = directed(engine, engine.settings, plan.board)
+    prompts = directed(engine, engine.settings, plan.board, clean=plan.clean)
     begun = engine.begin(
         width=plan.width,
         height=plan.height,
