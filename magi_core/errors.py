@@ -10,6 +10,7 @@ from typing import Any
 
 ECHO_LIMIT = 200  # characters of user input in one message
 MESSAGE_LIMIT = 6000
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory")  # what allocators say
 BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
@@ -51,6 +52,17 @@ def echo(value: Any, *, quoted: bool = True) -> str:
     except (ValueError, RecursionError):  # numbers or nesting that Python itself refuses to print
         text = f"a {type(value).__name__} too large to show"
     return _cut(printable(text), ECHO_LIMIT)
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether memory ran out, of the device or the host; also where that is only the cause of the error."""
+    while error is not None:
+        if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+            return True
+        if isinstance(error, RuntimeError) and any(saying in str(error).lower() for saying in OUT_OF_MEMORY):
+            return True
+        error = error.__cause__
+    return False
 
 
 def _cut(text: str, limit: int) -> str:

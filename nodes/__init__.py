@@ -14,6 +14,7 @@ from .decode_to_file import MagiDecodeToFile
 from .extend import MagiExtend
 from .host.example_inputs import offer_example_inputs
 from .host.model_folder import register_model_folder
+from .host.no_room import telling
 from .host.queued import listen
 from .load_model import MagiLoadModel
 from .load_state import MagiLoadState
@@ -30,6 +31,26 @@ from .text_encode import MagiTextEncode
 from .vae_decode import MagiVAEDecode
 from .vae_encode import MagiVAEEncode
 
+NODES: tuple[type[io.ComfyNode], ...] = (
+    MagiLoadModel,
+    MagiLoadVAE,
+    MagiLoadTextEncoder,
+    MagiLoRA,
+    MagiTextEncode,
+    MagiVAEEncode,
+    MagiChunkSampler,
+    MagiExtend,
+    MagiVAEDecode,
+    MagiDecodeToFile,
+    MagiRewind,
+    MagiStoryboard,
+    MagiStoryboardPrompt,
+    MagiSaveState,
+    MagiLoadState,
+    MagiStateInfo,
+    MagiModelSettings,
+)
+
 
 class MagiExtension(ComfyExtension):
     """Everything this pack adds to ComfyUI."""
@@ -40,22 +61,4 @@ class MagiExtension(ComfyExtension):
         listen()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [
-            MagiLoadModel,
-            MagiLoadVAE,
-            MagiLoadTextEncoder,
-            MagiLoRA,
-            MagiTextEncode,
-            MagiVAEEncode,
-            MagiChunkSampler,
-            MagiExtend,
-            MagiVAEDecode,
-            MagiDecodeToFile,
-            MagiRewind,
-            MagiStoryboard,
-            MagiStoryboardPrompt,
-            MagiSaveState,
-            MagiLoadState,
-            MagiStateInfo,
-            MagiModelSettings,
-        ]
+        return [telling(node) for node in NODES]

@@ -20,6 +20,7 @@ from magi_core.state.decode import TakeDecoder, record
 from magi_core.state.story import story_of
 from magi_core.video.output_path import check_name, check_place
 from magi_core.video.recording import VideoRecording
+from magi_core.writing.claim import is_claimed
 
 from .host.file_names import resolved
 from .host.queued import queued_graph
@@ -107,7 +108,11 @@ def _new_file(prefix: str, width: int, height: int) -> tuple[Path, str]:
     """The next free name for `prefix`, and its folder in the output folder; errors as of `_named`."""
     output = _named(prefix)
     folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(prefix, str(output), width, height)
-    return Path(folder) / f"{name}_{counter:05}_.mp4", subfolder
+    path = Path(folder) / f"{name}_{counter:05}_.mp4"
+    while path.exists() or is_claimed(path):  # another ComfyUI has just begun to write it
+        counter += 1
+        path = path.with_name(f"{name}_{counter:05}_.mp4")
+    return path, subfolder
 
 
 def _named(prefix: str) -> Path:

@@ -87,12 +87,21 @@ class PagePool:
         page = self._on_host.pop(key)
         if page is None:
             return None
-        if self._copies is not None:
-            with torch.cuda.stream(self._copies):
-                page = page.to(self.device, non_blocking=True)
-            self._arriving[key] = self._copies.record_event()
-        self._on_device.put(key, page)
-        return page
+        try:
+            moved = self._uploaded(key, page)
+        except RuntimeError:  # no room there: it stays here
+            self._on_host.put(key, page)
+            raise
+        self._on_device.put(key, moved)
+        return moved
+
+    def _uploaded(self, key: str, page: KVPage) -> KVPage:
+        if self._copies is None:
+            return page
+        with torch.cuda.stream(self._copies):
+            moved = page.to(self.device, non_blocking=True)
+        self._arriving[key] = self._copies.record_event()
+        return moved
 
     def _to_host(self, key: str, page: KVPage) -> None:
         self._arriving.pop(key, None)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from magi_core import __version__
-from magi_core.cli.make import Outputs, directed, make
+from magi_core.cli.make import Outputs, claimed, directed, make
 from magi_core.cli.reading import read_audio
 from magi_core.cli.render_plan import checked_device, read_story, seconds_of, to_length
 from magi_core.cli.say import say
@@ -29,10 +29,17 @@ from magi_core.video.rate import exact_fps
 def extend(options: argparse.Namespace, *, load: Callable[..., Any] | None = None) -> int:
     """The command. load: in place of `magi_core.load`."""
     source = Path(options.take)
-    changes, scales = setting_changes(options), guidance_scales(options)
-    device = checked_device(options)
-    whole = load_state(source)
+    setting_changes(options), guidance_scales(options), checked_device(options)
+    if not source.is_file():
+        load_state(source)  # it may be in parts; if not, that is said before anything else
     video, take = _outputs(options, source)
+    with claimed(video=video, take=take) as names:  # before it is read: nobody adds to it from now on
+        return _extend(options, source, names, load)
+
+
+def _extend(options: argparse.Namespace, source: Path, names: dict[str, Any], load: Callable[..., Any] | None) -> int:
+    changes, scales, device = setting_changes(options), guidance_scales(options), checked_device(options)
+    whole = load_state(source)
     state = whole if options.at is None else whole.at(options.at)
     board, end, notes = _new_part(options, state, exact_fps(state.fps))
     audio = read_audio(options.audio, end / exact_fps(state.fps))
@@ -58,9 +65,7 @@ def extend(options: argparse.Namespace, *, load: Callable[..., Any] | None = Non
         compiled=options.compile,
     )
     _warn(engine, state, settings, source)
-    outputs = Outputs(
-        video=video, take=take, keep=range(end), metadata=_metadata(options, state, board, settings), sound=audio
-    )
+    outputs = Outputs(**names, keep=range(end), metadata=_metadata(options, state, board, settings), sound=audio)
     rest = _rest(options, state)
     how = {"handoff": options.handoff, "drain": not options.no_drain and (rest is None or rest.drain), "end": end}
     if settings != state.settings:

@@ -1,6 +1,7 @@
 """The command line: `python -m magi_core render | extend | info | models | doctor`.
 
-Exit codes: 0 done, 1 doctor found something missing, 2 bad input (one line on stderr says what), 130 stopped by Ctrl-C.
+Exit codes: 0 done, 1 doctor found something missing, 2 bad input or no room for it (one line on stderr says what), 130
+stopped by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -14,7 +15,12 @@ from typing import Any, NoReturn
 from magi_core.cli.exit_codes import BAD_INPUT, OK, STOPPED
 from magi_core.cli.options import extend_options, info_options, render_options
 from magi_core.cli.say import say
-from magi_core.errors import ECHO_LIMIT, MagiError, echo
+from magi_core.errors import ECHO_LIMIT, MagiError, echo, is_out_of_memory
+
+NO_ROOM = (
+    "there is not enough memory for this: close what else uses it, make --width and --height smaller, or lower "
+    "--window (chunks in the works at a time)"
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -27,35 +33,44 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None, *, load: Callable[..., Any] | None = None) -> int:
     """Run one command; returns its exit code. load: in place of `magi_core.load`, for tests and embedding."""
     try:
-        chosen = _parse(arguments)
-        if chosen.command == "render":
-            from magi_core.cli.render import render
-
-            return render(chosen, load=load)
-        if chosen.command == "extend":
-            from magi_core.cli.extend import extend
-
-            return extend(chosen, load=load)
-        if chosen.command == "info":
-            from magi_core.cli.info import info
-
-            return info(chosen)
-        if chosen.command == "models":
-            from magi_core.cli.models import models
-
-            return models(chosen.folders)
-        from magi_core.cli.doctor import doctor
-
-        return doctor()
+        return _run(arguments, load)
     except MagiError as error:
         say(f"magi: {' '.join(str(error).split())}", error=True)
         return BAD_INPUT
     except KeyboardInterrupt:
-        say("magi: stopped; nothing was written", error=True)
+        say("magi: stopped", error=True)
         return STOPPED
     except BrokenPipeError:  # the reader of our output went away, such as `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        say(f"magi: {NO_ROOM}", error=True)
+        return BAD_INPUT
+
+
+def _run(arguments: Sequence[str] | None, load: Callable[..., Any] | None) -> int:
+    chosen = _parse(arguments)
+    if chosen.command == "render":
+        from magi_core.cli.render import render
+
+        return render(chosen, load=load)
+    if chosen.command == "extend":
+        from magi_core.cli.extend import extend
+
+        return extend(chosen, load=load)
+    if chosen.command == "info":
+        from magi_core.cli.info import info
+
+        return info(chosen)
+    if chosen.command == "models":
+        from magi_core.cli.models import models
+
+        return models(chosen.folders)
+    from magi_core.cli.doctor import doctor
+
+    return doctor()
 
 
 def parser() -> argparse.ArgumentParser:

@@ -38,25 +38,37 @@ from magi_core.video.rate import exact_fps
 from magi_core.video.recording import VideoRecording
 from magi_core.video.sound import Sound
 from magi_core.weights.find import WHERE
+from magi_core.writing.claim import Claim
 
+KINDS = {"sheet": "contact sheet"}  # outputs that messages call otherwise
 BAR = "{desc} |{bar}| step {n_fmt}/{total_fmt} [{elapsed} gone, {remaining} left]"
 
 
 @dataclass(frozen=True, eq=False)
 class Outputs:
-    """Where the result goes; what is None is not made.
+    """Where the result goes, names that are this command's alone; what is None is not made.
 
     keep: the decoded frames that the video shows, first to last. metadata: of the video. title: of the contact sheet.
     sound: laid over the whole video, in place of that of the given part.
     """
 
-    video: Path | None
-    take: Path | None
+    video: Claim | None
+    take: Claim | None
     keep: range
-    sheet: Path | None = None
+    sheet: Claim | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     title: str = ""
     sound: Sound | None = None
+
+
+@contextmanager
+def claimed(**paths: Path | None) -> Iterator[dict[str, Any]]:
+    """Names of `Outputs`, claimed for as long as the command runs. Raises `MagiError` where another run has one."""
+    with ExitStack() as held:
+        yield {
+            name: None if path is None else held.enter_context(Claim(path, f"the {KINDS.get(name, name)}"))
+            for name, path in paths.items()
+        }
 
 
 def make(
@@ -66,22 +78,46 @@ def make(
 
     how: `handoff`, `drain`, `settings`, `end` of `Engine.plan`. model: as named on the command line, for what it says.
     """
-    extension = engine.plan(begun, prompts, **how)
-    older = None
-    if outputs.take is not None:
-        outputs, older = _placed(engine, extension, outputs, outputs.take)
-        extension = engine.plan(begun, prompts, **how) if older is not None else extension
-    say(extension_in_words(extension))
-    sheet = ContactSheet(VIDEO_FRAMES_PER_CHUNK) if outputs.sheet else None
-    recording = _recording(begun, outputs)
-    state, stopped, wanted = begun, False, len(extension.new)
+    with ExitStack() as held:
+        extension, older = engine.plan(begun, prompts, **how), None
+        if outputs.take is not None:
+            outputs, older = _placed(engine, extension, outputs, outputs.take, held)
+            extension = engine.plan(begun, prompts, **how) if older is not None else extension
+        say(extension_in_words(extension))
+        sheet = ContactSheet(VIDEO_FRAMES_PER_CHUNK) if outputs.sheet else None
+        recording = _recording(begun, outputs)
+        saving = None if outputs.take is None else Autosave(outputs.take, older=older)
+        state, stopped = _made(engine, extension, outputs, saving, recording, sheet)
+        if stopped and len(state.chunks) == len(begun.chunks):
+            say("stopped before a new chunk was finished; nothing was written", error=True)
+            return STOPPED
+        _tell(begun, state, len(extension.new), outputs, recording, drained=extension.drain)
+        if sheet is not None and outputs.sheet is not None:
+            sheet.save(outputs.sheet, captions(state), fps=state.fps, title=outputs.title)
+            say(f"wrote {outputs.sheet.path}")
+        if stopped:
+            say(_going_on(extension, state, outputs, model), error=True)
+        return STOPPED if stopped else OK
+
+
+def _made(
+    engine: Any,
+    extension: Any,
+    outputs: Outputs,
+    saving: Autosave | None,
+    recording: VideoRecording | None,
+    sheet: ContactSheet | None,
+) -> tuple[SamplerState, bool]:
+    """The state that was come to, and whether that was by Ctrl-C. Before an error goes on, what is kept is told."""
+    begun: SamplerState = extension.given
     saved: list[SamplerState] = []
+    state = begun
     with _interruptible() as cancelled, _Progress() as progress:
         states: Iterator[SamplerState] = engine.run(extension, on_step=progress, cancelled=cancelled)
         try:
             with ExitStack() as files:
-                if outputs.take is not None:
-                    states = _saving(states, files.enter_context(Autosave(outputs.take, older=older)), saved)
+                if saving is not None:
+                    states = _saving(states, files.enter_context(saving), saved)
                 if recording is not None:
                     files.enter_context(recording)
                     on_frames = None if sheet is None else sheet.add
@@ -89,21 +125,15 @@ def make(
                 for state in states:  # noqa: B007  (the last one is told about)
                     pass
         except Cancelled as error:
-            state, stopped = error.state, True
+            return error.state, True
         except KeyboardInterrupt:  # while a chunk was decoded, perhaps: the take has it already
-            state, stopped = saved[-1] if saved else state, True
-    if stopped and len(state.chunks) == len(begun.chunks):
-        say("stopped before a new chunk was finished; nothing was written", error=True)
-        return STOPPED
-    _tell(begun, state, wanted, outputs, recording, drained=extension.drain)
-    if sheet is not None and outputs.sheet is not None:
-        sheet.save(outputs.sheet, captions(state), fps=state.fps, title=outputs.title)
-        say(f"wrote {outputs.sheet}")
-    if stopped:
-        left = [chunk.at.spec for index, chunk in extension.new.items() if index >= state.next_chunk]
-        broken_off = outputs.take is not None and state.unfinished is not None
-        say(_how_to_finish(outputs, model) if broken_off else _how_to_go_on(left, outputs, model), error=True)
-    return STOPPED if stopped else OK
+            return saved[-1] if saved else state, True
+        except Exception:
+            progress.close()
+            kept = [begun, *saved][-1] if saving is not None else state
+            _tell(begun, kept, len(extension.new), outputs, recording, drained=extension.drain)
+            raise
+    return state, False
 
 
 def directed(engine: Any, settings: SamplingSettings, board: Storyboard, *, clean: bool = True) -> list[DirectedPrompt]:
@@ -124,14 +154,18 @@ def directed(engine: Any, settings: SamplingSettings, board: Storyboard, *, clea
     return [DirectedPrompt(chunk, encoded[chunk.prompt]) for chunk in board.chunks]
 
 
-def _placed(engine: Any, extension: Extension, outputs: Outputs, take: Path) -> tuple[Outputs, SamplerState | None]:
+def _placed(
+    engine: Any, extension: Extension, outputs: Outputs, take: Claim, held: ExitStack
+) -> tuple[Outputs, SamplerState | None]:
     """Where the take goes without replacing another, and what is there of it: the engine remembers that from now on."""
-    place = place_for(take, extension.given, [chunk.key for chunk in extension.chunks])
+    place = place_for(take.path, extension.given, [chunk.key for chunk in extension.chunks])
     if place.note:
         say(f"note: {place.note}")
     if place.older is not None:
         engine.recall(place.older)
-    return replace(outputs, take=place.path), place.older
+    if place.path != take.path:
+        outputs = replace(outputs, take=held.enter_context(Claim(place.path, "the take")))
+    return outputs, place.older
 
 
 def _recording(begun: SamplerState, outputs: Outputs) -> VideoRecording | None:
@@ -178,6 +212,9 @@ class _Progress:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         if self.bar is not None:
             self.bar.close()
 
@@ -240,30 +277,40 @@ def _tell(
         )
         if recording.note:
             say(f"note: {recording.note}")
-    if outputs.take is not None:
+    if outputs.take is not None and state is not begun:
         flying = f" and {len(state.pending)} in flight" if state.pending else ""
-        say(f"saved {outputs.take}: {counted(len(state.chunks))}{flying}, {size}")
+        say(f"saved {outputs.take.path}: {counted(len(state.chunks))}{flying}, {size}")
     for note in state.notes[len(begun.notes) :]:
         say(f"note: {note}")
 
 
-def _how_to_finish(outputs: Outputs, model: str) -> str:
-    """The command that goes on with a run that was broken off, as it would have gone on."""
-    words: list[object] = ["extend", outputs.take, *([] if model == "nano" else ["--model", model])]
-    words += [] if outputs.video is None else ["-o", outputs.video]
-    return f"to go on: python -m magi_core {shlex.join(map(str, words))}"
+def _going_on(extension: Any, state: SamplerState, outputs: Outputs, model: str) -> str:
+    """The command that goes on with what was stopped, in words."""
+    if outputs.take is not None and state.unfinished is not None:
+        words: list[object] = ["extend", outputs.take.path, *_model(model)]
+        words += [] if outputs.video is None else ["-o", outputs.video.path]
+        return _in_words(words)
+    left = [chunk.at.spec for index, chunk in extension.new.items() if index >= state.next_chunk]
+    return _how_to_go_on(left, outputs, model)
 
 
 def _how_to_go_on(left: Sequence[ChunkSpec], outputs: Outputs, model: str) -> str:
     """The command that goes on with the first of the chunks that are left, and all that are alike."""
+    take = None if outputs.take is None else outputs.take.path
     if not left:
-        return f"to finish the chunks in flight: python -m magi_core extend {outputs.take} --prompt ..."
+        return f"to finish the chunks in flight: python -m magi_core extend {take} --prompt ..."
     lines = Storyboard(tuple(left)).lines
     first, last, chunk = lines[0]
-    length = ["--chunks", last - first + 1]
-    words: list[object] = ["render", chunk.prompt, *length, "--video", outputs.video]
-    if outputs.take is not None:
-        words = ["extend", outputs.take, "--prompt", chunk.prompt, *length]
-    words += [] if model == "nano" else ["--model", model]
+    words: list[object] = ["extend", take, "--prompt", chunk.prompt, "--chunks", last - first + 1]
+    if take is None and outputs.video is not None:
+        words = ["render", chunk.prompt, "--chunks", last - first + 1, "--video", outputs.video.path]
     more = ", and so on with what follows" if len(lines) > 1 else ""
-    return f"to go on: python -m magi_core {shlex.join(map(str, words))}{more}"
+    return _in_words([*words, *_model(model)]) + more
+
+
+def _model(model: str) -> list[object]:
+    return [] if model == "nano" else ["--model", model]
+
+
+def _in_words(words: Sequence[object]) -> str:
+    return f"to go on: python -m magi_core {shlex.join(map(str, words))}"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from magi_core import __version__
-from magi_core.cli.make import Outputs, directed, make
+from magi_core.cli.make import Outputs, claimed, directed, make
 from magi_core.cli.render_plan import RenderPlan, plan_render
 from magi_core.cli.say import say
 from magi_core.cli.settings import with_scales
@@ -17,6 +17,11 @@ from magi_core.state.describe import counted
 def render(options: argparse.Namespace, *, load: Callable[..., Any] | None = None) -> int:
     """The command: plan, load, sample, decode, write. load: in place of `magi_core.load`."""
     plan = plan_render(options)
+    with claimed(video=plan.out, take=plan.save, sheet=plan.sheet) as names:
+        return _render(plan, names, load)
+
+
+def _render(plan: RenderPlan, names: dict[str, Any], load: Callable[..., Any] | None) -> int:
     say(f"rendering {_describe(plan)}")
     for line in plan.board.to_text().splitlines():
         say(f"  {line}")
@@ -32,10 +37,10 @@ def render(options: argparse.Namespace, *, load: Callable[..., Any] | None = Non
         attention=plan.attention,
         compiled=plan.compiled,
     )
-    return run(plan, engine)
+    return _run(plan, names, engine)
 
 
-def run(plan: RenderPlan, engine: Any) -> int:
+def _run(plan: RenderPlan, names: dict[str, Any], engine: Any) -> int:
     """Sample, decode and write with a loaded engine."""
     engine = engine.with_settings(**plan.changes, guidance=with_scales(engine.settings.guidance, plan.scales))
     prompts = directed(engine, engine.settings, plan.board, clean=plan.clean)
@@ -53,10 +58,8 @@ def run(plan: RenderPlan, engine: Any) -> int:
     if plan.sound is not None:
         begun = begun.with_sound(plan.sound)
     outputs = Outputs(
-        video=plan.out,
-        take=plan.save,
+        **names,
         keep=range(plan.length.skip, plan.length.skip + plan.length.frames),
-        sheet=plan.sheet,
         sound=plan.audio,
         metadata=_metadata(plan, engine),
         title=f"{plan.model} · {plan.width}x{plan.height} · seed {plan.seed} · {engine.settings.steps} steps",

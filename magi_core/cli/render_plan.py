@@ -29,6 +29,7 @@ from magi_core.video.output_path import check_output
 from magi_core.video.rate import MOST_LETTERS
 from magi_core.video.sound import Sound
 from magi_core.weights import pick_device, pick_dtype
+from magi_core.writing.claim import is_claimed
 
 BUNDLED_SIZE, USUAL_SIZE = 128, 720
 STORYBOARD_BYTES = 4 << 20
@@ -281,9 +282,9 @@ def _new_take(options: argparse.Namespace) -> Path | None:
 
 def _next_free(folder: Path) -> Path:
     number = 1
-    while (folder / f"magi_{number:04d}.mp4").exists():
+    while (path := folder / f"magi_{number:04d}.mp4").exists() or (folder.is_dir() and is_claimed(path)):
         number += 1
-    return folder / f"magi_{number:04d}.mp4"
+    return path
 
 
 def seconds_of(text: str) -> Fraction:

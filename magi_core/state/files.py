@@ -36,7 +36,7 @@ def take_fingerprint(path: Path) -> str:
     if not files:
         raise MagiError(f"there is no saved take at {path}")
     seen = [(file, file.stat()) for file in files]
-    return _digest(tuple((file, stat.st_mtime_ns, stat.st_size) for file, stat in seen))
+    return _digest(tuple((file, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_size) for file, stat in seen))
 
 
 def _take_of(parts: Path) -> Path:
@@ -54,10 +54,11 @@ def _files(path: Path) -> Iterator[Path]:
 
 
 @lru_cache(maxsize=256)
-def _digest(files: tuple[tuple[Path, int, int], ...]) -> str:
-    """Read once for every version: lists of files are asked for their takes at every run."""
+def _digest(files: tuple[tuple[Path, int, int, int, int], ...]) -> str:
+    """Read once for every version: lists of files are asked for their takes at every run. Times alone do not tell
+    versions apart: clocks are set back."""
     total = hashlib.sha256()
-    for file, _, _ in files:
+    for file, *_ in files:
         with file.open("rb") as content:
             while block := content.read(BLOCK):
                 total.update(block)

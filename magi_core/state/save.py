@@ -6,10 +6,7 @@ While a take is being made, `autosave` keeps it in a folder beside that file; `l
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +33,8 @@ from magi_core.state.serialise import (
     state_from,
 )
 from magi_core.state.state import SamplerState
+from magi_core.writing.claim import Claim
+from magi_core.writing.replacing import AS_BEFORE, discard, replacing
 
 FORMAT = 4
 READABLE = (2, 3, 4)
@@ -47,17 +46,26 @@ PREFIX = "prefix.safetensors"
 NOTHING = {"nothing": torch.zeros(1)}  # in place of no tensors: safetensors 0.4.3 cannot read a file without any
 
 
-def save_state(state: SamplerState, path: str | Path) -> None:
-    """Write `state` to `path`, replacing it whole or not at all. float32 latents: 3 MiB a chunk at 720x720."""
+def save_state(state: SamplerState, path: str | Path | Claim, *, remains: str = AS_BEFORE) -> None:
+    """Write `state` to `path`, replacing it whole or not at all. float32 latents: 3 MiB a chunk at 720x720.
+
+    remains: for the error where it cannot be written, what there is to go on from.
+    Raises `MagiError` also while another run writes a take of this name.
+    """
+    with Claim(path, "the take") as claim:
+        _write_whole(state, claim.path, remains)
+
+
+def _write_whole(state: SamplerState, path: Path, remains: str) -> None:
     words, tensors = head_parts(state)
     chunks = [chunk_parts(record) for record in state.chunks]
     for _, latents in chunks:
         tensors |= latents
     if state.prefix is not None:
         tensors |= {"prefix": state.prefix} | sound_tensors(state.sound)
-    write_part(Path(path), {"format": FORMAT, **words, "chunks": [words for words, _ in chunks]}, tensors)
-    for folder in parts_folders(Path(path)):  # an older take, broken off
-        shutil.rmtree(folder, ignore_errors=True)
+    write_part(path, {"format": FORMAT, **words, "chunks": [words for words, _ in chunks]}, tensors, remains)
+    for folder in reversed(parts_folders(path)):  # of this take or one that was broken off; the older one first
+        discard(folder, path)
 
 
 def load_state(path: str | Path) -> SamplerState:
@@ -104,25 +112,18 @@ def chunk_file(index: int) -> str:
     return f"chunk.{index}.safetensors"
 
 
-def write_part(path: Path, words: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-    """Words and tensors as one file with a checksum of every tensor, replaced whole or not at all."""
-    part = path.with_name(path.name + ".part")
+def write_part(path: Path, words: Mapping[str, Any], tensors: Mapping[str, Tensor], remains: str = AS_BEFORE) -> None:
+    """Words and tensors as one file with a checksum of every tensor, replaced whole or not at all.
+
+    remains: see `save_state`.
+    """
     own = {name: tensor.contiguous().clone() if _is_view(tensor) else tensor for name, tensor in tensors.items()}
     words = {**words, SUMS: {name: digest(tensor) for name, tensor in own.items()}}
-    try:
-        part.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path, "the take", remains=remains, errors=(SafetensorError,)) as part:
         part.touch()
         permissions = part.stat().st_mode
         save_file(own or NOTHING, part, {KEY: json.dumps(words)})
         part.chmod(permissions)  # safetensors makes files that nobody else may read
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except OSError as error:
-        raise MagiError(f"cannot save to {path} ({echo(error)}): choose another place, or make room") from None
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 def read_part(path: Path) -> tuple[Words, Tensors]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from magi_core.config import LATENT_SCALE
-from magi_core.errors import MagiError
+from magi_core.errors import MagiError, is_out_of_memory
 from magi_core.vae import tiling
 from magi_core.vae.model import ViTVAE
 from magi_core.vae.tiling import TileSettings
@@ -122,7 +122,7 @@ class VAE:
             try:
                 return torch.cat(list(tiling.slabs(video, axes, code, chained=True)), dim=2)
             except RuntimeError as error:
-                if not _out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
             self._shrink_tiles(video.shape[3], video.shape[4])
 
@@ -149,7 +149,7 @@ class VAE:
                     yield slab if quirks else slab[:, :, frames]
                     start = (start // stride + 1) * stride
             except RuntimeError as error:
-                if not _out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
             if start < stop:
                 self._shrink_tiles(latents.shape[3] * config.patch_size, latents.shape[4] * config.patch_size)
@@ -202,8 +202,3 @@ def _check_frames(frames: Tensor, patch: int) -> None:
             below = size // patch * patch
             nearest = f"{below} or {below + patch}" if below else f"{patch}"
             raise MagiError(f"{name} must be a multiple of {patch} for the VAE: {size} -> use {nearest}")
-
-
-def _out_of_memory(error: RuntimeError) -> bool:
-    """CUDA and ROCm raise a class of their own, Apple's backend only says so."""
-    return isinstance(error, torch.cuda.OutOfMemoryError) or "out of memory" in str(error)

@@ -8,8 +8,10 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from magi_core.errors import MagiError, echo
+from magi_core.errors import MagiError
 from magi_core.video.output_path import check_output
+from magi_core.writing.claim import Claim
+from magi_core.writing.replacing import replacing
 
 FRAMES_PER_ROW = 8
 MAX_ROWS = 1000
@@ -44,14 +46,11 @@ class ContactSheet:
             if position in self._shown and row < MAX_ROWS:
                 self.rows[row].append(_small(frame))
 
-    def save(self, path: str | Path, prompts: Sequence[str], *, fps: float = 24, title: str = "") -> None:
+    def save(self, path: str | Path | Claim, prompts: Sequence[str], *, fps: float = 24, title: str = "") -> None:
         """Draw the sheet to a PNG. prompts: one per row, rows without one are labelled with their time only."""
-        path = Path(path)
-        check_output(path, ".png", "contact sheets")
-        try:
-            self.draw(prompts, fps=fps, title=title).save(path, "PNG")
-        except OSError as error:
-            raise MagiError(f"cannot write {path} ({echo(error)}): check the folder and the free disk space") from error
+        check_output(path.path if isinstance(path, Claim) else Path(path), ".png", "contact sheets")
+        with Claim(path, "the contact sheet") as claim, replacing(claim.path, "the contact sheet") as part:
+            self.draw(prompts, fps=fps, title=title).save(part, "PNG")
 
     def draw(self, prompts: Sequence[str], *, fps: float = 24, title: str = "") -> Image.Image:
         """The sheet itself; arguments as for `save`."""

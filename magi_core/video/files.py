@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -25,6 +23,8 @@ from magi_core.video.rate import exact_fps
 from magi_core.video.sound import BYTES_PER_SECOND, Sound
 from magi_core.video.sound_file import read_sound
 from magi_core.video.sound_track import SoundTrack
+from magi_core.writing.claim import Claim
+from magi_core.writing.replacing import Replacement
 
 MAX_FRAMES = 40_000  # 27 minutes at 24 fps
 MOST_SECONDS = 1_000_000
@@ -183,26 +183,29 @@ class VideoWriter:
     """Writes frames to an H.264 mp4 (yuv420p, bt709, limited range, tagged) as they come; use as a context manager.
 
     The file appears under its name when it is complete. When the body raises, nothing is left behind and a file that
-    had the name before stays; to keep what is done, see `magi_core.video.recording`. metadata: tags of any name; values
-    that are not strings are stored as JSON. sound: heard from the first frame on, silence after its end.
-    Raises `MagiError` before writing for a rate or name that cannot work.
+    had the name before stays; to keep what is done, see `magi_core.video.recording`. path: or the `Claim` on it.
+    metadata: tags of any name; values that are not strings are stored as JSON. sound: heard from the first frame on,
+    silence after its end. Raises `MagiError` before writing for a rate or name that cannot work, and for a name that
+    another run writes to.
     """
 
     def __init__(
         self,
-        path: str | Path,
+        path: str | Path | Claim,
         fps: float | str | Fraction,
         *,
         metadata: Mapping[str, Any] | None = None,
         sound: Sound | None = None,
     ) -> None:
-        self.path, self.fps, self.frames = Path(path), exact_fps(fps), 0
+        self.path = path.path if isinstance(path, Claim) else Path(path)
+        self.fps, self.frames = exact_fps(fps), 0
         check_output(self.path, ".mp4", "videos")
         self._tags = tags_of(metadata)
-        self._partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
         self._sound = None if sound is None else SoundTrack(sound)
         self._encoder: Mp4Encoder | None = None
         self._shape: tuple[int, ...] = ()
+        self._file: Replacement | None = None
+        self._claim = Claim(path, "the video")
 
     def __enter__(self) -> VideoWriter:
         return self
@@ -210,73 +213,60 @@ class VideoWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.discard()
+        try:
+            if kind is None:
+                self._finish()
+        finally:
+            if self._encoder is not None:
+                self._encoder.abandon()
+            if self._file is not None:
+                self._file.drop()
+            self._claim.release()
 
     def write(self, block: Tensor) -> None:
         """Append frames uint8 [n, H, W, 3]. The first block decides the size; both sides must be even."""
         check_frames(block)
         if not len(block):
             return
-        encoder = self._encoder
-        if encoder is None:
-            encoder = self._open(*block.shape[1:3])
+        if self._file is None or self._encoder is None:
+            self._file, self._encoder = self._open(*block.shape[1:3])
         elif tuple(block.shape[1:3]) != self._shape:
             raise MagiError(f"all frames of a video must have one size: {block.shape[2]}x{block.shape[1]} after "
                             f"{self._shape[1]}x{self._shape[0]}")  # fmt: skip
-        with self._guarded():
+        with self._file.guarded():
             for pixels in block.cpu().numpy():
-                encoder.write(pixels)
+                self._encoder.write(pixels)
                 self.frames += 1
 
-    def close(self) -> None:
-        """Finish the file and give it its name. No frames at all is a `MagiError`."""
-        if self._encoder is None:
+    def _finish(self) -> None:
+        if self._file is None or self._encoder is None:
             raise MagiError(f"there are no frames to write to {self.path}")
-        with self._guarded():
+        with self._file.guarded():
             self._encoder.finish()
-            os.replace(self._partial, self.path)
-        self._encoder = None
+        self._file.keep()
 
-    def discard(self) -> None:
-        """Drop what was written; a file that had the name before stays."""
-        encoder, self._encoder = self._encoder, None
-        if encoder is not None:
-            encoder.abandon()
-        self._partial.unlink(missing_ok=True)
-
-    def _open(self, height: int, width: int) -> Mp4Encoder:
+    def _open(self, height: int, width: int) -> tuple[Replacement, Mp4Encoder]:
         check_even(width, height)
-        with self._guarded():
-            encoder = self._encoder = Mp4Encoder(
-                str(self._partial),
-                width=width,
-                height=height,
-                fps=self.fps,
-                tags=self._tags,
-                movflags="faststart",
-                sound=self._sound,
-            )
         self._shape = (height, width)
-        return encoder
-
-    @contextmanager
-    def _guarded(self) -> Iterator[None]:
+        file = Replacement(self.path, "the video", errors=(av.error.FFmpegError,))
         try:
-            yield
-        except BaseException as error:
-            self.discard()
-            if isinstance(error, av.error.FFmpegError | OSError):
-                raise MagiError(
-                    f"cannot write {self.path} ({echo(error)}): check the folder and the free disk space"
-                ) from error
+            with file.guarded():
+                return file, Mp4Encoder(
+                    str(file.part),
+                    width=width,
+                    height=height,
+                    fps=self.fps,
+                    tags=self._tags,
+                    movflags="faststart",
+                    sound=self._sound,
+                )
+        except BaseException:
+            file.drop()
             raise
 
 
 def write_video(
-    path: str | Path,
+    path: str | Path | Claim,
     blocks: Iterable[Tensor],
     fps: float | str | Fraction,
     *,

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import av
 from torch import Tensor
@@ -26,27 +27,34 @@ from magi_core.video.mp4 import MOVFLAGS, Mp4Encoder, check_even, check_frames, 
 from magi_core.video.output_path import check_output
 from magi_core.video.rate import exact_fps
 from magi_core.video.sound_track import BLOCK, SoundTrack
+from magi_core.writing.claim import Claim
+from magi_core.writing.failure import cannot_write
+from magi_core.writing.replacing import replacing
 
 if TYPE_CHECKING:
     from magi_core.video.sound import Sound
 
 INDEX = (b"ftyp", b"moov")  # what a fragmented file begins with; every fragment is made with one of its own
+BOX = 8  # bytes that begin a box; nothing but zeros there is a box without a kind, up to the end of the file
 
 
 class VideoRecording:
     """A video file that grows by whole chunks; use as a context manager, which closes it however its body ends.
 
-    width, height: of every frame, even. fps: exact. metadata: tags of any name ("prompt", "workflow", "storyboard");
-    values that are not strings are stored as JSON; they are in the file from the first chunk on.
+    path: or the `Claim` on it. width, height: of every frame, even. fps: exact.
+    metadata: tags of any name ("prompt", "workflow", "storyboard"); values that are not strings are stored as JSON;
+    they are in the file from the first chunk on.
     replace: whether a file that has the name is replaced, when the first chunk is written.
     sound: what is heard from the first frame on, silence after its end; None: the file has no sound.
     frames: written so far. note: after closing, why the file stayed fragmented, or "".
-    Raises `MagiError` before any work for a name, size, rate or metadata that cannot work.
+    Raises `MagiError` before any work for a name, size, rate or metadata that cannot work, and for a name that another
+    run writes to. A file that somebody removes meanwhile is put back; where somebody puts another in its place, that
+    one stays, and ours is kept beside it.
     """
 
     def __init__(
         self,
-        path: str | Path,
+        path: str | Path | Claim,
         *,
         width: int,
         height: int,
@@ -55,14 +63,16 @@ class VideoRecording:
         replace: bool = False,
         sound: Sound | None = None,
     ) -> None:
-        self.path, self.fps, self.frames, self.note = Path(path), exact_fps(fps), 0, ""
+        self.path = path.path if isinstance(path, Claim) else Path(path)
+        self.fps, self.frames, self.note = exact_fps(fps), 0, ""
         check_output(self.path, ".mp4", "videos")
         if self.path.exists() and not replace:
             raise MagiError(f"there is a file {self.path} already: choose another name, or move it away")
         check_even(width, height)
         checked_encoder()
         self._width, self._height, self._tags = width, height, tags_of(metadata)
-        self._file: BinaryIO | None = None
+        self._claim = Claim(path, "the video")
+        self._file: io.FileIO | None = None
         self._fragments = 0
         self._sound, self._sound_track = sound, None if sound is None else SoundTrack(sound, later=BLOCK)
         self._fragment: Mp4Encoder | None = None
@@ -102,23 +112,25 @@ class VideoRecording:
         try:
             fragment.finish()
             self._append(b"".join(box for kind, box in _boxes(packed.getvalue()) if self._wanted(kind)))
+            self.frames, self._fragment = fragment.frame, None
+            self._fragments += 1
         except (av.error.FFmpegError, OSError) as error:
+            raise cannot_write("the video", self.path, error, self._kept()) from error
+        finally:
             self._drop_fragment()
-            raise MagiError(
-                f"cannot write {self.path} ({echo(error)}): check the folder and the free disk space; {self._kept()}"
-            ) from error
-        self.frames, self._fragment = fragment.frame, None
-        self._fragments += 1
 
     def close(self) -> None:
         """Flush, and put the index in front. If that fails, the fragmented file stays, and `note` says why."""
         try:
             self.flush()
+            if self._file is not None:
+                self._see_to_file(self._file)
         finally:
             if self._file is not None:
                 self._file.close()
                 self._file = None
                 self.note = self._index()
+            self._claim.release()
 
     def _new_fragment(self) -> Mp4Encoder:
         self._packed = io.BytesIO()
@@ -146,17 +158,46 @@ class VideoRecording:
     def _append(self, content: bytes) -> None:
         """Add to the file, all of it or nothing."""
         if self._file is None:
-            self._file = self.path.open("wb")
-        end = self._file.tell()
+            with replacing(self.path, "the video") as part:  # what had the name is lost only to a whole first chunk
+                part.write_bytes(content)
+            self._file = _opened_at_end(self.path)
+            return
+        self._file = file = self._see_to_file(self._file)
+        end = file.tell()
         try:
-            self._file.write(content)
-            self._file.flush()
-            os.fsync(self._file.fileno())
-        except OSError:
+            file.seek(end + BOX)
+            _write_all(file, content[BOX:])
+            os.fsync(file.fileno())
+            file.seek(end)
+            _write_all(file, content[:BOX])  # only now is there a box: who is killed before has added nothing
+            file.seek(0, io.SEEK_END)
+            os.fsync(file.fileno())
+        except BaseException:
             with suppress(OSError):
-                self._file.seek(end)
-                self._file.truncate()
+                file.truncate(end)
+                file.seek(end)
             raise
+
+    def _see_to_file(self, file: io.FileIO) -> io.FileIO:
+        """The file that grows, which must still be the one of that name: put back where it was removed. Where its name
+        is another's now, it gets a new one, and `MagiError` tells."""
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), self.path.stat()):
+                return file
+        lost, taken = self.path, self.path.exists()
+        if taken:
+            self.path = _free_name(lost)
+        with replacing(self.path, "the video", remains="nothing else is left of it") as part, part.open("wb") as copy:
+            file.seek(0)
+            shutil.copyfileobj(file, copy)
+        file.close()
+        self._file = _opened_at_end(self.path)
+        if taken:
+            raise MagiError(
+                f"another program put a file of its own in the place of {lost} while it was written: choose a name "
+                f"that nobody else uses; the {self.frames} frames before are in {self.path}"
+            )
+        return self._file
 
     def _drop_fragment(self) -> None:
         fragment, self._fragment = self._fragment, None
@@ -170,19 +211,33 @@ class VideoRecording:
 
     def _index(self) -> str:
         """Rewrite the fragmented file with its index in front; returns why that was not possible, or ""."""
-        if not self.frames:
-            self.path.unlink(missing_ok=True)  # not even its first chunk could be written
-            return ""
-        whole = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
+        remains = "it stays a fragmented mp4, which most players open too"
         try:
-            _copy_streams(self.path, whole, self._tags)
-            os.replace(whole, self.path)
-        except (av.error.FFmpegError, OSError, MagiError) as error:
-            return f"{self.path} stays a fragmented mp4, which most players open too ({echo(error)})"
-        finally:
-            with suppress(OSError):
-                whole.unlink(missing_ok=True)
+            with replacing(self.path, "the index of", remains=remains, errors=(av.error.FFmpegError,)) as whole:
+                _copy_streams(self.path, whole, self._tags)
+        except MagiError as error:
+            return str(error)
         return ""
+
+
+def _write_all(file: io.FileIO, content: bytes) -> None:
+    left = memoryview(content)
+    while left:
+        left = left[file.write(left) :]
+
+
+def _opened_at_end(path: Path) -> io.FileIO:
+    """Without a buffer, which would keep what a full disk did not take."""
+    file = io.FileIO(path, "r+")
+    file.seek(0, io.SEEK_END)
+    return file
+
+
+def _free_name(path: Path) -> Path:
+    number = 2
+    while (free := path.with_name(f"{path.stem}_{number}{path.suffix}")).exists():
+        number += 1
+    return free
 
 
 def _boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -164,9 +164,9 @@ def _known(holds: Callable[[Path], bool], file: Path) -> bool:
         seen = file.stat()
     except OSError:  # it went away meanwhile
         return False
-    return _asked(holds, file, seen.st_mtime_ns, seen.st_size)
+    return _asked(holds, file, (seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino, seen.st_size))
 
 
 @functools.lru_cache(maxsize=4096)
-def _asked(holds: Callable[[Path], bool], file: Path, changed: int, size: int) -> bool:
+def _asked(holds: Callable[[Path], bool], file: Path, version: tuple[int, ...]) -> bool:
     return holds(file)

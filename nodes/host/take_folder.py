@@ -10,6 +10,7 @@ import folder_paths
 from magi_core.errors import MagiError, echo
 from magi_core.state.files import SUFFIX, find_takes, is_take
 from magi_core.video.output_path import check_name, check_place
+from magi_core.writing.claim import is_claimed
 
 OUTPUT, INPUT = "output", "input"  # as ComfyUI's own file names say it: "ball.magi [input]"
 SAVED = "magi"  # folder in ComfyUI's output folder
@@ -41,7 +42,11 @@ def new_take_path(prefix: str, width: int, height: int) -> Path:
     inside(prefix)
     output = folder_paths.get_output_directory()
     folder, name, counter, *_ = folder_paths.get_save_image_path(f"{SAVED}/{prefix}", output, width, height)
-    return Path(folder) / f"{name}_{counter:05}_{SUFFIX}"
+    path = Path(folder) / f"{name}_{counter:05}_{SUFFIX}"
+    while is_take(path) or is_claimed(path):  # a run keeps it in parts, or another ComfyUI has just begun to write it
+        counter += 1
+        path = path.with_name(f"{name}_{counter:05}_{SUFFIX}")
+    return path
 
 
 def autosave_path(name: str) -> Path:

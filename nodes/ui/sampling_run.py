@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from magi_core.state.state import Cancelled
 from magi_core.state.story import told_again
 
 from ..host.file_names import resolved
+from ..host.no_room import in_words
 from ..host.queued import queued_graph
 from ..host.take_folder import autosave_path
 from ..wires import HeldState, Prompt, Prompts
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 
 NO_ROOM = (
     "there is not enough memory for this: make width and height smaller, lower the window of Magi Chunk Sampler "
-    "(chunks in the works at a time), or give K/V pages less room on the device with Magi Model Settings"
+    "(chunks in the works at a time), or give K/V pages less room on the device with Magi Model Settings. What was "
+    "finished is remembered: the next run goes on from there"
 )
 
 
@@ -89,14 +91,15 @@ def sample(
     words = "\n".join([cost, *([f"the model's own: {', '.join(own)}"] if own else [])])
     show_notes(node_id, said, words) if said else show(node_id, words)
     below = "\n".join([words, *said])
-    made = _without_crash(
+    made = in_words(
         lambda: _run(
             engine,
             extension,
             None if place is None else Autosave(place.path, older=place.older),
             preview,
             StepProgress(node_id, below=below, still=preview.still),
-        )
+        ),
+        NO_ROOM,
     )
     made_there = () if place is None or not place.note else (_in_output(place),)
     show_notes(node_id, (*extension.notes, *made_there), below)
@@ -128,14 +131,3 @@ def _run(
 def _in_output(place: Place) -> str:
     """The note on where a take is saved, without the folders that ComfyUI's user need not know."""
     return place.note.replace(f"{place.path.parent}{os.sep}", "")
-
-
-def _without_crash(run: Callable[[], SamplerState]) -> SamplerState:
-    """`run()`; when memory runs out, in words. Said outside the handler, which would keep the run's tensors alive."""
-    try:
-        return run()
-    except management.OOM_EXCEPTION:
-        pass
-    management.unload_all_models()
-    management.soft_empty_cache()
-    raise MagiError(NO_ROOM)

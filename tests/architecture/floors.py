@@ -9,6 +9,7 @@ from tests.architecture.imports import Import
 FLOORS = (
     "errors",
     "inputs",
+    "writing",
     "config",
     "digest",
     "device",

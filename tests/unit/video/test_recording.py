@@ -14,6 +14,7 @@ import pytest
 
 from magi_core.video import read_video
 from magi_core.video.recording import VideoRecording
+from magi_core.writing.claim import Claim
 from tests.pictures import numbered, numbers
 
 SIZE = {"width": 64, "height": 64}
@@ -62,6 +63,7 @@ def test_a_killed_process_leaves_every_finished_chunk(tmp_path):
     path = tmp_path / "a.mp4"
     ended = subprocess.run([sys.executable, "-c", KILLED, path], capture_output=True, text=True, timeout=120)
     assert ended.returncode == -signal.SIGKILL and ended.stdout.split() == ["1", "2", "3"], ended.stderr
+    Claim(path).release()  # takes away the lock that died with the process
     assert os.listdir(tmp_path) == ["a.mp4"]
     with av.open(str(path)) as container:
         assert container.metadata["storyboard"] == "0: red"

@@ -62,6 +62,6 @@ def test_a_file_that_cannot_be_indexed_stays_as_it_is_and_says_so(tmp_path, monk
     with VideoRecording(path, **SIZE, fps=24) as recording:
         recording.write(numbered(10))
         recording.flush()
-        monkeypatch.setattr("magi_core.video.recording.os.replace", no_room)
-    assert "stays a fragmented mp4" in recording.note and "No space left" in recording.note
+        monkeypatch.setattr("magi_core.writing.replacing.os.replace", no_room)
+    assert "stays a fragmented mp4" in recording.note and "the disk is full" in recording.note
     assert numbers(read_video(path).frames) == list(range(10)) and os.listdir(tmp_path) == ["a.mp4"]

@@ -71,7 +71,7 @@ def test_a_full_disk_keeps_what_was_there(tmp_path, monkeypatch):
     def no_room(_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    expected = pytest.raises(MagiError, match="No space left.*the 24 frames before are in it")
+    expected = pytest.raises(MagiError, match="the disk is full.*the 24 frames before are in it")
     with expected, VideoRecording(path, **SIZE, fps=24) as recording:
         recording.write(numbered(24))
         recording.flush()

@@ -1,0 +1,1 @@
+"""Faults made on purpose: renders that are killed, disks that are full. `python -m tools.faults --kills 200`."""
