@@ -58,7 +58,7 @@ class Counting:
 @pytest.mark.parametrize("kind", KINDS)
 def test_loading_a_model_that_does_not_fit_is_one_line(tmp_path, monkeypatch, capsys, kind):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(magi_core.loading, "load_dit", Short(None, 0, kind))
+    monkeypatch.setattr(magi_core.loading, "read_dit", Short(None, 0, kind))
     assert main(["render", "red", "--width", "64", "--height", "64", "--out", VIDEO]) == 2
     assert capsys.readouterr().err.count("\n") == 1 and os.listdir(tmp_path) == []
 
