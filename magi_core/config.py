@@ -189,7 +189,7 @@ class SamplingSettings:
 
     @property
     def clean_length(self) -> int | None:
-        """Chunks a finished chunk attends to when the run re-encodes it, itself included; None = whole history."""
+        """Chunks that a page made in the run attends to, its own included; None = all before it."""
         return self.history_length if self.kv_ranges else None
 
     @property

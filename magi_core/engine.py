@@ -29,6 +29,7 @@ from magi_core.sampling.plan import plan
 from magi_core.sampling.run import run
 from magi_core.state import ChunkRecord, SamplerState
 from magi_core.state.decode import TakeDecoder
+from magi_core.state.sound import unsound
 from magi_core.story.direction import Directions, per_chunk
 from magi_core.text.chunk_text import ChunkTexts, Encoder, Prompt
 from magi_core.text.conditioning import PromptEmbedding
@@ -48,6 +49,7 @@ class Engine:
 
     settings: sampling defaults of this engine; None takes the model's. special_tokens: the learned tokens prepended to
     prompts, or None. fingerprint: names the weights; without one they are like no others.
+    weights_digest: of all tensors of the weights, or "".
     noise: `(seed, chunk index, shape) -> Tensor`; tests inject recorded noise here.
     cache: K/V pages, finished chunks and frontiers by content, shared by copies of the engine.
     compiler: compiles parts of the transformer, or None. host: what places the weights.
@@ -60,6 +62,7 @@ class Engine:
     settings: SamplingSettings = None  # type: ignore[assignment]  # filled in, so that readers need not ask
     attention: Attention = sdpa
     fingerprint: str = ""
+    weights_digest: str = ""
     noise: Callable[[int, int, tuple[int, ...]], Tensor] = chunk_noise
     cache: EngineCache = None  # type: ignore[assignment]
     compiler: Compiler | None = None
@@ -135,6 +138,7 @@ class Engine:
             settings=settings,
             channels=self.dit.config.latent_channels,
             fingerprint=self.fingerprint,
+            weights_digest=self.weights_digest,
             total_chunks=total_chunks,
             notes=notes,
         )
@@ -160,6 +164,9 @@ class Engine:
         handoff: "clean" goes on from the finished chunks, as video continuation does, and costs about what the new
         chunks cost. "continuous" goes on from the pipeline as it stood before the next chunk would have entered: the
         same video as one long run; the stages that drained the pipeline are redone with the new chunks in it.
+        A state at which a run was broken off goes on with that run, whichever handoff is asked for, where `directions`
+        begin with what was in flight then: the same video as without the break. `state.at(state.finished)` leaves the
+        run behind.
         drain: False leaves the last chunks in flight (`state.pending`) for the next extend to finish; a chain of such
         extends costs what one run costs.
         settings: for these chunks, in place of the state's; other settings, like other weights, need a clean handoff.
@@ -254,6 +261,11 @@ class Engine:
         exactly from any of those points (`state.save(path, all_frontiers=True)`, `state.at`)."""
         return with_frontiers(state, self.cache)
 
+    def recall(self, take: SamplerState) -> None:
+        """Remember what `take` holds as if this engine had made it just now: a run that is planned again finds its
+        finished chunks and the point where it was broken off."""
+        self.cache.recall(take)
+
     def decode(self, state: SamplerState, *, start: int = 0, stop: int | None = None) -> Iterator[Tensor]:
         """Frames of chunks `start` to `stop` (exclusive; prefix included) as uint8 blocks [n, H, W, 3], in order.
 
@@ -286,6 +298,11 @@ def _with_prefix(state: SamplerState, prefix: Tensor) -> SamplerState:
             f"be [1, {channels}, frames, {rows}, {columns}]: encode the image or video at this size"
         )
     given = prefix.detach().to("cpu", torch.float32, copy=True)
+    if wrong := unsound(given):
+        raise MagiError(
+            f"what the video is to start from has {wrong}: choose another image or video, or load the VAE with more "
+            "precision"
+        )
     return replace(state, prefix=given, prefix_key=digest(given))
 
 

@@ -8,7 +8,7 @@ from comfy_api.latest import io
 
 from magi_core.engine import Engine
 from magi_core.state import load_state
-from magi_core.state.describe import describe
+from magi_core.state.describe import describe, rest_in_words
 from magi_core.state.files import take_fingerprint
 
 from .host.take_folder import SAVED, listed_takes, take_path
@@ -57,5 +57,5 @@ class MagiLoadState(io.ComfyNode):
         warning = [f"not the model of this take: {'; '.join(differs)}"] if differs else []
         about = describe(state, take)[0]
         show(cls.hidden.unique_id, about)
-        show_notes(cls.hidden.unique_id, warning, about)
+        show_notes(cls.hidden.unique_id, [*warning, *rest_in_words(state)], about)
         return io.NodeOutput(HeldState.of(state))

@@ -14,6 +14,7 @@ from torch import Tensor
 from magi_core.cache.bounded import BoundedCache, CacheStats
 from magi_core.cache.page_pool import PagePool
 from magi_core.state.frontier import Frontier
+from magi_core.state.state import SamplerState
 
 MIB, GIB = 1 << 20, 1 << 30
 WORDS = 1024  # what a frontier takes beside its tensors, about
@@ -90,6 +91,16 @@ class EngineCache:
             "chunks": self.chunks.stats,
             "frontiers": self.frontiers.stats,
         }
+
+    def recall(self, take: SamplerState) -> None:
+        """Remember the chunks and frontiers of a take, as far as there is room."""
+        for record in take.chunks:
+            if record.at.key:
+                self.chunks.put(record.at.key, record.latent)
+        broken_off = None if take.unfinished is None else take.unfinished.frontier
+        for frontier in (*take.frontiers, take.frontier, broken_off):
+            if frontier is not None:
+                self.frontiers.put(frontier.key, frontier)
 
     def release_device(self) -> None:
         """Leave nothing on the device; pages go to the host as far as it has room."""

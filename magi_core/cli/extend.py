@@ -12,13 +12,13 @@ from typing import Any
 from magi_core import __version__
 from magi_core.cli.make import Outputs, directed, make
 from magi_core.cli.reading import read_audio
-from magi_core.cli.render_plan import check_new_take, checked_device, read_story, seconds_of, to_length
+from magi_core.cli.render_plan import checked_device, read_story, seconds_of, to_length
 from magi_core.cli.say import say
 from magi_core.cli.settings import guidance_scales, setting_changes, with_scales
 from magi_core.config import VIDEO_FRAMES_PER_CHUNK, SamplingSettings
 from magi_core.errors import MagiError
 from magi_core.sampling.handoff import differences
-from magi_core.state import SamplerState, load_state
+from magi_core.state import SamplerState, Unfinished, load_state
 from magi_core.state.describe import counted
 from magi_core.state.story import story_of
 from magi_core.story.storyboard import Storyboard
@@ -34,11 +34,6 @@ def extend(options: argparse.Namespace, *, load: Callable[..., Any] | None = Non
     whole = load_state(source)
     video, take = _outputs(options, source)
     state = whole if options.at is None else whole.at(options.at)
-    if take == source and state is not whole:
-        raise MagiError(
-            f"--at {options.at} leaves out chunks {options.at} to {whole.next_chunk - 1} of {source}, which would be "
-            "replaced: name another file with --save"
-        )
     board, end, notes = _new_part(options, state, exact_fps(state.fps))
     audio = read_audio(options.audio, end / exact_fps(state.fps))
     if state.total_chunks is not None:  # the take gets longer than it was said to be, and new chunks should know
@@ -66,7 +61,8 @@ def extend(options: argparse.Namespace, *, load: Callable[..., Any] | None = Non
     outputs = Outputs(
         video=video, take=take, keep=range(end), metadata=_metadata(options, state, board, settings), sound=audio
     )
-    how = {"handoff": options.handoff, "drain": not options.no_drain, "end": end}
+    rest = _rest(options, state)
+    how = {"handoff": options.handoff, "drain": not options.no_drain and (rest is None or rest.drain), "end": end}
     if settings != state.settings:
         how["settings"] = settings
     return make(engine, state, directed(engine, settings, board), outputs, model=options.model, **how)
@@ -79,7 +75,7 @@ def _outputs(options: argparse.Namespace, source: Path) -> tuple[Path | None, Pa
         take = source
         check_output(take, take.suffix.lower(), "takes")
     else:
-        check_new_take(take)
+        check_output(take, ".magi", "takes", make_folder=True)
     if options.out is None:
         if options.audio is not None:
             raise MagiError("--audio is for the video: name that with --out")
@@ -92,7 +88,8 @@ def _new_part(
     options: argparse.Namespace, state: SamplerState, fps: Fraction
 ) -> tuple[Storyboard, int, tuple[str, ...]]:
     """What happens in the new chunks, how many frames the video then has, and notes."""
-    story = read_story(options, fps)
+    rest = _rest(options, state)
+    story = read_story(options, fps) if rest is None else Storyboard(rest.asked(state.finished))
     done = state.next_chunk * VIDEO_FRAMES_PER_CHUNK
     if options.seconds is not None:
         frames = round(seconds_of(options.seconds) * fps)
@@ -104,8 +101,17 @@ def _new_part(
         if chunks < 1:
             raise MagiError(f"--chunks must be at least 1: {chunks}")
         frames = chunks * VIDEO_FRAMES_PER_CHUNK
-    board, notes = to_length(story, chunks, spread=not options.storyboard)
+    board, notes = to_length(story, chunks, spread=not options.storyboard and rest is None)
+    if rest is not None and rest.end is not None and options.seconds is options.chunks is None:
+        return board, rest.end, notes
     return board, done + frames, notes
+
+
+def _rest(options: argparse.Namespace, state: SamplerState) -> Unfinished | None:
+    """The run that the take was broken off at, where nothing else is asked for."""
+    rest = state.unfinished
+    asked = options.prompts or options.storyboard is not None
+    return None if asked or rest is None or not rest.asked(state.finished) else rest
 
 
 def _warn(engine: Any, state: SamplerState, settings: SamplingSettings, source: Path) -> None:

@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -23,10 +23,12 @@ from magi_core.cli.say import say
 from magi_core.config import VIDEO_FRAMES_PER_CHUNK, SamplingSettings
 from magi_core.errors import MagiError
 from magi_core.sampling.events import Stepped
+from magi_core.sampling.extension import Extension
 from magi_core.sampling.price import extension_in_words
 from magi_core.state import Autosave, SamplerState
 from magi_core.state.decode import record
 from magi_core.state.describe import captions, counted
+from magi_core.state.lineage import place_for
 from magi_core.state.state import Cancelled
 from magi_core.story.chunk import ChunkSpec
 from magi_core.story.direction import DirectedPrompt, check_ranges
@@ -65,6 +67,10 @@ def make(
     how: `handoff`, `drain`, `settings`, `end` of `Engine.plan`. model: as named on the command line, for what it says.
     """
     extension = engine.plan(begun, prompts, **how)
+    older = None
+    if outputs.take is not None:
+        outputs, older = _placed(engine, extension, outputs, outputs.take)
+        extension = engine.plan(begun, prompts, **how) if older is not None else extension
     say(extension_in_words(extension))
     sheet = ContactSheet(VIDEO_FRAMES_PER_CHUNK) if outputs.sheet else None
     recording = _recording(begun, outputs)
@@ -75,7 +81,7 @@ def make(
         try:
             with ExitStack() as files:
                 if outputs.take is not None:
-                    states = _saving(states, files.enter_context(Autosave(outputs.take)), saved)
+                    states = _saving(states, files.enter_context(Autosave(outputs.take, older=older)), saved)
                 if recording is not None:
                     files.enter_context(recording)
                     on_frames = None if sheet is None else sheet.add
@@ -95,7 +101,8 @@ def make(
         say(f"wrote {outputs.sheet}")
     if stopped:
         left = [chunk.at.spec for index, chunk in extension.new.items() if index >= state.next_chunk]
-        say(_how_to_go_on(left, outputs, model), error=True)
+        broken_off = outputs.take is not None and state.unfinished is not None
+        say(_how_to_finish(outputs, model) if broken_off else _how_to_go_on(left, outputs, model), error=True)
     return STOPPED if stopped else OK
 
 
@@ -113,6 +120,16 @@ def directed(engine: Any, settings: SamplingSettings, board: Storyboard) -> list
             for note in encoded[prompt].notes:
                 say(f"note: chunk {index}: {note}")
     return [DirectedPrompt(chunk, encoded[chunk.prompt]) for chunk in board.chunks]
+
+
+def _placed(engine: Any, extension: Extension, outputs: Outputs, take: Path) -> tuple[Outputs, SamplerState | None]:
+    """Where the take goes without replacing another, and what is there of it: the engine remembers that from now on."""
+    place = place_for(take, extension.given, [chunk.key for chunk in extension.chunks])
+    if place.note:
+        say(f"note: {place.note}")
+    if place.older is not None:
+        engine.recall(place.older)
+    return replace(outputs, take=place.path), place.older
 
 
 def _recording(begun: SamplerState, outputs: Outputs) -> VideoRecording | None:
@@ -226,6 +243,13 @@ def _tell(
         say(f"saved {outputs.take}: {counted(len(state.chunks))}{flying}, {size}")
     for note in state.notes[len(begun.notes) :]:
         say(f"note: {note}")
+
+
+def _how_to_finish(outputs: Outputs, model: str) -> str:
+    """The command that goes on with a run that was broken off, as it would have gone on."""
+    words: list[object] = ["extend", outputs.take, *([] if model == "nano" else ["--model", model])]
+    words += [] if outputs.video is None else ["-o", outputs.video]
+    return f"to go on: python -m magi_core {shlex.join(map(str, words))}"
 
 
 def _how_to_go_on(left: Sequence[ChunkSpec], outputs: Outputs, model: str) -> str:

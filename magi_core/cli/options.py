@@ -65,7 +65,8 @@ def extend_options(extend: argparse.ArgumentParser) -> None:
         dest="prompts",
         default=[],
         metavar="TEXT",
-        help="of the new chunks; given several times, each takes an equal part of them",
+        help="of the new chunks; given several times, each takes an equal part of them. None: what a run "
+        "that was broken off still had to make",
     )
     what.add_argument("--storyboard", metavar="FILE", help="what happens in each new chunk, counted from 0")
     length = what.add_mutually_exclusive_group()

@@ -21,7 +21,6 @@ from magi_core.errors import MagiError, echo
 from magi_core.inputs.regular import ADDRESS, read_text, regular_file
 from magi_core.kernels.compilation import check_compilation
 from magi_core.loading import BUNDLED
-from magi_core.state.save import parts_folders
 from magi_core.story.storyboard import Storyboard, parse_storyboard
 from magi_core.video import Video, exact_fps, fit, read_video
 from magi_core.video.images import read_noted_image
@@ -273,18 +272,8 @@ def _new_take(options: argparse.Namespace) -> Path | None:
     if options.save is None:
         return None
     path = Path(options.save)
-    check_new_take(path)
-    return path
-
-
-def check_new_take(path: Path) -> None:
-    """Raise `MagiError` unless a take can be saved under a name that none has, not even one that was broken off."""
     check_output(path, ".magi", "takes", make_folder=True)
-    if path.exists() or any(folder.exists() for folder in parts_folders(path)):
-        raise MagiError(
-            f"there is a take at {path} already: choose another name, or go on with it "
-            f"(python -m magi_core extend {path} --prompt ...)"
-        )
+    return path
 
 
 def _next_free(folder: Path) -> Path:

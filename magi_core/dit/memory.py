@@ -44,8 +44,8 @@ def sampling_memory(
     """
     size = chunk_tokens(config, width, height)
     page = page_bytes(config, size, itemsize)
-    past = min(chunks, max(settings.kv_ranges, default=chunks))  # itself included, for the page of a re-encoded chunk
-    together = settings.window + 1 + int(config.distill)  # with a re-encoded chunk, and one that is seen twice
+    past = min(chunks, max(settings.kv_ranges, default=chunks))  # itself included, as its page is made
+    together = settings.window + int(config.distill)  # with one that is seen twice
     attended = (past + together) * page // config.num_layers  # keys and values of one layer, side by side
     text = config.caption_max_length * kv_bytes(config, itemsize)
     return SamplingMemory(

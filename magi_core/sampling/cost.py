@@ -14,32 +14,32 @@ from magi_core.sampling.window import ForwardPlan, Slot, plan_stage
 
 @dataclass(frozen=True)
 class Cost:
-    """Chunk-forwards. steps: of the sampling loop. rebuilds: of K/V pages that have to be made again from latents."""
+    """Chunk-forwards. steps: of the sampling loop. pages: of finished chunks whose K/V is not remembered."""
 
     steps: int = 0
-    rebuilds: int = 0
+    pages: int = 0
 
     @property
     def total(self) -> int:
-        return self.steps + self.rebuilds
+        return self.steps + self.pages
 
     def __add__(self, other: Cost) -> Cost:
-        return Cost(self.steps + other.steps, self.rebuilds + other.rebuilds)
+        return Cost(self.steps + other.steps, self.pages + other.pages)
 
 
 def stage_cost(slots: Sequence[Slot], run_start: int, settings: SamplingSettings, distill: bool) -> int:
-    """Chunk-forwards of one stage, K/V pages that are missing aside."""
+    """Chunk-forwards of one stage, K/V pages aside."""
     return _stage_cost(tuple(slot.stage for slot in slots), slots[0].index > run_start, settings, distill)
 
 
 @lru_cache(maxsize=1024)
-def _stage_cost(places: tuple[int, ...], reencodes: bool, settings: SamplingSettings, distill: bool) -> int:
+def _stage_cost(places: tuple[int, ...], follows: bool, settings: SamplingSettings, distill: bool) -> int:
     """A stage costs the same wherever in the video it is."""
     slots = [Slot(index + 1, stage) for index, stage in enumerate(places)]
     grid = timesteps(settings.steps, settings.shortcut)
     return sum(
-        _forward_cost(forward, settings, distill, [float(grid[c.step]) for c in forward.chunks if not c.clean])
-        for forward in plan_stage(slots, 0 if reencodes else 1, settings)
+        _forward_cost(forward, settings, distill, [float(grid[c.step]) for c in forward.chunks])
+        for forward in plan_stage(slots, 0 if follows else 1, settings)
     )
 
 
@@ -48,5 +48,5 @@ def _forward_cost(plan: ForwardPlan, settings: SamplingSettings, distill: bool, 
     if distill:
         return chunks + (times[0] > settings.nearly_clean_threshold)
     weights = [pass_weights(settings.guidance, t) for t in times]
-    text = chunks if any(w.text for w in weights) else 0
+    text = chunks + (plan.fresh is not None) if any(w.text for w in weights) else 0
     return chunks + text + sum(bool(w.alone) for w in weights)

@@ -81,7 +81,7 @@ class Extension:
     chunks: every chunk of the longer video, given and finished ones included. new: those not finished yet, by index.
     sights: what chunks in the works may see, by index. run_start: first chunk of the run.
     parts: what happens, in order. frontier: the pipeline at the end where that is remembered.
-    cost: chunk-forwards; the steps are exact, the rebuilds are if nothing else uses the engine in between.
+    cost: chunk-forwards; the steps are exact, the pages are if nothing else uses the engine in between.
     forwards: model calls of the loop, guidance passes counted as one. need: bytes on the device.
     notes: what is other than asked for. end: see `SamplerState.end`. model_key: of the engine that planned it.
     """

@@ -1,4 +1,4 @@
-"""One planned forward through the transformer: guidance passes in, velocities and K/V pages out."""
+"""One planned step through the transformer: guidance passes in, velocities out; and K/V pages of finished chunks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from magi_core.dit import DiT, KVPage, TextAttention, TextContext, WindowAttenti
 from magi_core.kernels.compilation import Compiler, compiling
 from magi_core.sampling.guidance import PassWeights, pass_weights
 from magi_core.sampling.timesteps import step_factor, step_intervals, timesteps
-from magi_core.sampling.window import ForwardPlan
+from magi_core.sampling.window import ForwardPlan, PlannedChunk
 
 
 class StopAsked(Exception):
@@ -28,14 +28,6 @@ class ForwardInput:
     latent: Tensor
     timestep: float
     text: TextContext
-
-
-@dataclass(frozen=True, eq=False)
-class ForwardOutput:
-    """Velocities of the noisy chunks, oldest first, each [C, T, h, w]; pages of re-encoded clean chunks by index."""
-
-    velocities: tuple[Tensor, ...]
-    pages: Mapping[int, KVPage]
 
 
 class Predictor:
@@ -66,26 +58,37 @@ class Predictor:
         return float(self.grid[step])
 
     @torch.no_grad()
-    def __call__(self, plan: ForwardPlan, inputs: Sequence[ForwardInput], pages: Mapping[int, KVPage]) -> ForwardOutput:
-        """Run the forward `plan`; `inputs` match its chunks, `pages` holds K/V by chunk index for `plan.history`."""
+    def __call__(
+        self,
+        plan: ForwardPlan,
+        inputs: Sequence[ForwardInput],
+        pages: Mapping[int, KVPage],
+        fresh: Tensor | None = None,
+    ) -> tuple[Tensor, ...]:
+        """Velocities [C, T, h, w] of the chunks of `plan`, oldest first; `inputs` match them.
+
+        pages: K/V by chunk index for `plan.history`. fresh: the latent of `plan.fresh`, where there is one.
+        """
         if self.dit.config.distill:
             return self._distilled(plan, inputs, pages)
-        return self._guided(plan, inputs, pages)
+        weights = [pass_weights(self.settings.guidance, chunk.timestep) for chunk in inputs]
+        return tuple(map(_combine, weights, *self.passes(plan, inputs, pages, weights, fresh)))
 
     @torch.no_grad()
-    def encode(self, plan: ForwardPlan, latents: Sequence[Tensor]) -> Mapping[int, KVPage]:
-        """K/V pages of finished chunks, from their latents, at `clean_t` with null text."""
-        inputs = [ForwardInput(latent, self.settings.clean_t, self.null) for latent in latents]
-        window = self._window(plan, {}, keep=range(len(inputs)))
-        distilled = self.dit.config.distill
-        factor = step_factor(self.settings.steps, self.intervals[0]) if distilled else None
-        self._forward(inputs, _frames(plan, inputs), window, dropped=not distilled, factor=factor)
-        return {plan.chunks[i].index: page for i, page in window.pages.items()}
+    def page(
+        self, planned: PlannedChunk, latent: Tensor, pages: Mapping[int, KVPage], dropped: bool | None = None
+    ) -> KVPage:
+        """The K/V page of a finished chunk from its latent, at `clean_t` with null text, in a forward of its own.
 
-    def _guided(self, plan: ForwardPlan, inputs: Sequence[ForwardInput], pages: Mapping[int, KVPage]) -> ForwardOutput:
-        weights = [pass_weights(self.settings.guidance, c.timestep) for c in inputs[int(plan.reencodes) :]]
-        velocities, made = self.passes(plan, inputs, pages, weights)
-        return ForwardOutput(tuple(map(_combine, weights, *velocities)), made)
+        pages: those of `planned.history`. dropped: the condition it is made under; None for the one pages are kept of.
+        """
+        distilled = self.dit.config.distill
+        chunk = ForwardInput(latent, self.settings.clean_t, self.null)
+        window = self._window(ForwardPlan((planned,)), pages, keep=(0,))
+        factor = step_factor(self.settings.steps, self.intervals[0]) if distilled else None
+        dropped = not distilled if dropped is None else dropped
+        self._forward([chunk], _frames([planned], [chunk]), window, dropped=dropped, factor=factor)
+        return window.pages[0]
 
     def passes(
         self,
@@ -93,23 +96,19 @@ class Predictor:
         inputs: Sequence[ForwardInput],
         pages: Mapping[int, KVPage],
         weights: Sequence[PassWeights],
-    ) -> tuple[tuple[Sequence[Tensor | None], ...], Mapping[int, KVPage]]:
-        """Velocities of the noisy chunks per pass (text, previous, alone), None where no weight asks; new pages.
-
-        The pass with context and null text is the one whose K/V is kept.
-        """
-        frames, lead = _frames(plan, inputs), int(plan.reencodes)
-        noisy = inputs[lead:]
-        window = self._window(plan, pages, keep=range(lead))
+        fresh: Tensor | None = None,
+    ) -> tuple[Sequence[Tensor | None], ...]:
+        """Velocities per pass (text, previous, alone), None where no weight asks for one."""
+        frames = _frames(plan.chunks, inputs)
         nulls = [ForwardInput(chunk.latent, chunk.timestep, self.null) for chunk in inputs]
-        previous = self._forward(nulls, frames, window, dropped=True)[lead:]
-        text: Sequence[Tensor | None] = [None] * len(noisy)
+        previous = self._forward(nulls, frames, self._window(plan, pages), dropped=True)
+        text: Sequence[Tensor | None] = [None] * len(inputs)
         if any(w.text for w in weights):  # noisier chunks attend to cleaner ones, so those run too
-            window_text = self._window(plan, pages)
-            text = self._forward(inputs, frames, window_text, dropped=False)[lead:]
-        alone = self._alone(nulls[lead:], weights)
-        made = {plan.chunks[i].index: page for i, page in window.pages.items()}
-        return (text, previous, alone), made
+            if plan.fresh is not None:
+                assert fresh is not None, "a fresh chunk comes with its latent"
+                pages = {**pages, plan.fresh.index: self.page(plan.fresh, fresh, pages, dropped=False)}
+            text = self._forward(inputs, frames, self._window(plan, pages), dropped=False)
+        return text, previous, self._alone(nulls, weights)
 
     def _alone(self, inputs: Sequence[ForwardInput], weights: Sequence[PassWeights]) -> Sequence[Tensor | None]:
         """Every chunk by itself, at frame position 0, without cache; chunks whose weight is zero are left out."""
@@ -125,24 +124,20 @@ class Predictor:
 
     def _distilled(
         self, plan: ForwardPlan, inputs: Sequence[ForwardInput], pages: Mapping[int, KVPage]
-    ) -> ForwardOutput:
-        frames, lead = _frames(plan, inputs), int(plan.reencodes)
+    ) -> tuple[Tensor, ...]:
+        frames = _frames(plan.chunks, inputs)
         factor = step_factor(self.settings.steps, self.intervals[plan.chunks[-1].step])
-        oldest = inputs[lead]
+        oldest = inputs[0]
         # float32 0.3 is above the double 0.3, so the fourth quarter starts nearly clean
         nearly_clean = oldest.timestep > self.settings.nearly_clean_threshold
-        window = self._window(plan, pages, keep=range(lead), duplicate=nearly_clean)
-        if nearly_clean:
-            size = oldest.latent.shape[1]
-            frames = torch.cat([frames, frames[-1] + 1 + torch.arange(size)])
-            inputs = [*inputs, oldest]
-        velocities = self._forward(inputs, frames, window, dropped=False, factor=factor)
-        if nearly_clean:
-            blend = self.settings.nearly_clean_blend
-            *velocities, by_itself = velocities
-            velocities[lead] = blend * velocities[lead] + (1 - blend) * by_itself
-        made = {plan.chunks[i].index: page for i, page in window.pages.items()}
-        return ForwardOutput(tuple(velocities[lead:]), made)
+        window = self._window(plan, pages, duplicate=nearly_clean)
+        if not nearly_clean:
+            return tuple(self._forward(inputs, frames, window, dropped=False, factor=factor))
+        frames = torch.cat([frames, frames[-1] + 1 + torch.arange(oldest.latent.shape[1])])
+        together = self._forward([*inputs, oldest], frames, window, dropped=False, factor=factor)
+        first, *others, by_itself = together
+        blend = self.settings.nearly_clean_blend
+        return (blend * first + (1 - blend) * by_itself, *others)
 
     def _window(
         self, plan: ForwardPlan, pages: Mapping[int, KVPage], keep: Sequence[int] = (), duplicate: bool = False
@@ -179,10 +174,10 @@ class Predictor:
         return list(velocity[0].chunk(len(inputs), dim=1))
 
 
-def _frames(plan: ForwardPlan, inputs: Sequence[ForwardInput]) -> Tensor:
+def _frames(chunks: Sequence[PlannedChunk], inputs: Sequence[ForwardInput]) -> Tensor:
     """Absolute latent frame index of every frame in the forward."""
     size = inputs[0].latent.shape[1]
-    return torch.cat([torch.arange(size) + c.index * size for c in plan.chunks])
+    return torch.cat([torch.arange(size) + c.index * size for c in chunks])
 
 
 def _combine(weights: PassWeights, text: Tensor | None, previous: Tensor, alone: Tensor | None) -> Tensor:

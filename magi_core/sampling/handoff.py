@@ -27,7 +27,14 @@ def start(
     differs = differences(engine, state, settings)
     asked = handoff == "continuous" or bool(state.pending)
     model = engine.dit.config.summary
-    begun = replace(state, settings=settings or state.settings, fingerprint=engine.fingerprint, model=model)
+    begun = replace(
+        state,
+        settings=settings or state.settings,
+        fingerprint=engine.fingerprint,
+        weights_digest=engine.weights_digest,
+        model=model,
+        unfinished=None,
+    )
     if differs and asked and state.next_chunk > state.first_chunk:
         note = f"continued from the finished chunks: {'; '.join(differs)}"
         return replace(begun, notes=(*state.notes, note)), clean_frontier(begun)
@@ -42,6 +49,8 @@ def differences(engine: Sampler, state: SamplerState, settings: SamplingSettings
         made, here = state.model or "another model", engine.dit.config.summary
         same = f"other weights of the same kind ({here})"
         found.append(same if made == here else f"made with {made}, the model here is {here}")
+    elif state.weights_digest and engine.weights_digest and state.weights_digest != engine.weights_digest:
+        found.append("some weights are other than those it was made with, in a model of the same fingerprint")
     before = vars(state.settings)
     changed = {} if settings is None else {k: v for k, v in vars(settings).items() if v != before[k]}
     found += [f"{name.replace('_', ' ')} was {before[name]}, is {value}" for name, value in changed.items()]

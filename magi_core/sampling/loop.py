@@ -11,9 +11,10 @@ from torch import Tensor
 from magi_core.dit import KVPage, TextContext
 from magi_core.host_memory import settled
 from magi_core.sampling.events import Denoising, Entered, Event, Finished, Reached, Stepped, Stopped
+from magi_core.sampling.finite import Watch
 from magi_core.sampling.forward import ForwardInput, Predictor, StopAsked
 from magi_core.sampling.pages import PageBook
-from magi_core.sampling.window import ForwardPlan, SightOf, Slot, pages_read, plan_history, plan_stage, stages
+from magi_core.sampling.window import ForwardPlan, SightOf, Slot, pages_read, plan_page, plan_stage, stages
 from magi_core.state import Frontier, InFlight, PlacedChunk, SamplerState
 from magi_core.text.chunk_text import ChunkText
 
@@ -66,6 +67,7 @@ class Loop:
         self.past, self.sight, self.frontier, self.pages, self.anchor = past, sight, frontier, pages, anchor
         self._contexts: dict[str, TextContext] = {}
         self._moving: dict[int, InFlight] = {}
+        self.watch = Watch()
 
     def __call__(self, entering: Sequence[Entering], *, drain: bool = True) -> Iterator[Event]:
         """Denoise what is in flight and `entering` (consecutive chunks from `frontier.next_chunk` on).
@@ -105,9 +107,8 @@ class Loop:
         """The forwards of one stage; after each, where every chunk in flight is."""
         run_start = self.frontier.run_start
         self.predictor.claim()
-        missing = self.pages.missing(pages_read(slots, run_start, self.settings, self.sight))
-        if missing:
-            self.pages.add(self._made_pages(missing))
+        for index in self.pages.missing(pages_read(slots, run_start, self.settings, self.sight)):
+            self.pages.add(index, self._page(index))
         for forward in plan_stage(slots, run_start, self.settings, self.sight):
             yield self._advance(forward, {slot.index: slot.stage for slot in slots})
 
@@ -130,32 +131,34 @@ class Loop:
 
     @torch.no_grad()
     def _advance(self, plan: ForwardPlan, stage: Mapping[int, int]) -> tuple[Denoising, ...]:
-        """One forward and one Euler step of every noisy chunk in `plan`; K/V of a re-encoded chunk joins the pages."""
-        predictor, inputs, before = self.predictor, [], []
+        """One Euler step of every chunk in `plan`."""
+        predictor, inputs = self.predictor, []
         for planned in plan.chunks:
-            if planned.clean:
-                latent = self._anchored(planned.index, self.past.latent(planned.index))
-                inputs.append(ForwardInput(latent, self.settings.clean_t, predictor.null))
-            else:
-                chunk = self._moving[planned.index]
-                latent = self._anchored(planned.index, chunk.latent)
-                inputs.append(ForwardInput(latent, predictor.timestep(planned.step), self._context(chunk.text)))
-                before.append((planned, latent))
-        output = predictor(plan, inputs, self.pages.by_chunk)
-        self.pages.add(_kept(output.pages))
+            chunk = self._moving[planned.index]
+            latent = self._anchored(planned.index, chunk.latent)
+            inputs.append(ForwardInput(latent, predictor.timestep(planned.step), self._context(chunk.text)))
+        fresh = None if plan.fresh is None else self._clean(plan.fresh.index)
+        velocities = predictor(plan, inputs, self.pages.by_chunk, fresh)
         told = []
-        for (planned, latent), velocity in zip(before, output.velocities, strict=True):
+        for planned, before, velocity in zip(plan.chunks, inputs, velocities, strict=True):
             width = predictor.grid[planned.step + 1] - predictor.grid[planned.step]
-            chunk = replace(self._moving[planned.index], latent=latent + velocity * width.to(velocity.device))
+            latent = before.latent + velocity * width.to(velocity.device)
+            chunk = replace(self._moving[planned.index], latent=latent)
             self._moving[planned.index] = chunk
-            estimate = _Estimate(latent, velocity, predictor.timestep(planned.step))
+            self.watch.note(planned.index, planned.step + 1, latent)
+            estimate = _Estimate(before.latent, velocity, before.timestep)
             t = predictor.timestep(planned.step + 1)
             told.append(Denoising(planned.index, chunk.key, stage[planned.index], t, estimate))
         return tuple(told)
 
-    def _made_pages(self, chunks: Sequence[int]) -> Mapping[int, KVPage]:
-        plan = plan_history(chunks, self.settings, self.frontier.run_start, self.sight)
-        return _kept(self.predictor.encode(plan, [self._anchored(index, self.past.latent(index)) for index in chunks]))
+    def _page(self, index: int) -> KVPage:
+        """The page of a finished chunk; on the CPU in memory of its own."""
+        planned = plan_page(index, self.settings, self.frontier.run_start, self.sight)
+        page = self.predictor.page(planned, self._clean(index), self.pages.by_chunk)
+        return page.map(settled) if page.device.type == "cpu" else page
+
+    def _clean(self, index: int) -> Tensor:
+        return self._anchored(index, self.past.latent(index))
 
     def _anchored(self, index: int, latent: Tensor) -> Tensor:
         latent = latent.to(self.predictor.dit.device)
@@ -183,8 +186,3 @@ class _Estimate:
 
     def __call__(self) -> Tensor:
         return self.latent + (1 - self.t) * self.velocity
-
-
-def _kept(pages: Mapping[int, KVPage]) -> dict[int, KVPage]:
-    """Pages in memory of their own, where they are on the CPU."""
-    return {index: page.map(settled) if page.device.type == "cpu" else page for index, page in pages.items()}

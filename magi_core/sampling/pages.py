@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from magi_core.cache.page_pool import PagePool
 from magi_core.digest import digest
@@ -14,8 +14,8 @@ class PageBook:
 
     base: digest of everything a page depends on beside its chunk (model, size, precision, settings, null text).
     key: digest of what a chunk's latent depends on. A page is never written after it is made.
-    first_seen: where the clean range is above 1, a page depends on its predecessors from this one on; such pages are
-    made together and not pooled. None: every page depends on its own chunk alone.
+    depends: chunks before one whose pages its own is made from; none unless the clean range is above 1.
+    pooled: whether pages go into the pool: those that depend on their own chunk alone.
     """
 
     def __init__(
@@ -23,33 +23,31 @@ class PageBook:
         pool: PagePool,
         base: str,
         key: Callable[[int], str],
-        first_seen: Callable[[int], int] | None = None,
+        depends: Callable[[int], range],
+        pooled: bool,
     ) -> None:
-        self.pool, self.base, self.key, self.first_seen = pool, base, key, first_seen
+        self.pool, self.base, self.key, self.depends, self.pooled = pool, base, key, depends, pooled
         self.by_chunk: dict[int, KVPage] = {}
 
     def missing(self, wanted: range) -> list[int]:
-        """Hold the pages of the chunks `wanted` and none older, and say which have to be made, in one forward, and
+        """Hold the pages of the chunks `wanted` and none older, and say which have to be made, in this order, and
         brought to `add`."""
         self.by_chunk = {index: page for index, page in self.by_chunk.items() if wanted and index >= wanted.start}
         missing = [index for index in wanted if index not in self.by_chunk]
-        if missing and self.first_seen is not None:
-            return list(range(self._first_needed(missing[0], wanted.stop, self.first_seen), wanted.stop))
-        return self._not_pooled(missing) if missing else []
+        if self.pooled:
+            return self._not_pooled(missing) if missing else []
+        needed: set[int] = set()
+        while missing:
+            index = missing.pop()
+            needed.add(index)
+            missing.extend(i for i in self.depends(index) if i not in self.by_chunk and i not in needed)
+        return sorted(needed)
 
-    @staticmethod
-    def _first_needed(start: int, stop: int, first_seen: Callable[[int], int]) -> int:
-        """The first page that those of chunks `start` to `stop` depend on, by way of others too."""
-        while (lowest := min(map(first_seen, range(start, stop)))) < start:
-            start = lowest
-        return start
-
-    def add(self, pages: Mapping[int, KVPage]) -> None:
-        """Take in pages just made, here and in the pool."""
-        self.by_chunk.update(pages)
-        if self.first_seen is None:
-            for index, page in pages.items():
-                self.pool.put(self._page_key(index), page)
+    def add(self, index: int, page: KVPage) -> None:
+        """Take in a page just made, here and in the pool."""
+        self.by_chunk[index] = page
+        if self.pooled:
+            self.pool.put(self._page_key(index), page)
 
     def _not_pooled(self, missing: Sequence[int]) -> list[int]:
         """Takes what the pool holds of `missing`; returns the rest."""

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
 
 from magi_core.cache.engine_cache import EngineCache
+from magi_core.cache.page_pool import PagePool
 from magi_core.config import VIDEO_FRAMES_PER_CHUNK, SamplingSettings
 from magi_core.digest import digest
 from magi_core.dit import KVLayer, KVPage
 from magi_core.dit.memory import SamplingMemory, chunk_tokens, page_bytes, sampling_memory
 from magi_core.errors import MagiError
+from magi_core.sampling.asked import new_chunks, ranges_of
+from magi_core.sampling.broken_off import start_of
 from magi_core.sampling.cost import Cost, stage_cost
 from magi_core.sampling.extension import ChunkFate, Extension, Kind, NewChunk, Piece, Recalled
-from magi_core.sampling.handoff import start
-from magi_core.sampling.keys import ChunkKeys
 from magi_core.sampling.pages import PageBook
 from magi_core.sampling.sampler import Sampler
 from magi_core.sampling.timesteps import step_factor, step_intervals
-from magi_core.sampling.window import Sight, pages_read
-from magi_core.state import Frontier, PlacedChunk, SamplerState
-from magi_core.state.chunk import placed
+from magi_core.sampling.window import Sight, pages_read, plan_page
+from magi_core.state import Frontier, SamplerState
 from magi_core.state.frontier import frontier_key
-from magi_core.story.direction import Direction, check_ranges, prompt_of, spec_of
-from magi_core.story.transitions import chunk_ranges
-from magi_core.text.chunk_text import AskedText, ChunkText, ChunkTexts
+from magi_core.story.direction import Direction, check_ranges
 
 
 def plan(
@@ -45,8 +43,9 @@ def plan(
     """
     _check_schedule(settings or state.settings, engine.dit.config.distill)
     check_ranges(directions, settings or state.settings)
-    begun, frontier = start(engine, state, handoff, settings)
-    new = _new_chunks(engine, begun, frontier, directions)
+    going_on = start_of(engine, state, directions, handoff, settings)
+    begun, frontier, run_start = going_on.begun, going_on.frontier, going_on.run_start
+    new = new_chunks(engine, begun, replace(frontier, run_start=run_start), going_on.directions)
     stop = begun.finished + len(new)
     parts, final = _Parts(begun, frontier, new, engine.cache, drain).found()
     planned = Extension(
@@ -55,7 +54,7 @@ def plan(
         chunks=_fates(begun, new, parts),
         new=new,
         sights=_sights(begun.settings, new, parts),
-        run_start=frontier.run_start,
+        run_start=run_start,
         parts=parts,
         drain=drain,
         frontier=final,
@@ -83,55 +82,25 @@ def _check_schedule(settings: SamplingSettings, distill: bool) -> None:
         )
 
 
-def page_base(engine: Sampler, state: SamplerState, run_start: int) -> str:
-    """Digest of what a K/V page depends on beside its chunk. With the reference's quirks a partly given chunk has other
-    latents inside its own run."""
-    settings = state.settings
+def page_book(
+    engine: Sampler, extension: Extension, piece: Piece, pool: PagePool, key: Callable[[int], str]
+) -> PageBook:
+    """The pages that `piece` reads. `pool`, `key`: see `PageBook`.
+
+    A page depends on its chunk and on the run's constants; with the reference's quirks a partly given chunk has other
+    latents inside its own run.
+    """
+    settings, run_start = extension.begun.settings, piece.frontier.run_start
     schedule = (settings.clean_t, settings.steps, settings.shortcut)
     own = run_start if settings.reference_quirks else None
-    return digest(engine.model_key, state.latent_shape, schedule, engine.texts.null(settings).key, own)
-
-
-def together(settings: SamplingSettings) -> bool:
-    """Whether a page depends on the pages before it."""
-    return not settings.clean_length == settings.history_length == 1
-
-
-def _new_chunks(
-    engine: Sampler, state: SamplerState, frontier: Frontier, directions: Sequence[Direction]
-) -> dict[int, NewChunk]:
-    """Every chunk that is not finished yet, by index: in flight, to begin again, new."""
-    settings = state.settings
-    specs = [spec_of(direction) for direction in directions]
-    entering = placed(specs, index=state.next_chunk, seed=state.seed, wall=state.wall)
-    texts: list[AskedText | ChunkText] = _texts(engine.texts, state, entering, directions)
-    if frontier.next_chunk < state.next_chunk:  # what was in flight cannot be taken over
-        again = state.pending
-        entering = [*(replace(chunk.at, key="") for chunk in again), *entering]
-        texts = [*(chunk.text for chunk in again), *texts]
-    ranges = [_ranges(chunk, settings) for chunk in entering]
-    keys = [text.key for text in texts]
-    chained = ChunkKeys.of(state, engine.model_key, frontier).chain(list(zip(entering, keys, ranges, strict=True)))
-    flying = [NewChunk(chunk.at, chunk.text, _ranges(chunk.at, settings)) for chunk in frontier.chunks]
-    new = [*flying, *map(NewChunk, chained, texts, ranges)]
-    return {chunk.at.index: chunk for chunk in new if chunk.at.index >= state.finished}
-
-
-def _texts(
-    texts: ChunkTexts, state: SamplerState, entering: Sequence[PlacedChunk], directions: Sequence[Direction]
-) -> list[AskedText | ChunkText]:
-    """The text of every new chunk. What many chunks share is asked for once."""
-    asked: dict[object, AskedText] = {}
-    found: list[AskedText | ChunkText] = []
-    for chunk, direction in zip(entering, directions, strict=True):
-        total, prompt = state.total_chunks, prompt_of(direction)
-        to_come = None if total is None else total - (chunk.index - state.first_chunk)
-        names = chunk.spec.special_tokens
-        same = (prompt if isinstance(prompt, str) else (prompt.key, prompt.special_tokens), names, to_come)
-        if same not in asked:
-            asked[same] = texts.ask(state.settings, prompt, to_come, names)
-        found.append(asked[same])
-    return found
+    shape, null = extension.begun.latent_shape, engine.texts.null(settings).key
+    return PageBook(
+        pool,
+        digest("pages", engine.model_key, shape, schedule, null, own),
+        key,
+        lambda index: plan_page(index, settings, run_start, extension.sight).history,
+        pooled=settings.clean_length == settings.history_length == 1,
+    )
 
 
 class _Parts:
@@ -248,12 +217,8 @@ def _sights(
 ) -> dict[int, Sight]:
     """What the chunks in the works may see; those that are finished already may be redone together with new ones."""
     flying = [chunk.at for part in parts if isinstance(part, Piece) for chunk in part.frontier.chunks]
-    redone = {chunk.index: Sight(_ranges(chunk, settings), chunk.sight) for chunk in flying}
+    redone = {chunk.index: Sight(ranges_of(chunk, settings), chunk.sight) for chunk in flying}
     return redone | {index: chunk.sight for index, chunk in new.items()}
-
-
-def _ranges(chunk: PlacedChunk, settings: SamplingSettings) -> tuple[int, ...] | None:
-    return chunk_ranges(chunk.spec.transition, chunk.spec.kv_ranges, settings)
 
 
 def _fates(
@@ -280,22 +245,20 @@ def _need(engine: Sampler, state: SamplerState, chunks: int) -> SamplingMemory:
 
 
 def _cost(engine: Sampler, extension: Extension, pieces: Sequence[Piece]) -> Cost:
-    """The steps, counted from the window plan; the pages to rebuild, by rehearsing the pieces on a copy of the pool."""
+    """The steps, counted from the window plan; the pages to make, by rehearsing the pieces on a copy of the pool."""
     state, distill, cost = extension.begun, engine.dit.config.distill, Cost()
     settings, pool = state.settings, engine.cache.pages.rehearsal()
     page = _page_of(engine, state)
     for piece in pieces:
-        seen = (lambda index: extension.sight(index).first) if together(settings) else None
-        steps, rebuilt, run_start = 0, 0, piece.frontier.run_start
-        book = PageBook(pool, page_base(engine, state, run_start), extension.key, seen)
+        steps, made, run_start = 0, 0, piece.frontier.run_start
+        book = page_book(engine, extension, piece, pool, extension.key)
         for slots in piece.plan(settings.window):
             steps += stage_cost(slots, run_start, settings, distill)
             missing = book.missing(pages_read(slots, run_start, settings, extension.sight))
-            book.add(dict.fromkeys(missing, page))
-            rebuilt += len(missing)
-            if slots[0].index > run_start:
-                book.add({slots[0].index - 1: page})
-        cost += Cost(steps, rebuilt)
+            for index in missing:
+                book.add(index, page)
+            made += len(missing)
+        cost += Cost(steps, made)
     return cost
 
 

@@ -11,13 +11,15 @@ from magi_core.errors import MagiError
 from magi_core.host_memory import return_freed_memory
 from magi_core.sampling.events import Finished, Reached, Stepped, Stopped
 from magi_core.sampling.extension import Extension, NewChunk, Piece, Recalled
+from magi_core.sampling.finite import check_finished
 from magi_core.sampling.forward import Predictor, StopAsked
 from magi_core.sampling.loop import Entering, Loop, Past
-from magi_core.sampling.pages import PageBook
-from magi_core.sampling.plan import page_base, together
+from magi_core.sampling.plan import page_book
 from magi_core.sampling.room import check_room
 from magi_core.sampling.sampler import Sampler
-from magi_core.state import Cancelled, ChunkRecord, Frontier, InFlight, SamplerState
+from magi_core.state import Cancelled, ChunkRecord, Frontier, InFlight, SamplerState, Unfinished
+from magi_core.state.frontier import frontier_key
+from magi_core.state.sound import unsound
 from magi_core.text.chunk_text import AskedText, ChunkText
 
 OnStep = Callable[[Stepped], None]
@@ -61,6 +63,7 @@ class _Running:
             if isinstance(part, Recalled):
                 self.engine.cache.chunks.get(part.at.key)  # it was of use
                 self._hand_out(ChunkRecord(part.at, part.latent, extension.run_start))
+                self.latest = self._remembered()
                 frontier = extension.frontier if self.state.finished == last else None
                 yield self._now(frontier)
             else:
@@ -81,10 +84,14 @@ class _Running:
                 case Stepped(step=step):
                     self.forwards = base + step
                     self.on_step(self._told(event, done))
-                case Reached(frontier):
+                case Reached(frontier) if not any(unsound(chunk.latent) for chunk in frontier.chunks):
                     self.latest = frontier
                     self.engine.cache.frontiers.put(frontier.key, frontier)
-                case Finished(chunk) if chunk.index >= self.state.finished:
+                case Finished(chunk):
+                    check_finished(self.engine, chunk, loop.watch, self.state.settings.steps)
+                    loop.watch.forget(chunk.index)
+                    if chunk.index < self.state.finished:
+                        continue
                     self._hand_out(self._record(chunk, part))
                     done += 1
                     whole = self.state.finished == len(self.extension.chunks)
@@ -99,9 +106,32 @@ class _Running:
         return replace(event, step=self.forwards, steps=self.extension.forwards, done=done, chunks=chunks)
 
     def _now(self, frontier: Frontier | None) -> SamplerState:
-        """The state to hand out; the last one knows the pipeline and where the video ends."""
-        whole = self.state.finished == len(self.extension.chunks)
-        return replace(self.state, frontier=frontier, end=self.extension.end if whole else None)
+        """The state to hand out; the last one knows the pipeline and where the video ends, others what is to come."""
+        if self.state.finished == len(self.extension.chunks):
+            return replace(self.state, frontier=frontier, end=self.extension.end)
+        return replace(self.state, frontier=frontier, unfinished=self._rest())
+
+    def _remembered(self) -> Frontier | None:
+        """The latest remembered pipeline in which the state's last chunks are finished or in flight."""
+        extension, finished, window = self.extension, self.state.finished, self.state.settings.window
+        for count in range(min(finished + window - 1, len(extension.chunks)), finished, -1):
+            keys = [extension.key(index) for index in range(max(extension.run_start, count - window + 1), count)]
+            found = self.engine.cache.frontiers.peek(frontier_key(count, keys, keys[-1]))
+            if found is not None:
+                named = (
+                    replace(c, at=extension.new[c.index].at) if c.index in extension.new else c for c in found.chunks
+                )
+                return replace(found, chunks=tuple(named))
+        return None
+
+    def _rest(self) -> Unfinished | None:
+        """What is left to do from the newest boundary on; None where no boundary is known that the state fits."""
+        if self.latest is None:
+            return None
+        extension, come = self.extension, self.latest.next_chunk
+        asked = tuple(chunk.at.spec for index, chunk in extension.new.items() if index >= come)
+        rest = Unfinished(self.latest, extension.run_start, asked, extension.drain, extension.end)
+        return rest if rest.fits(self.state.finished) else None
 
     def _hand_out(self, record: ChunkRecord) -> None:
         self.state = replace(self.state.with_chunk(record), frontier=None)
@@ -120,8 +150,9 @@ class _Running:
             return Cancelled(given)  # nothing new: it goes on as it would have
         if latest is not None and latest.next_chunk < given.next_chunk:
             return Cancelled(given)  # chunks in flight were to begin again and have not yet
-        usable = given.pending and latest is not None and latest.next_chunk >= self.state.finished
-        return Cancelled(replace(self.state, frontier=latest if usable else None))
+        if given.pending and latest is not None and latest.next_chunk >= self.state.finished:
+            return Cancelled(replace(self.state, frontier=latest))
+        return Cancelled(replace(self.state, unfinished=self._rest()))
 
     def _read_texts(self, part: Piece) -> None:
         """Every text of a piece, encoded before its first forward."""
@@ -153,13 +184,11 @@ class _Running:
         null = engine.dit.text_context(engine.texts.null(settings).tokens)
         predictor = Predictor(engine.dit, engine.attention, settings, null, claim, engine.compiler)
         past = Past(state)
-        seen = (lambda index: extension.sight(index).first) if together(settings) else None
-        base, pool = page_base(engine, state, part.frontier.run_start), engine.cache.pages
         return Loop(
             predictor,
             past,
             extension.sight,
             part.frontier,
-            PageBook(pool, base, past.key, seen),
+            page_book(engine, extension, part, engine.cache.pages, past.key),
             anchor=state.anchor if part.frontier.run_start == state.first_chunk else None,
         )

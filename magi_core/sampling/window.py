@@ -41,28 +41,33 @@ def everything(index: int) -> Sight:
 class PlannedChunk:
     """One chunk of one forward. `attends` is a half-open range of absolute chunk indices, itself included.
 
-    step: Euler steps behind it; for a clean chunk that is re-encoded, all of them (`clean` is True).
+    step: Euler steps behind it; for a finished chunk whose K/V page is made, all of them.
     """
 
     index: int
     step: int
     attends: tuple[int, int]
-    clean: bool = False
+
+    @property
+    def history(self) -> range:
+        """Chunks before it that it attends to."""
+        return range(self.attends[0], self.index)
 
 
 @dataclass(frozen=True)
 class ForwardPlan:
-    """One model call of the sampling loop: its chunks oldest first, led by the re-encoded clean chunk if any."""
+    """One step of the chunks in flight, oldest first.
+
+    fresh: the chunk just finished, in the first step after it, where a guided model's text pass encodes that chunk
+    under the text's condition and does not read its page.
+    """
 
     chunks: tuple[PlannedChunk, ...]
-
-    @property
-    def reencodes(self) -> bool:
-        return self.chunks[0].clean
+    fresh: PlannedChunk | None = None
 
     @property
     def history(self) -> range:
-        """Clean chunks before this forward's own whose K/V pages it reads."""
+        """Finished chunks whose K/V pages it reads."""
         return range(min(c.attends[0] for c in self.chunks), self.chunks[0].index)
 
 
@@ -81,8 +86,8 @@ def plan_stage(
 ) -> Iterator[ForwardPlan]:
     """The forwards of one stage.
 
-    run_start: index of the run's first new chunk. Once the window has moved past it, the first forward of a stage also
-    re-encodes the chunk that has just been finished.
+    run_start: index of the run's first new chunk. Once the window has moved past it, every stage follows a chunk that
+    has just been finished.
     """
     per_stage = settings.steps // settings.window
     oldest = slots[0].index
@@ -92,16 +97,13 @@ def plan_stage(
             PlannedChunk(slot.index, step, attended(slot.index, step, settings, sight(slot.index)))
             for slot, step in zip(slots, steps, strict=True)
         )
-        if k == 0 and oldest > run_start:
-            chunks = (_clean(oldest - 1, settings, settings.clean_length, sight(oldest - 1).first), *chunks)
-        yield ForwardPlan(chunks)
+        follows = k == 0 and oldest > run_start
+        yield ForwardPlan(chunks, plan_page(oldest - 1, settings, run_start, sight) if follows else None)
 
 
 def pages_read(slots: Sequence[Slot], run_start: int, settings: SamplingSettings, sight: SightOf = everything) -> range:
-    """Finished chunks whose K/V pages one stage reads without making them itself.
-
-    The union of `history` over the stage's forwards, less a chunk that the first of them re-encodes.
-    """
+    """Finished chunks whose K/V pages one stage reads, those that the page of the chunk just finished depends on
+    included."""
     per_stage = settings.steps // settings.window
     oldest = first = slots[0].index
     for slot in slots:
@@ -115,25 +117,21 @@ def pages_read(slots: Sequence[Slot], run_start: int, settings: SamplingSettings
             reach = 0
         first = min(first, max(reach, own.first))
     if oldest > run_start:
-        remade, _ = _last(settings.clean_length, oldest - 1, sight(oldest - 1).first)
-        return range(min(first, remade), oldest - 1)
+        first = min(first, plan_page(oldest - 1, settings, run_start, sight).attends[0])
     return range(first, oldest)
 
 
-def plan_history(
-    chunks: Sequence[int],
-    settings: SamplingSettings,
-    run_start: int | None = None,
-    sight: SightOf = everything,
-) -> ForwardPlan:
-    """One forward that makes the K/V pages of finished chunks (consecutive indices).
+def plan_page(
+    index: int, settings: SamplingSettings, run_start: int | None = None, sight: SightOf = everything
+) -> PlannedChunk:
+    """The finished chunk `index` on its way into the K/V cache, in a forward of its own: so a page has the same bits
+    whatever is in the works when it is made.
 
     Chunks before `run_start` (None: all) were finished before the run, the others in it: they may attend differently.
     """
-    before = [run_start is None or index < run_start for index in chunks]
-    lengths = [settings.history_length if old else settings.clean_length for old in before]
-    each = zip(chunks, lengths, strict=True)
-    return ForwardPlan(tuple(_clean(index, settings, length, sight(index).first) for index, length in each))
+    before = run_start is None or index < run_start
+    length = settings.history_length if before else settings.clean_length
+    return PlannedChunk(index, settings.steps, _last(length, index, sight(index).first))
 
 
 def attended(index: int, step: int, settings: SamplingSettings, sight: Sight) -> tuple[int, int]:
@@ -149,11 +147,6 @@ def history_read(settings: SamplingSettings, start: int) -> range:
     """
     longest = max(settings.kv_ranges) if settings.kv_ranges and settings.clean_length == 1 else None
     return range(_last(longest, start)[0], start)
-
-
-def _clean(index: int, settings: SamplingSettings, length: int | None, first: int) -> PlannedChunk:
-    """A finished chunk on its way into the K/V cache."""
-    return PlannedChunk(index, settings.steps, _last(length, index, first), clean=True)
 
 
 def _last(length: int | None, index: int, first: int = 0) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from magi_core.state.chunk import ChunkRecord, PlacedChunk
 from magi_core.state.frontier import Frontier, InFlight
 from magi_core.state.save import load_state, save_state
 from magi_core.state.state import Cancelled, SamplerState
+from magi_core.state.unfinished import Unfinished
 
 __all__ = [
     "Autosave",
@@ -14,6 +15,7 @@ __all__ = [
     "InFlight",
     "PlacedChunk",
     "SamplerState",
+    "Unfinished",
     "load_state",
     "save_state",
 ]

@@ -17,6 +17,8 @@ from magi_core.state.state import SamplerState
 class Autosave:
     """Writes a growing take to a folder beside `path`, chunk by chunk, and to `path` itself when it is done.
 
+    With it goes what the run still had to do, so that a killed one can go on as if nothing had happened.
+
         with Autosave("take.magi") as saved:
             for state in engine.stream(begun, storyboard):
                 saved.write(state)
@@ -24,16 +26,19 @@ class Autosave:
     What one `write` costs does not depend on the take's length: new chunks get a file each, and a small one with the
     rest is replaced whole. `load_state(path)` reads the folder while it is there. Leaving the block, by an error too,
     makes the one file of what was written; `all_frontiers` as in `SamplerState.save`.
+    older: the take at `path` that this one makes again, see `place_for`; it stays until as many chunks are finished.
     """
 
-    def __init__(self, path: str | Path, *, all_frontiers: bool = False) -> None:
-        self.path, self.all_frontiers = Path(path), all_frontiers
+    def __init__(self, path: str | Path, *, all_frontiers: bool = False, older: SamplerState | None = None) -> None:
+        self.path, self.all_frontiers, self.older = Path(path), all_frontiers, older
         self._folder, self._before = parts_folders(self.path)
         self._written: dict[int, ChunkRecord] = {}
         self._latest: SamplerState | None = None
 
     def write(self, state: SamplerState) -> None:
         """Bring the folder up to `state`. Raises `MagiError` where there is no room or no right to write."""
+        if self.older is not None and state.finished < self.older.finished:
+            return  # what is there holds all of it, and more
         first = self._latest is None
         if first and (self._folder / HEAD).is_file():  # of a take that was broken off, perhaps the one going on now
             shutil.rmtree(self._before, ignore_errors=True)

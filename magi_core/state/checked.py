@@ -13,8 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from magi_core.config import CHUNK_FRAMES, PIXELS_PER_LATENT, VIDEO_FRAMES_PER_CHUNK
+from magi_core.config import CHUNK_FRAMES, PIXELS_PER_LATENT, VIDEO_FRAMES_PER_CHUNK, is_whole
+from magi_core.config import MAX_CHUNKS as MAX_CHUNKS_AT_ONCE
 from magi_core.errors import MagiError, echo
+from magi_core.state.sound import unsound
 from magi_core.story.chunk import ChunkSpec, json_fields
 
 MAX_SIDE = 16_384
@@ -40,6 +42,8 @@ def check_take(words: Words, chunks: Sequence[Any], tensors: Mapping[str, Tensor
         finished = given + len(chunks)
         for frontier in _frontiers(words):
             _check_frontier(frontier, finished, words["settings"]["window"], latent, tensors)
+        if words["unfinished"] is not None:
+            _check_unfinished(words["unfinished"], finished)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise MagiError(f"{where} is damaged, or no take that can be: {echo(error)}") from None
 
@@ -48,7 +52,7 @@ def files_of_chunks(words: Words, folder: Path) -> range:
     """Indices of the chunks in the folder of a take that is being made; `MagiError` for more than it has files."""
     first: Any = words.get("first_chunk")
     finished: Any = words.get("finished")
-    whole = all(isinstance(number, int) and 0 <= number <= MAX_CHUNKS for number in (first, finished))
+    whole = all(is_whole(number) and 0 <= number <= MAX_CHUNKS for number in (first, finished))
     if not whole or finished - first > sum(1 for _ in folder.iterdir()):
         raise MagiError(
             f"{folder} is damaged: it claims the chunks {echo(first)} to {echo(finished)}, and does not hold so many"
@@ -65,7 +69,7 @@ def _check_head(words: Words, tensors: Mapping[str, Tensor]) -> int:
     _whole(words, "channels", 1, MAX_CHANNELS)
     _whole(words, "seed", *WHOLE_64)
     _number(words, "fps", 0.01, 10_000)
-    for name in ("fingerprint", "model", "prefix_key"):
+    for name in ("fingerprint", "model", "prefix_key", "weights_digest"):
         _text(words, name, 1000)
     if words["total_chunks"] is not None:
         _whole(words, "total_chunks", -MAX_CHUNKS, MAX_CHUNKS)
@@ -87,6 +91,9 @@ def _check_settings(settings: Words) -> None:
         _whole(settings, name, least, LONGEST_LIST)
     for name in ("clean_t", "nearly_clean_blend", "nearly_clean_threshold"):
         _number(settings, name, -1, 2)
+    for name in ("duration_tokens", "reference_quirks"):
+        _switch(settings, name)
+    _text(settings, "shortcut", 100)
     _ranges(settings, "kv_ranges")
     for name in ("negative_tokens", "special_tokens"):
         _names(settings, name)
@@ -97,24 +104,49 @@ def _check_settings(settings: Words) -> None:
 
 def _check_chunk(chunk: Any, index: int) -> None:
     """What finished chunks and those in flight have in common."""
-    if not isinstance(chunk, dict) or chunk.get("index") != index or isinstance(chunk["index"], bool):
+    if not isinstance(chunk, dict) or not is_whole(chunk.get("index")) or chunk["index"] != index:
         found = chunk.get("index") if isinstance(chunk, dict) else chunk
         raise ValueError(f"chunk {index} is missing: in its place there is {echo(found)}")
-    spec = chunk["spec"]
-    _text(spec, "prompt", LONGEST_PROMPT)
-    for name in ("ranges", "tokens"):
-        if len(spec.get(name, ())) > LONGEST_LIST:
-            raise ValueError(f"{name} of chunk {index} are more than {LONGEST_LIST:,}")
-    ChunkSpec(spec["prompt"], **json_fields(spec))
+    _check_spec(chunk["spec"])
     _text(chunk, "key", 1000)
     _whole(chunk, "seed", *WHOLE_64)
     _whole(chunk, "wall", 0, index)
+
+
+def _check_spec(spec: Words) -> None:
+    """What is asked of one chunk."""
+    _text(spec, "prompt", LONGEST_PROMPT)
+    for name in ("ranges", "tokens"):
+        if len(spec.get(name, ())) > LONGEST_LIST:
+            raise ValueError(f"{name} of a chunk are more than {LONGEST_LIST:,}")
+    ChunkSpec(spec["prompt"], **json_fields(spec))
 
 
 def _frontiers(words: Words) -> Iterator[Words]:
     yield from _list(words, "frontiers")
     if words["frontier"] is not None:
         yield words["frontier"]
+    if words["unfinished"] is not None:
+        yield words["unfinished"]["frontier"]
+
+
+def _check_unfinished(run: Words, finished: int) -> None:
+    """The run that a take was in the middle of; its frontier is looked at with the others."""
+    frontier = run["frontier"]
+    oldest = frontier["next_chunk"] - len(frontier["chunks"])
+    if not oldest <= finished <= frontier["next_chunk"]:
+        raise ValueError(f"chunks {oldest} to {frontier['next_chunk'] - 1} are in flight where {finished} are finished")
+    _whole(run, "run_start", 0, finished)
+    _switch(run, "drain")
+    if run["end"] is not None:
+        _whole(run, "end", 1, MAX_CHUNKS * VIDEO_FRAMES_PER_CHUNK)
+    left = MAX_CHUNKS_AT_ONCE
+    for entry in _list(run, "to_come", MAX_CHUNKS_AT_ONCE):
+        count, spec = entry
+        if not is_whole(count) or not 1 <= count <= left:
+            raise ValueError(f"chunks to come must be at most {MAX_CHUNKS_AT_ONCE:,}: {echo(count)}")
+        _check_spec(spec)
+        left -= count
 
 
 def _check_frontier(
@@ -141,6 +173,8 @@ def _check_frontier(
         text = tensors[chunk["text"]]
         if text.ndim != 2 or len(text) > MAX_TEXT_TOKENS or not text.is_floating_point():
             raise ValueError(f"the text of chunk {index} is {text.dtype} {list(text.shape)}")
+        if wrong := unsound(text):
+            raise ValueError(f"the text of chunk {index} has {wrong}")
 
 
 def _latent_shape(words: Words) -> tuple[int, int, int, int]:
@@ -153,11 +187,13 @@ def _check_tensor(tensors: Mapping[str, Tensor], name: str, shapes: Sequence[tup
         raise ValueError(f"{echo(name)} is missing")
     if tuple(tensor.shape) not in shapes or tensor.dtype != torch.float32:
         raise ValueError(f"{name} is {tensor.dtype} {list(tensor.shape)} where {list(shapes[-1])} is said")
+    if wrong := unsound(tensor):
+        raise ValueError(f"{name} has {wrong}")
 
 
 def _whole(words: Words, name: str, least: int, most: int) -> None:
     value = words[name]
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+    if not is_whole(value) or not least <= value <= most:
         raise ValueError(f"{name} must be a whole number from {least} to {most}: {echo(value)}")
 
 
@@ -175,14 +211,19 @@ def _text(words: Words, name: str, longest: int) -> None:
         raise ValueError(f"{name} must be a text of at most {longest:,} characters: {echo(words[name])}")
 
 
-def _list(words: Words, name: str) -> list[Any]:
-    if not isinstance(words[name], list) or len(words[name]) > LONGEST_LIST:
-        raise ValueError(f"{name} must be a list of at most {LONGEST_LIST:,}: {echo(words[name])}")
+def _switch(words: Words, name: str) -> None:
+    if not isinstance(words[name], bool):
+        raise ValueError(f"{name} must be true or false: {echo(words[name])}")
+
+
+def _list(words: Words, name: str, longest: int = LONGEST_LIST) -> list[Any]:
+    if not isinstance(words[name], list) or len(words[name]) > longest:
+        raise ValueError(f"{name} must be a list of at most {longest:,}: {echo(words[name])}")
     return words[name]
 
 
 def _ranges(words: Words, name: str) -> None:
-    if not all(isinstance(r, int) and not isinstance(r, bool) and 1 <= r <= MAX_CHUNKS for r in _list(words, name)):
+    if not all(is_whole(r) and 1 <= r <= MAX_CHUNKS for r in _list(words, name)):
         raise ValueError(f"{name} must be whole numbers from 1 on: {echo(words[name])}")
 
 

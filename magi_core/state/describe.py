@@ -30,6 +30,7 @@ def describe(state: SamplerState, name: str) -> list[str]:
         lines.append(
             f"  {place}{tags}: {chunk.prompt or '(no prompt)'} · seed {state.seed + chunk.seed_offset}{flying}"
         )
+    lines += rest_in_words(state)
     lines += [f"note: {note}" for note in state.notes]
     return lines
 
@@ -37,6 +38,22 @@ def describe(state: SamplerState, name: str) -> list[str]:
 def captions(state: SamplerState) -> list[str]:
     """What a contact sheet says of every finished chunk."""
     return ["(given video)"] * state.first_chunk + [record.prompt for record in state.chunks]
+
+
+def rest_in_words(state: SamplerState) -> list[str]:
+    """A line on what the run still had to do that the take was broken off at; none where it was not."""
+    rest, finished = state.unfinished, state.finished
+    if rest is None:
+        return []
+    come = rest.frontier.next_chunk
+    last = come + len(rest.to_come) - 1
+    parts = [f"{_chunks(finished, come - 1)} in flight"] if come > finished else []
+    parts += [f"{_chunks(come, last)} to come"] if rest.to_come else []
+    return [f"broken off: {', '.join(parts)}; asked for the same again, it goes on as if it had not stopped"]
+
+
+def _chunks(first: int, last: int) -> str:
+    return f"chunk {first}" if first == last else f"chunks {first}-{last}"
 
 
 def _scales(scales: tuple[float, ...]) -> str:

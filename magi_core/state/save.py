@@ -17,17 +17,28 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from magi_core.config import is_whole
+from magi_core.digest import digest
 from magi_core.errors import MagiError, echo
 from magi_core.inputs.json_text import parse_json
 from magi_core.inputs.regular import regular_file
 from magi_core.state.checked import check_take, files_of_chunks
 from magi_core.state.given_sound import sound_tensors
-from magi_core.state.serialise import Tensors, Words, chunk_parts, from_format_2, head_parts, state_from
+from magi_core.state.serialise import (
+    Tensors,
+    Words,
+    chunk_parts,
+    from_format_2,
+    from_format_3,
+    head_parts,
+    state_from,
+)
 from magi_core.state.state import SamplerState
 
-FORMAT = 3
-READABLE = (2, 3)
+FORMAT = 4
+READABLE = (2, 3, 4)
 KEY = "magi_state"
+SUMS = "checksums"
 MAX_WORDS = 100_000_000  # characters, as many as the format has room for
 HEAD = "head.safetensors"
 PREFIX = "prefix.safetensors"
@@ -58,23 +69,27 @@ def load_state(path: str | Path) -> SamplerState:
         words, tensors = read_part(folder / HEAD)
         version = words.pop("format")
         parts = [read_part(folder / chunk_file(index)) for index in files_of_chunks(words, folder)]
-        del words["finished"]
-        if words.pop("has_prefix"):
+        if words.get("has_prefix"):
             tensors |= read_part(folder / PREFIX)[1]
-        del words["first_chunk"]
+        words = {name: value for name, value in words.items() if name not in ("first_chunk", "finished", "has_prefix")}
         chunks = [{name: value for name, value in part.items() if name != "format"} for part, _ in parts]
         for _, latents in parts:
             tensors |= latents
     else:
         words, tensors = read_part(path)
         version, chunks = words.pop("format"), words.pop("chunks", [])
+    where = folders[0] if folders else path
     if version == 2:
-        words, chunks = from_format_2(words, chunks, tensors, folders[0] if folders else path)
-    check_take(words, chunks, tensors, folders[0] if folders else path)
+        words, chunks = from_format_2(words, chunks, tensors, where)
+    elif version == 3:
+        words = from_format_3(words)
+    check_take(words, chunks, tensors, where)
     try:
         return state_from(words, chunks, tensors)
     except (KeyError, TypeError) as error:
-        raise MagiError(f"{folders[0] if folders else path} is damaged: {echo(error)} is missing or wrong") from None
+        raise MagiError(f"{where} is damaged: {echo(error)} is missing or wrong") from None
+    except MagiError as error:
+        raise MagiError(f"{where} is damaged, or no take that can be: {error}") from None
 
 
 def parts_folders(path: Path) -> tuple[Path, Path]:
@@ -87,9 +102,10 @@ def chunk_file(index: int) -> str:
 
 
 def write_part(path: Path, words: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-    """Words and tensors as one file, replaced whole or not at all."""
+    """Words and tensors as one file with a checksum of every tensor, replaced whole or not at all."""
     part = path.with_name(path.name + ".part")
     own = {name: tensor.contiguous().clone() if _is_view(tensor) else tensor for name, tensor in tensors.items()}
+    words = {**words, SUMS: {name: digest(tensor) for name, tensor in own.items()}}
     try:
         part.parent.mkdir(parents=True, exist_ok=True)
         part.touch()
@@ -107,22 +123,60 @@ def write_part(path: Path, words: Mapping[str, Any], tensors: Mapping[str, Tenso
 
 
 def read_part(path: Path) -> tuple[Words, Tensors]:
-    """What `write_part` wrote; the format's number is one of `READABLE`."""
+    """What `write_part` wrote, its checksums verified and left out; the format's number is one of `READABLE`."""
+    words, tensors = _read(path, latents=True)
+    sums = words.pop(SUMS, None)
+    if words["format"] > 3:
+        _check_sums(sums, tensors, path)
+    return words, tensors
+
+
+def saved_keys(path: Path) -> list[str]:
+    """Keys of the finished chunks of the take at `path`, without its latents; "" where a chunk has none.
+
+    Raises `MagiError` as `load_state` does for files, not for what is wrong inside.
+    """
+    folders = [folder for folder in parts_folders(path) if (folder / HEAD).is_file()]
+    if folders:
+        indices = files_of_chunks(_read(folders[0] / HEAD, latents=False)[0], folders[0])
+        chunks: Any = [_read(folders[0] / chunk_file(index), latents=False)[0] for index in indices]
+    else:
+        chunks = _read(path, latents=False)[0].get("chunks", [])
+    if not isinstance(chunks, list) or not all(isinstance(chunk, dict) for chunk in chunks):
+        raise MagiError(f"{path} is damaged: its chunks are none")
+    return [str(chunk.get("key", "")) for chunk in chunks]
+
+
+def _read(path: Path, *, latents: bool) -> tuple[Words, Tensors]:
+    """Words as they are in the file, the format's number looked at; with its tensors, or without any."""
     regular_file(path, "saved take")
     try:
         with safe_open(path, framework="pt") as file:
             words = parse_json((file.metadata() or {}).get(KEY, "null"), "what it says", MAX_WORDS)
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+            names = list(file.keys()) if latents else []
+            tensors = {name: file.get_tensor(name).clone() for name in names}
     except (OSError, SafetensorError, ValueError) as error:
         raise MagiError(f"{path} is damaged or not a saved take ({echo(error)})") from None
     if not isinstance(words, dict):
         raise MagiError(f"{path} is not a saved take: choose a file written by Magi Save State or `state.save`")
     version = words.get("format")
-    if version not in READABLE:
+    if not is_whole(version) or version not in READABLE:
         later = isinstance(version, int) and version > FORMAT
         what = "a later version: update this one" if later else "an early version, which is not read any more"
         raise MagiError(f"{path} was saved by {what}")
     return words, tensors
+
+
+def _check_sums(sums: Any, tensors: Tensors, path: Path) -> None:
+    """Raise `MagiError` unless every tensor is the one that was written."""
+    if not isinstance(sums, dict) or sums.keys() != tensors.keys():
+        raise MagiError(f"{path} is damaged: its checksums are not those of what it holds")
+    for name, tensor in tensors.items():
+        if sums[name] != digest(tensor):
+            raise MagiError(
+                f"{path} is damaged: {echo(name)} is not what was saved. Take another copy of the file, or make the "
+                "take again"
+            )
 
 
 def _is_view(tensor: Tensor) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from magi_core.state.chunk import ChunkRecord, PlacedChunk
 from magi_core.state.frontier import Frontier, InFlight
 from magi_core.state.given_sound import sound_from
 from magi_core.state.state import SamplerState
+from magi_core.state.unfinished import Unfinished
 from magi_core.story.chunk import ChunkSpec, json_fields
 from magi_core.text.chunk_text import ChunkText
 
@@ -23,6 +26,7 @@ Tensors = dict[str, Tensor]
 
 PLAIN = ("width", "height", "fps", "seed", "channels", "fingerprint", "model", "total_chunks", "notes")
 SINCE_3 = ("prefix_key", "end")
+SINCE_4 = ("weights_digest",)
 
 
 def chunk_parts(record: ChunkRecord) -> tuple[Words, Tensors]:
@@ -32,16 +36,17 @@ def chunk_parts(record: ChunkRecord) -> tuple[Words, Tensors]:
 
 
 def head_parts(state: SamplerState) -> tuple[Words, Tensors]:
-    """Everything but the finished chunks and the prefix: settings, the pipeline at its frontiers."""
+    """Everything but the finished chunks and the prefix: settings, the pipeline at its frontiers, what is to come."""
     tensors: Tensors = {}
     texts: dict[str, str] = {}  # name by key: chunks that share a text store it once
-    words = {name: getattr(state, name) for name in (*PLAIN, *SINCE_3)} | {"settings": asdict(state.settings)}
+    words = {name: getattr(state, name) for name in (*PLAIN, *SINCE_3, *SINCE_4)}
+    words["settings"] = asdict(state.settings)
 
-    def frontier_words(frontier: Frontier) -> Words:
+    def frontier_words(frontier: Frontier, latents: str = "in_flight") -> Words:
         chunks = []
         for chunk in frontier.chunks:
             name = texts.setdefault(chunk.text.key, f"text.{len(texts)}")
-            latent = f"in_flight.{frontier.next_chunk}.{chunk.index}"
+            latent = f"{latents}.{frontier.next_chunk}.{chunk.index}"
             tensors.update({name: chunk.text.tokens, latent: chunk.latent})
             text = {"text": name, "text_key": chunk.text.key}
             chunks.append(_placed_words(chunk.at) | text | {"latent": latent, "stage": chunk.stage})
@@ -50,6 +55,11 @@ def head_parts(state: SamplerState) -> tuple[Words, Tensors]:
 
     words["frontiers"] = [frontier_words(frontier) for frontier in state.frontiers]
     words["frontier"] = None if state.frontier is None else frontier_words(state.frontier)
+    run = state.unfinished
+    words["unfinished"] = None
+    if run is not None:
+        asked = {"run_start": run.run_start, "drain": run.drain, "end": run.end, "to_come": _spec_runs(run.to_come)}
+        words["unfinished"] = {"frontier": frontier_words(run.frontier, "unfinished")} | asked
     return words, tensors
 
 
@@ -70,16 +80,27 @@ def state_from(words: Words, chunks: list[Words], tensors: Tensors) -> SamplerSt
     def record_from(chunk: Words) -> ChunkRecord:
         return ChunkRecord(_placed_from(chunk), tensors[f"chunk.{chunk['index']}"], chunk["run_start"])
 
-    frontier = words["frontier"]
+    def unfinished_from(words: Words) -> Unfinished:
+        to_come = [one for count, spec in words["to_come"] for one in [_spec_from(spec)] * count]
+        frontier = frontier_from(words["frontier"])
+        return Unfinished(frontier, words["run_start"], tuple(to_come), words["drain"], words["end"])
+
+    frontier, run = words["frontier"], words["unfinished"]
     return SamplerState(
-        **{name: words[name] for name in (*PLAIN, *SINCE_3)} | {"notes": tuple(words["notes"])},
+        **{name: words[name] for name in (*PLAIN, *SINCE_3, *SINCE_4)} | {"notes": tuple(words["notes"])},
         settings=SamplingSettings(**settings, guidance=guidance),
         prefix=tensors.get("prefix"),
         chunks=tuple(map(record_from, chunks)),
         frontier=None if frontier is None else frontier_from(frontier),
         frontiers=tuple(map(frontier_from, words["frontiers"])),
         sound=sound_from(tensors),
+        unfinished=None if run is None else unfinished_from(run),
     )
+
+
+def from_format_3(words: Words) -> Words:
+    """Words of format 3 as those of today: it knew nothing of runs that were broken off, nor digests of weights."""
+    return words | {"unfinished": None, "weights_digest": ""}
 
 
 def from_format_2(words: Words, chunks: list[Words], tensors: Tensors, where: Path) -> tuple[Words, list[Words]]:
@@ -92,7 +113,7 @@ def from_format_2(words: Words, chunks: list[Words], tensors: Tensors, where: Pa
         frontiers = [_frontier_of_2(frontier, seed, tensors) for frontier in words["frontiers"]]
         own = None if words["frontier"] is None else _frontier_of_2(words["frontier"], seed, tensors)
         since = {"prefix_key": "" if prefix is None else digest(prefix), "end": None}
-        today = words | since | {"frontier": own, "frontiers": frontiers}
+        today = from_format_3(words) | since | {"frontier": own, "frontiers": frontiers}
         return today, [_chunk_of_2(chunk, "index", seed) | {"run_start": chunk["run_start"]} for chunk in chunks]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise MagiError(f"{where} is damaged, or no take that can be: {echo(error)}") from None
@@ -124,15 +145,30 @@ def _frontier_of_2(frontier: Words, seed: int, tensors: Tensors) -> Words:
 
 
 def _placed_words(chunk: PlacedChunk) -> Words:
-    spec = {key: list(value) if isinstance(value, tuple) else value for key, value in chunk.spec.json.items()}
-    return {"index": chunk.index, "spec": spec, "seed": chunk.seed, "wall": chunk.wall, "key": chunk.key}
+    return {
+        "index": chunk.index,
+        "spec": _spec_words(chunk.spec),
+        "seed": chunk.seed,
+        "wall": chunk.wall,
+        "key": chunk.key,
+    }
 
 
 def _placed_from(words: Words) -> PlacedChunk:
-    spec = words["spec"]
-    return PlacedChunk(
-        words["index"], ChunkSpec(spec["prompt"], **json_fields(spec)), words["seed"], words["wall"], words["key"]
-    )
+    return PlacedChunk(words["index"], _spec_from(words["spec"]), words["seed"], words["wall"], words["key"])
+
+
+def _spec_words(spec: ChunkSpec) -> Words:
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in spec.json.items()}
+
+
+def _spec_from(words: Words) -> ChunkSpec:
+    return ChunkSpec(words["prompt"], **json_fields(words))
+
+
+def _spec_runs(specs: Sequence[ChunkSpec]) -> list[tuple[int, Words]]:
+    """How many chunks in a row are asked for alike, and what: a prompt that goes on is written once."""
+    return [(sum(1 for _ in alike), _spec_words(spec)) for spec, alike in groupby(specs)]
 
 
 def _tupled(words: Words) -> Words:

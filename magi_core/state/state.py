@@ -19,6 +19,7 @@ from magi_core.digest import digest
 from magi_core.errors import MagiError
 from magi_core.state.chunk import ChunkRecord
 from magi_core.state.frontier import Frontier, InFlight
+from magi_core.state.unfinished import Unfinished
 from magi_core.video.rate import exact_fps
 from magi_core.video.sound import Sound
 
@@ -31,7 +32,9 @@ class SamplerState:
     chunks: finished chunks, oldest first.
     frontier: the pipeline as it stood before the next chunk would enter, or None; see `Engine.plan`.
     frontiers: the same at earlier points, where they were saved with the take; `at` goes back to them.
-    model: what kind of model made it, in words.
+    unfinished: what the run that handed the state out still had to do; None for what a run ends with. Going on with
+    what that run was asked takes it up, see `Engine.plan`.
+    model: what kind of model made it, in words. weights_digest: of all its tensors, "" where that is not known.
     end: video frames after which the video ends, inside its last chunk; None: with that chunk.
     total_chunks: how long the video says it will be (duration tokens); None says "8 or more chunks to come" each time.
     notes: what was done to the input, in words for the user (cropped, cut, padded).
@@ -54,6 +57,8 @@ class SamplerState:
     model: str = ""
     prefix_key: str = ""
     end: int | None = None
+    weights_digest: str = ""
+    unfinished: Unfinished | None = None
     sound: Sound | None = None
 
     @property
@@ -164,13 +169,14 @@ class SamplerState:
         return replace(self, sound=sound.ending_at(self.prefix_frames / exact_fps(self.fps)))
 
     def with_chunk(self, record: ChunkRecord) -> SamplerState:
-        return replace(self, chunks=(*self.chunks, record), end=None)
+        return replace(self, chunks=(*self.chunks, record), end=None, unfinished=None)
 
     def at(self, count: int) -> SamplerState:
         """The state as it was after `count` chunks of the video (given ones included): rewind, to fork from there.
 
         Its frontier is this state's own or one saved with it; where there is none, an engine that remembers the run
-        still continues it exactly. Raises `MagiError` for a count this video does not have.
+        still continues it exactly. What a run still had to do is left behind. Raises `MagiError` for a count this video
+        does not have.
         """
         if not self.first_chunk <= count <= self.finished:
             raise MagiError(
@@ -178,11 +184,11 @@ class SamplerState:
                 f"of which {self.first_chunk} were given"
             )
         if count == self.finished and not self.pending:
-            return self
+            return self if self.unfinished is None else replace(self, unfinished=None)
         chunks = self.chunks[: count - self.first_chunk]
         saved = {frontier.next_chunk: frontier for frontier in self.frontiers}
         earlier = tuple(frontier for frontier in self.frontiers if frontier.next_chunk < count)
-        return replace(self, chunks=chunks, frontier=saved.get(count), frontiers=earlier, end=None)
+        return replace(self, chunks=chunks, frontier=saved.get(count), frontiers=earlier, end=None, unfinished=None)
 
 
 class Cancelled(Exception):

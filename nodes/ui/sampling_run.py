@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import comfy.model_management as management
@@ -12,6 +14,7 @@ from magi_core.errors import MagiError
 from magi_core.sampling.price import cost_in_words, other_ways
 from magi_core.state import Autosave
 from magi_core.state.length import chunks_for
+from magi_core.state.lineage import Place, place_for
 from magi_core.state.state import Cancelled
 
 from ..host.take_folder import autosave_path
@@ -47,27 +50,35 @@ def sample(
     """`state` with the chunks that `conditioning` describes.
 
     chunks: at least so many; the last prompt of a storyboard goes on where it has fewer. seconds: above 0, the length
-    of the new part instead. autosave: name of a take to keep up to date, or "". vae: for previews, or None.
+    of the new part instead. autosave: name of a take to keep up to date, or ""; a broken-off take of that name goes on
+    where it was, one of another lineage stays. vae: for previews, or None.
     notes: on what was given, shown with those of the extend.
     An interrupt takes effect before the next model forward; the engine remembers what was finished.
     """
     count, end = chunks_for(state, seconds) if seconds else (max(chunks, conditioning.length), None)
     directions = conditioning.for_chunks(count)
-    extension = engine.plan(state, directions, handoff=handoff, drain=not leave_in_flight, end=end)
-    cost = cost_in_words(extension.cost, other_ways(engine, extension, directions, handoff))
     path = autosave_path(autosave) if autosave.strip() else None
+    plan = partial(engine.plan, state, directions, handoff=handoff, drain=not leave_in_flight, end=end)
+    extension, place = plan(), None
+    if path is not None:
+        place = place_for(path, state, [chunk.key for chunk in extension.chunks])
+        if place.older is not None:
+            engine.recall(place.older)
+            extension = plan()
+    cost = cost_in_words(extension.cost, other_ways(engine, extension, directions, handoff))
     preview = Preview.on(node_id, vae, state)
     show(node_id, cost)
     made = _without_crash(
         lambda: _run(
             engine,
             extension,
-            None if path is None else Autosave(path),
+            None if place is None else Autosave(place.path, older=place.older),
             preview,
             StepProgress(node_id, below=cost, still=preview.still),
         )
     )
-    show_notes(node_id, (*notes, *extension.notes), cost)
+    said = (*notes, *extension.notes)
+    show_notes(node_id, said if place is None or not place.note else (*said, _in_output(place)), cost)
     return HeldState.of(made)
 
 
@@ -91,6 +102,11 @@ def _run(
             management.throw_exception_if_processing_interrupted()
             raise
     return made
+
+
+def _in_output(place: Place) -> str:
+    """The note on where a take is saved, without the folders that ComfyUI's user need not know."""
+    return place.note.replace(f"{place.path.parent}{os.sep}", "")
 
 
 def _without_crash(run: Callable[[], SamplerState]) -> SamplerState:

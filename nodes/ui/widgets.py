@@ -30,8 +30,9 @@ def run_inputs() -> list[io.Input]:
             default="",
             advanced=True,
             placeholder="name of a take, or empty",
-            tooltip="Name of a take in output/magi that is brought up to date after every chunk: after a crash, Magi "
-            "Load State goes on from there. Empty saves nothing.",
+            tooltip="Name of a take in output/magi that is brought up to date after every chunk: after a crash, the "
+            "same workflow goes on from there. A take of that name that is another video stays as it is; this one then "
+            "gets a number. Empty saves nothing.",
         ),
         io.Vae.Input(
             "vae",

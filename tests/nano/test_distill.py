@@ -19,7 +19,7 @@ from magi_core.dit import DiT
 from magi_core.sampling.forward import ForwardInput, Predictor
 from magi_core.sampling.guidance import scales
 from magi_core.sampling.timesteps import step_factor, step_intervals, timesteps
-from magi_core.sampling.window import Slot, plan_history, plan_stage
+from magi_core.sampling.window import Slot, plan_page, plan_stage
 from tools.nano.batches import CLEAN_T, TEXT_LENGTH, Batch, make_corpus, sample_batch
 from tools.nano.chunk_attention import sdpa_mask
 from tools.nano.distill import student_weights
@@ -121,12 +121,12 @@ def window(settings: SamplingSettings, forward: int) -> tuple[Batch, object]:
 @torch.no_grad()
 def test_the_teachers_target_is_what_the_engine_samples_with(nets):
     settings = SamplingSettings(steps=16, guidance=GUIDANCE)
-    batch, plan = window(settings, 1)  # the forward after a re-encoding reads every finished chunk from the cache
+    batch, plan = window(settings, 1)  # later than the first: the text pass reads every page as it is
     predictor, contexts = nets.predictor(batch, settings, distill=False)
     latents = batch.x[0].chunk(6, dim=1)
-    pages = predictor.encode(plan_history(range(CLEAN), settings), latents[:CLEAN])
+    pages = {i: predictor.page(plan_page(i, settings), latents[i], {}) for i in range(CLEAN)}
     inputs = [ForwardInput(latents[i], float(batch.t[0, i]), contexts[i]) for i in range(CLEAN, 6)]
-    sampled = predictor(plan, inputs, pages).velocities
+    sampled = predictor(plan, inputs, pages)
     target = guided_target(batch, GUIDANCE, nets.velocity)[0].chunk(6, dim=1)[CLEAN:]
     unguided = nets.velocity(batch)[0].chunk(6, dim=1)[CLEAN:]
     for engine, trained, plain in zip(sampled, target, unguided, strict=True):
@@ -139,13 +139,12 @@ def test_the_teachers_target_is_what_the_engine_samples_with(nets):
 def test_the_student_is_run_as_the_engine_runs_it(nets, steps, factor):
     settings = SamplingSettings(steps=steps, nearly_clean_threshold=2.0)
     batch, plan = window(settings, 0)
-    assert plan.reencodes
+    assert plan.fresh is not None
     predictor, contexts = nets.predictor(batch, settings, distill=True)
     latents = batch.x[0].chunk(6, dim=1)
-    pages = predictor.encode(plan_history([0], settings), latents[:1])
-    inputs = [ForwardInput(latents[1], CLEAN_T, predictor.null)]
-    inputs += [ForwardInput(latents[i], float(batch.t[0, i]), contexts[i]) for i in range(CLEAN, 6)]
-    sampled = predictor(plan, inputs, pages).velocities
+    pages = {i: predictor.page(plan_page(i, settings), latents[i], {}) for i in range(CLEAN)}
+    inputs = [ForwardInput(latents[i], float(batch.t[0, i]), contexts[i]) for i in range(CLEAN, 6)]
+    sampled = predictor(plan, inputs, pages)
     trained = nets.velocity(as_student(batch), torch.full((1, 6), factor))[0].chunk(6, dim=1)[CLEAN:]
     for engine, student in zip(sampled, trained, strict=True):
         assert torch.allclose(engine, student, atol=1e-5)

@@ -145,6 +145,81 @@ def test_autosave_keeps_the_chunks_that_an_interrupt_left(run, model, prompt, mo
     assert len(saved.chunks) == 2
 
 
+@pytest.fixture
+def interrupted(run, model, prompt, monkeypatch) -> Any:
+    """`interrupted(2, autosave="ball")`: Magi Chunk Sampler, interrupted when two of five chunks are finished."""
+    import comfy.model_management as management
+
+    def sample(after: int, **how: Any) -> None:
+        counted = 0
+
+        def count(module, inputs, output) -> None:
+            nonlocal counted
+            counted = len(model.cache.chunks._entries)
+
+        hook = model.dit.register_forward_hook(count)
+        with monkeypatch.context() as patches:
+            patches.setattr(management, "processing_interrupted", lambda: counted >= after)
+            management.interrupted = True
+            with pytest.raises(management.InterruptProcessingException):
+                run("MagiChunkSampler", model=model, conditioning=prompt("red"), chunks=5, **SMALL | how)
+        hook.remove()
+        management.interrupted = False
+        model.cache.clear()  # as after a crash
+
+    return sample
+
+
+def _take(name: str) -> Path:
+    import folder_paths
+
+    return Path(folder_paths.get_output_directory()) / "magi" / f"{name}.magi"
+
+
+@pytest.mark.parametrize("after", [1, 3])
+def test_the_same_workflow_goes_on_from_its_autosave_as_the_very_same_video(
+    run, model, prompt, interrupted, after
+) -> None:
+    name = f"resumed {after}"
+    how = {"model": model, "conditioning": prompt("red"), "chunks": 5, **SMALL}
+    calls: list[int] = []
+    hook = model.dit.register_forward_hook(lambda *_: calls.append(1))
+    whole = run("MagiChunkSampler", **how)
+    of_all = len(calls)
+    model.cache.clear()
+    interrupted(after, autosave=name)
+    assert len(load_state(_take(name)).chunks) == after
+    calls.clear()
+    again = run("MagiChunkSampler", **how, autosave=name)
+    hook.remove()
+    assert torch.equal(again.latents, whole.latents) and again.state.frontier.key == whole.state.frontier.key
+    assert load_state(_take(name)).finished == 5 and not _take(f"{name}_2").exists()
+    assert 0 < len(calls) < of_all
+
+
+def test_extend_takes_up_a_run_that_was_broken_off(run, model, prompt, interrupted, texts) -> None:
+    whole = run("MagiChunkSampler", model=model, conditioning=prompt("red"), chunks=5, **SMALL)
+    model.cache.clear()
+    interrupted(2, autosave="loaded")
+    loaded = run("MagiLoadState", take="magi/loaded.magi [output]")
+    assert sum(tensor.numel() for tensor in loaded.tensors) > loaded.latents.numel(), "ComfyUI counts what is in flight"
+    made = run("MagiExtend", model=model, state=loaded, conditioning=prompt("red"), chunks=3)
+    assert torch.equal(made.latents, whole.latents)
+    assert list(texts)[-1].startswith("the run that was broken off goes on")
+    other = run("MagiExtend", model=model, state=loaded, conditioning=prompt("blue"), chunks=3)
+    assert [chunk.prompt for chunk in other.state.chunks] == ["red", "red", "blue", "blue", "blue"]
+
+
+def test_autosave_leaves_a_take_of_another_seed_alone_and_says_so(run, model, prompt, interrupted, texts) -> None:
+    first = run("MagiChunkSampler", model=model, conditioning=prompt("red"), chunks=3, autosave="old", **SMALL)
+    model.cache.clear()
+    interrupted(1, autosave="old", seed=8)
+    assert torch.equal(load_state(_take("old")).latents, first.latents)
+    assert (load_state(_take("old_2")).finished, load_state(_take("old_2")).seed) == (1, 8)
+    run("MagiChunkSampler", model=model, conditioning=prompt("blue"), autosave="old", **SMALL)
+    assert "old.magi holds another take, which stays as it is: this one is saved as old_3.magi" in list(texts)[-1]
+
+
 @pytest.mark.parametrize("name", ["../kept", "/tmp/kept", "a/../../b"])
 def test_autosave_stays_in_its_folder(run, model, prompt, name: str) -> None:
     with pytest.raises(MagiError, match="takes are saved in output/magi"):

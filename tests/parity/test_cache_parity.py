@@ -74,33 +74,33 @@ def test_dispatcher(case, compared):
         )
         predictor = Predictor(dit, sdpa, settings, null)
         step = predictor.intervals.index(kwargs["distill_interval"])
-        plan = ForwardPlan(
-            tuple(
-                PlannedChunk(kwargs["slice_point"] + i, step, (start // size, stop // size), clean=i < lead)
-                for i, (start, stop) in enumerate(part["kv_range"].tolist())
-            )
-        )
+        planned = [
+            PlannedChunk(kwargs["slice_point"] + i, step, (start // size, stop // size))
+            for i, (start, stop) in enumerate(part["kv_range"].tolist())
+        ]
+        plan = ForwardPlan(tuple(planned[lead:]), planned[0] if lead else None)
         width = part["x"].shape[2] // count
         inputs = [
             ForwardInput(
                 part["x"][0, :, i * width : (i + 1) * width],
                 float(part["t"][0, i]),
-                null if i < lead else dit.text_context(visible(part["y_cond"][0, i], part["mask"][0, i])),
+                dit.text_context(visible(part["y_cond"][0, i], part["mask"][0, i])),
             )
-            for i in range(count)
+            for i in range(lead, count)
         ]
+        fresh = part["x"][0, :, :width] if lead else None
+        if fresh is not None:
+            pages[plan.fresh.index] = predictor.page(plan.fresh, fresh, pages)
         label = f"c{one['case']}"
-        output = predictor(plan, inputs, pages)
-        joined = torch.cat(output.velocities, dim=1)[None]
+        joined = torch.cat(predictor(plan, inputs, pages, fresh), dim=1)[None]
         errors[f"{label}_out"] = max_error(joined, part["out"][:, :, lead * width :])
         if not distill:
             weights = [pass_weights(ALL_PASSES, 0.5)] * (count - lead)
             with torch.no_grad():
-                passes, _ = predictor.passes(plan, inputs, pages, weights)
+                passes = predictor.passes(plan, inputs, pages, weights, fresh)
             for name, velocities in zip(("cond_pre_and_text", "cond_pre", "uncond"), passes, strict=True):
                 golden = part[name][:, :, -(count - lead) * width :]
                 errors[f"{label}_{name}"] = max_error(torch.cat(list(velocities), dim=1)[None], golden)
-        pages |= output.pages
         if "cache_layer0" in part:
             for index, page in pages.items():
                 for layer, stored in enumerate(page.layers):

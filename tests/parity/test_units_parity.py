@@ -14,7 +14,7 @@ from magi_core.operations import PLAIN
 from magi_core.operations.fp8 import Fp8Linear
 from magi_core.sampling.guidance import scales
 from magi_core.sampling.timesteps import step_intervals, timesteps
-from magi_core.sampling.window import plan_history, plan_stage, stages
+from magi_core.sampling.window import plan_page, plan_stage, stages
 from tools.parity.golden import FORWARD_TOLERANCE, cases, golden_dit, max_error
 
 
@@ -57,22 +57,23 @@ class TestSchedules:
                 clean_kv_range=runtime["clean_chunk_kvrange"],
             )
             for prefix in row.get("prefix", []):
-                plan = plan_history(range(prefix["range_num"]), settings)
-                assert in_tokens(plan, size) == prefix["kv_range"]
+                pages = [plan_page(index, settings) for index in range(prefix["range_num"])]
+                assert in_tokens(pages, size) == prefix["kv_range"]
             last = max(step["slice_point"] + len(step["kv_range"]) for step in row["denoising"])
             stage_slots = list(stages(0, last, settings.window))
             for step in row["denoising"]:
                 forwards = list(plan_stage(stage_slots[step["stage"]], 0, settings))
                 plan = forwards[step["denoise_idx"]]
-                assert in_tokens(plan, size) == step["kv_range"]
-                assert [c.step for c in plan.chunks] == step["denoise_step_of_each_chunk"]
-                assert plan.reencodes == step["fwd_extra_1st_chunk"]
-                assert plan.chunks[0].index == step["slice_point"]
+                together = [*filter(None, [plan.fresh]), *plan.chunks]  # the reference's forward encodes what is fresh
+                assert in_tokens(together, size) == step["kv_range"]
+                assert [c.step for c in together] == step["denoise_step_of_each_chunk"]
+                assert (plan.fresh is not None) == step["fwd_extra_1st_chunk"]
+                assert together[0].index == step["slice_point"]
         compared("schedules", "kv_ranges", 0.0)
 
 
-def in_tokens(plan, size):
-    return [[start * size, stop * size] for start, stop in (chunk.attends for chunk in plan.chunks)]
+def in_tokens(chunks, size):
+    return [[start * size, stop * size] for start, stop in (chunk.attends for chunk in chunks)]
 
 
 @pytest.mark.parametrize("case", cases("rope"), ids=repr)

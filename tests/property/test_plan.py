@@ -33,7 +33,7 @@ def test_every_chunk_gets_every_step_once_and_in_order(settings, first, count):
     steps = defaultdict(list)
     for _, forwards in walk(settings, first, count):
         for forward in forwards:
-            for chunk in forward.chunks[int(forward.reencodes) :]:
+            for chunk in forward.chunks:
                 steps[chunk.index].append(chunk.step)
     assert dict(steps) == {chunk: list(range(settings.steps)) for chunk in range(first, first + count)}
 
@@ -48,7 +48,7 @@ def test_stages_have_equal_length_and_a_bounded_window(settings, first, count):
         for forward in forwards:
             chunks = [chunk.index for chunk in forward.chunks]
             assert chunks == list(range(chunks[0], chunks[-1] + 1)), "neighbours, oldest first"
-            assert [c.index for c in forward.chunks if not c.clean] == [slot.index for slot in slots]
+            assert chunks == [slot.index for slot in slots]
 
 
 @bounded(150)
@@ -67,11 +67,11 @@ def test_ranges_end_with_the_chunk_itself_and_read_only_what_is_finished(setting
 
 @bounded(150)
 @given(schedules(), st.integers(0, 1000), st.integers(1, 12))
-def test_a_finished_chunk_is_reencoded_once_and_straight_away(settings, first, count):
+def test_a_finished_chunk_is_fresh_once_and_straight_away(settings, first, count):
     for (before, _), (_, forwards) in zip((plan := walk(settings, first, count)), plan[1:], strict=False):
         left = {slot.index for slot in before if slot.stage == settings.window - 1}
-        clean = [[chunk.index for chunk in forward.chunks if chunk.clean] for forward in forwards]
-        assert clean == [sorted(left), *([] for _ in forwards[1:])]
+        fresh = [set() if forward.fresh is None else {forward.fresh.index} for forward in forwards]
+        assert fresh == [left, *(set() for _ in forwards[1:])]
 
 
 @bounded(150)
@@ -107,12 +107,13 @@ def sights(draw, settings: SamplingSettings, first: int, count: int) -> dict[int
 
 @bounded(150)
 @given(st.data(), schedules(), st.integers(0, 40), st.integers(1, 8))
-def test_the_pages_of_a_stage_are_those_that_its_forwards_read_and_do_not_make(data, settings, first, count):
+def test_the_pages_of_a_stage_are_those_that_its_forwards_read(data, settings, first, count):
     seen = data.draw(sights(settings, first, count))
     for slots in stages(first, count, settings.window):
         forwards = list(plan_stage(slots, first, settings, lambda index: seen.get(index, Sight())))
-        remade = {slots[0].index - 1} if forwards[0].reencodes else set()
-        read = {index for forward in forwards for index in forward.history} - remade
+        read = {index for forward in forwards for index in forward.history}
+        if forwards[0].fresh is not None:
+            read |= {forwards[0].fresh.index, *forwards[0].fresh.history}
         assert set(pages_read(slots, first, settings, lambda index: seen.get(index, Sight()))) == read
 
 

@@ -291,7 +291,7 @@ def sample_batch(corpus: Corpus, size: int, generator: torch.Generator, mix: Mix
     prefixes = torch.where(null[..., None], corpus.null_prefix[clip, place], corpus.text_prefix[clip, place])
     ids = corpus.ids[clip, place]
     ids = torch.where((uniform(*ids.shape) < mix.unknown) & (ids > 2), 2, ids)
-    # Clean chunks are cached with the dropped flag set; only the forward that re-encodes one meets it
+    # Clean chunks are cached with the dropped flag set; only a text pass right after one is finished meets it
     # cleared.
     return Batch(
         x=x.transpose(1, 2).flatten(2, 3).contiguous(),

@@ -75,10 +75,11 @@ def test_a_storyboards_first_chunk_is_the_first_new_one(command, take):
     ]
 
 
-def test_going_back_needs_another_name(command, take, capsys):
+def test_going_back_leaves_the_take_as_it_was(command, take, capsys):
     before = take.read_bytes()
-    assert command("extend", take, "--prompt", "green", "--at", 1) == 2
-    assert "--at 1 leaves out chunks 1 to 1 of take.magi" in capsys.readouterr().err
+    assert command("extend", take, "--prompt", "green", "--at", 1) == 0
+    assert "take.magi holds another take, which stays as it is: this one is saved as take_2" in capsys.readouterr().out
+    assert [chunk.prompt for chunk in load_state("take_2.magi").chunks] == ["red", "green"]
     assert command("extend", take, "--prompt", "green", "--at", 1, "--save", "fork.magi") == 0
     assert [chunk.prompt for chunk in load_state("fork.magi").chunks] == ["red", "green"]
     assert take.read_bytes() == before

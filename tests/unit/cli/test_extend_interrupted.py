@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from magi_core import load_state
-from tests.unit.cli.takes import STEPS, frames_in
+from tests.unit.cli.takes import STEPS, frames_in, latents_of
 from tools.small_models import tiny_engine
 
 
@@ -26,14 +29,20 @@ def interrupted_after(states: int, monkeypatch):
 
 
 def test_ctrl_c_keeps_finished_chunks_in_take_and_video_and_says_how_to_go_on(command, take, capsys, monkeypatch):
-    engine = interrupted_after(2, monkeypatch)
+    given = replace(load_state(take), total_chunks=7)
     prompts = [word for name in ("a", "b", "it's c", "it's c", "d") for word in ("--prompt", name)]
-    assert command("extend", take, *prompts, "-o", "a.mp4", engine=engine) == 130
+    with monkeypatch.context() as patches:
+        engine = interrupted_after(2, patches)
+        assert command("extend", take, *prompts, "-o", "a.mp4", engine=engine) == 130
     assert [chunk.prompt for chunk in load_state(take).chunks] == ["red", "blue", "a", "b"]
     assert frames_in("a.mp4") == 96
     printed = capsys.readouterr()
     assert "wrote a.mp4: 2 of 5 chunks, 96 frames" in printed.out
-    assert """extend take.magi --prompt 'it'"'"'s c' --chunks 2 --model model, and so on""" in printed.err
+    assert "to go on: python -m magi_core extend take.magi --model model -o a.mp4" in printed.err
+    assert command("extend", take, "-o", "a.mp4") == 0
+    assert [chunk.prompt for chunk in load_state(take).chunks] == ["red", "blue", "a", "b", "it's c", "it's c", "d"]
+    assert torch.equal(load_state(take).latents, latents_of("a", "b", "it's c", "it's c", "d", begun=given))
+    assert frames_in("a.mp4") == 7 * 24
 
 
 def test_ctrl_c_before_a_new_chunk_leaves_the_take(command, take, capsys, monkeypatch):
@@ -64,7 +73,7 @@ def test_ctrl_c_twice_while_decoding_counts_the_chunk_that_the_take_has(command,
     assert len(load_state(take).chunks) == 4 and frames_in("a.mp4") == 72
     printed = capsys.readouterr()
     assert "saved take.magi: 4 chunks" in printed.out and "wrote a.mp4" in printed.out
-    assert "extend take.magi --prompt green --chunks 3" in printed.err
+    assert "extend take.magi --model model -o a.mp4" in printed.err
 
 
 def test_ctrl_c_does_not_ask_again_for_chunks_that_are_in_flight(command, take, capsys, monkeypatch):

@@ -14,10 +14,11 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from magi_core.digest import digest
 from magi_core.errors import MagiError
 from magi_core.state import load_state
 from magi_core.state.autosave import Autosave
-from magi_core.state.save import HEAD, KEY, parts_folders
+from magi_core.state.save import HEAD, KEY, SUMS, parts_folders
 from tools.small_models import tiny_engine
 
 Change = Callable[[dict[str, Any]], object]
@@ -39,14 +40,24 @@ def rewritten(source: Path, target: Path, change: Change = lambda words: None, *
     with safe_open(source, framework="pt") as file:
         words = json.loads(file.metadata()[KEY])
         kept = {name: file.get_tensor(name) for name in file.keys()} | tensors  # noqa: SIM118
+    kept = {name: tensor for name, tensor in kept.items() if tensor is not None}
+    words[SUMS] = {name: digest(tensor) for name, tensor in kept.items()}
     change(words)
-    text = json.dumps(words)
-    save_file({name: tensor for name, tensor in kept.items() if tensor is not None}, target, {KEY: text})
+    save_file(kept, target, {KEY: json.dumps(words)})
     return target
 
 
 def of_flight(words: dict[str, Any], number: int) -> dict[str, Any]:
     return words["frontier"]["chunks"][number]
+
+
+def rest(words: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """What a run that is said to have been broken off at the take's own pipeline still had to do."""
+    return {"frontier": words["frontier"], "run_start": 0, "drain": True, "end": None, "to_come": []} | changes
+
+
+def come(words: dict[str, Any], to_come: list[Any]) -> None:
+    words["unfinished"] = rest(words, to_come=to_come)
 
 
 CHANGES: dict[str, Change] = {
@@ -93,6 +104,14 @@ CHANGES: dict[str, Change] = {
     "frontiers": lambda w: w.update(frontiers={"a": 1}),
     "a frontier in words": lambda w: w.update(frontier="last"),
     "something left out": lambda w: w.pop("frontiers"),
+    "no word on what is to come": lambda w: w.pop("unfinished"),
+    "the weights": lambda w: w.update(weights_digest=7),
+    "a run without a pipeline": lambda w: w.update(unfinished={"run_start": 0}),
+    "a billion chunks to come": lambda w: come(w, [[10**9, {"prompt": "a"}]]),
+    "many times many chunks to come": lambda w: come(w, [[60_000, {"prompt": "a"}]] * 2),
+    "no chunk to come": lambda w: come(w, [[0, {"prompt": "a"}]]),
+    "to come in words": lambda w: come(w, ["red"]),
+    "a run from chunks that are not finished": lambda w: w.update(unfinished=w["frontier"] and rest(w, run_start=99)),
 }
 
 
@@ -107,6 +126,11 @@ def test_words_that_cannot_be_true_are_refused_in_words(take, tmp_path, name):
     assert len(str(caught.value)) < 700
 
 
+def test_what_is_to_come_is_taken_at_its_word_where_it_can_be(take, tmp_path):
+    changed = rewritten(take, tmp_path / "a.magi", lambda w: come(w, [[3, {"prompt": "a"}]]))
+    assert len(load_state(changed).unfinished.to_come) == 3
+
+
 @pytest.mark.parametrize("index", [10**9, -1, "x", None, 1.5, True])
 def test_chunks_in_flight_are_where_they_can_be(take, tmp_path, index):
     def move(words: dict[str, Any]) -> None:
@@ -115,6 +139,42 @@ def test_chunks_in_flight_are_where_they_can_be(take, tmp_path, index):
 
     with pytest.raises(MagiError, match="damaged"):
         load_state(rewritten(take, tmp_path / "a.magi", move))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 1e30])
+@pytest.mark.parametrize("kind", ["prefix", "chunk.1", "in_flight", "text"])
+def test_values_that_no_video_has_are_refused(take, tmp_path, kind, value):
+    with safe_open(take, framework="pt") as file:
+        name = next(name for name in file.keys() if name.startswith(kind))  # noqa: SIM118
+        tensor = file.get_tensor(name).clone()
+    tensor.view(-1)[-1] = value
+    with pytest.raises(MagiError, match="damaged.* has (values that are not numbers|values as large as 1e\\+30)"):
+        load_state(rewritten(take, tmp_path / "a.magi", **{name: tensor}))
+
+
+def test_a_value_that_changed_on_the_way_is_found(take, tmp_path):
+    content = bytearray(take.read_bytes())
+    content[-3] ^= 1
+    (tmp_path / "a.magi").write_bytes(content)
+    with pytest.raises(MagiError, match="is damaged: .* is not what was saved"):
+        load_state(tmp_path / "a.magi")
+
+
+@pytest.mark.parametrize("sums", [None, {}, [], {"chunk.1": 5}])
+def test_a_take_of_today_has_checksums(take, tmp_path, sums):
+    with pytest.raises(MagiError, match="is damaged: its checksums"):
+        load_state(rewritten(take, tmp_path / "a.magi", lambda w: w.update({SUMS: sums})))
+
+
+def test_a_take_of_format_3_is_read(take, tmp_path):
+    def earlier(words: dict[str, Any]) -> None:
+        words["format"] = 3
+        for name in (SUMS, "unfinished", "weights_digest"):
+            del words[name]
+
+    read, now = load_state(rewritten(take, tmp_path / "a.magi", earlier)), load_state(take)
+    assert torch.equal(read.latents, now.latents) and read.frontier.key == now.frontier.key
+    assert read.unfinished is None and read.weights_digest == ""
 
 
 @pytest.mark.parametrize("tensor", [None, torch.zeros(16, 6, 8, 8), torch.zeros(16, 6, 4, 4, dtype=torch.float16)])
