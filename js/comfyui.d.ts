@@ -22,6 +22,7 @@ declare namespace ComfyUI {
 
   interface Node {
     comfyClass?: string
+    title?: string
     size: [number, number]
     widgets?: Widget[]
     /** What is inside, when the node is a subgraph. */
@@ -49,6 +50,23 @@ declare namespace ComfyUI {
   interface App {
     rootGraph: Graph
     registerExtension(extension: Extension): void
+    extensionManager?: { toast: { add(message: Toast): void } }
+  }
+
+  interface Toast {
+    severity: "error" | "warn" | "info"
+    summary: string
+    detail: string
+    /** Milliseconds. */
+    life: number
+  }
+
+  interface Failure {
+    prompt_id: string
+    node_id: string
+    node_type: string
+    exception_type: string
+    exception_message: string
   }
 
   /** Sent by ComfyUI's server whenever a node begins, gets on or ends: every node of the prompt that is not waiting. */
@@ -59,6 +77,7 @@ declare namespace ComfyUI {
 
   interface Api {
     addEventListener(name: "progress_state", listener: (event: CustomEvent<ProgressState>) => void): void
+    addEventListener(name: "execution_error", listener: (event: CustomEvent<Failure>) => void): void
     addEventListener(
       name: "execution_error" | "execution_interrupted",
       listener: (event: CustomEvent<{ prompt_id: string; node_id: string }>) => void,

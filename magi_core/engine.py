@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from magi_core.vae import VAE
 
 SIZE_MULTIPLE = PIXELS_PER_LATENT * 2
+USUAL_SIZE = (720, 720)
+FAR_OFF = 3  # times as many pixels as the model was made for, or a third
 MAX_SIDE, MAX_SEED = 16_384, 2**64 - 1
 
 
@@ -52,6 +54,7 @@ class Engine:
     weights_digest: of all tensors of the weights, or "".
     noise: `(seed, chunk index, shape) -> Tensor`; tests inject recorded noise here.
     cache: K/V pages, finished chunks and frontiers by content, shared by copies of the engine.
+    size: width and height the model was made for.
     compiler: compiles parts of the transformer, or None. host: what places the weights.
     """
 
@@ -67,6 +70,7 @@ class Engine:
     cache: EngineCache = None  # type: ignore[assignment]
     compiler: Compiler | None = None
     host: Host = field(default_factory=Alone)
+    size: tuple[int, int] = USUAL_SIZE
 
     def __post_init__(self) -> None:
         if self.vae is not None and self.vae.z_channels != self.dit.config.latent_channels:
@@ -276,6 +280,16 @@ class Engine:
             raise MagiError("this engine has no VAE: load one to see frames")
         return TakeDecoder(self.vae).decode(state, start=start, stop=stop)
 
+    def far_from_own_size(self, width: int, height: int) -> str:
+        """A warning where a video has many more or fewer pixels than the model was made for; "" elsewhere."""
+        own = self.size[0] * self.size[1]
+        if own / FAR_OFF <= width * height <= own * FAR_OFF:
+            return ""
+        return (
+            f"{width}x{height} is far from what this model was made for ({self.size[0]}x{self.size[1]}): expect worse "
+            "pictures" + (", and a long wait" if width * height > own else "")
+        )
+
     def encode_prompt(self, prompt: Prompt) -> PromptEmbedding:
         """The prompt through the text encoder; already encoded prompts pass through."""
         return self.texts.encode(prompt)
@@ -311,18 +325,23 @@ def _check_begin(fps: float, seed: int, total_chunks: int | None) -> None:
     if isinstance(fps, int | float) and fps <= 0:
         raise MagiError(f"fps must be above 0: {fps}")
     exact_fps(fps)
-    if not is_whole(seed) or abs(seed) > MAX_SEED:
-        raise MagiError(f"the seed must be a whole number of at most 64 bits: {echo(seed)}")
+    if not is_whole(seed) or not 0 <= seed <= MAX_SEED:
+        raise MagiError(f"the seed must be a whole number from 0 to 2^64 - 1: {echo(seed)}")
     if total_chunks is not None and not (is_whole(total_chunks) and 1 <= total_chunks <= MAX_CHUNKS):
         raise MagiError(f"total_chunks must be at least 1, or None for an open end: {echo(total_chunks)}")
 
 
 def check_size(width: int, height: int) -> None:
     """Raise `MagiError` unless both sides are multiples of 16 pixels."""
-    for name, value in (("width", width), ("height", height)):
-        if not is_whole(value) or value > MAX_SIDE:
-            raise MagiError(f"{name} must be a whole number of at most {MAX_SIDE:,} pixels: {echo(value)}")
-        if value < SIZE_MULTIPLE or value % SIZE_MULTIPLE:
-            below = value // SIZE_MULTIPLE * SIZE_MULTIPLE
-            use = f"{below} or {below + SIZE_MULTIPLE}" if below >= SIZE_MULTIPLE else f"{SIZE_MULTIPLE}"
-            raise MagiError(f"{name} must be a multiple of {SIZE_MULTIPLE}: {value} -> use {use}")
+    check_side("width", width)
+    check_side("height", height)
+
+
+def check_side(name: str, pixels: int) -> None:
+    """Raise `MagiError` unless one side, called `name`, is a multiple of 16 pixels."""
+    if not is_whole(pixels) or pixels > MAX_SIDE:
+        raise MagiError(f"{name} must be a whole number of at most {MAX_SIDE:,} pixels: {echo(pixels)}")
+    if pixels < SIZE_MULTIPLE or pixels % SIZE_MULTIPLE:
+        below = pixels // SIZE_MULTIPLE * SIZE_MULTIPLE
+        use = f"{below} or {below + SIZE_MULTIPLE}" if below >= SIZE_MULTIPLE else f"{SIZE_MULTIPLE}"
+        raise MagiError(f"{name} must be a multiple of {SIZE_MULTIPLE}: {pixels} -> use {use}")

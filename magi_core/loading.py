@@ -10,7 +10,7 @@ import torch
 from magi_core.attention.choose import get_attention
 from magi_core.attention.spans import Attention
 from magi_core.config import Guidance, SamplingSettings
-from magi_core.engine import Engine
+from magi_core.engine import USUAL_SIZE, Engine, check_size
 from magi_core.errors import MagiError, echo
 from magi_core.inputs.json_text import read_json
 from magi_core.kernels.compilation import Compiler, check_compilation
@@ -79,7 +79,7 @@ def load(
         engine = engine.copy(text_encoder=encoder)
     if files.special_tokens is not None:
         engine = engine.copy(special_tokens=load_special_tokens(files.special_tokens, channels=channels))
-    return engine.copy(settings=recommended_settings(files, engine.settings))
+    return engine.copy(settings=recommended_settings(files, engine.settings), size=own_size(files))
 
 
 def locate(model: str | Path, variant: str = "auto") -> ModelFiles:
@@ -101,15 +101,34 @@ def locate(model: str | Path, variant: str = "auto") -> ModelFiles:
 
 def recommended_settings(files: ModelFiles, settings: SamplingSettings) -> SamplingSettings:
     """`settings` with what the model's own JSON recommends for its variant (key "sampling"), if it has one."""
-    for folder in (files.dit, *files.dit.parents[:2]):
-        path = folder / RECOMMENDED
-        if path.is_file():
-            try:
-                changes = read_json(path, "configuration").get("sampling", {}).get(files.variant or "base", {})
-                return settings.with_changes(**{name: _value(name, value) for name, value in changes.items()})
-            except (AttributeError, TypeError, ValueError) as error:
-                raise MagiError(f"{path} does not say how to sample its model ({echo(error)}): get it again") from None
-    return settings
+    path = _card(files)
+    if path is None:
+        return settings
+    try:
+        changes = read_json(path, "configuration").get("sampling", {}).get(files.variant or "base", {})
+        return settings.with_changes(**{name: _value(name, value) for name, value in changes.items()})
+    except (AttributeError, TypeError, ValueError) as error:
+        raise MagiError(f"{path} does not say how to sample its model ({echo(error)}): get it again") from None
+
+
+def own_size(files: ModelFiles) -> tuple[int, int]:
+    """Width and height that the model was made for: what its own JSON says, or what official models are used at."""
+    path = _card(files)
+    if path is None:
+        return USUAL_SIZE
+    card = read_json(path, "configuration")
+    try:
+        size = card.get("width", USUAL_SIZE[0]), card.get("height", USUAL_SIZE[1])
+        check_size(*size)
+    except (AttributeError, MagiError) as error:
+        raise MagiError(f"{path} names no size for its model ({echo(error)}): get it again") from None
+    return size
+
+
+def _card(files: ModelFiles) -> Path | None:
+    """The JSON beside a bundled model that says how it is used."""
+    places = (folder / RECOMMENDED for folder in (files.dit, *files.dit.parents[:2]))
+    return next((path for path in places if path.is_file()), None)
 
 
 def _value(name: str, value: Any) -> Any:

@@ -15,6 +15,7 @@ from .extend import MagiExtend
 from .host.example_inputs import offer_example_inputs
 from .host.model_folder import register_model_folder
 from .host.no_room import telling
+from .host.queued import listen
 from .load_model import MagiLoadModel
 from .load_state import MagiLoadState
 from .load_text_encoder import MagiLoadTextEncoder
@@ -57,6 +58,7 @@ class MagiExtension(ComfyExtension):
     async def on_load(self) -> None:
         register_model_folder()
         offer_example_inputs()
+        listen()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return [telling(node) for node in NODES]

@@ -8,13 +8,42 @@ import comfy.sd
 from comfy_api.latest import io
 
 from magi_core.config import PIXELS_PER_LATENT
-from magi_core.engine import Engine
+from magi_core.engine import Engine, check_side
 
 from .host.sound import with_sound
-from .ui.sampling_run import sample
-from .ui.sampling_widgets import sampling_inputs, settings_from
-from .ui.widgets import run_inputs, size_inputs
+from .ui.checks import Checked, Checks, refuse
+from .ui.sampling_run import check_autosave, check_seconds, sample
+from .ui.sampling_widgets import (
+    check_clean_kv_range,
+    check_kv_ranges,
+    check_steps,
+    own_values,
+    sampling_inputs,
+    settings_from,
+)
+from .ui.widgets import run_inputs, seed_input, size_inputs
 from .wires import CATEGORY, SOUND, Conditioning, Model, Prompt, Prompts, State, from_latent, notes_on
+
+
+def _check_width(width: int, prefix: object = None) -> None:
+    if width and prefix is None:
+        check_side("width", width)
+
+
+def _check_height(height: int, prefix: object = None) -> None:
+    if height and prefix is None:
+        check_side("height", height)
+
+
+CHECKS: Checks = {
+    "width": _check_width,
+    "height": _check_height,
+    "kv_ranges": check_kv_ranges,
+    "steps": check_steps,
+    "clean_kv_range": check_clean_kv_range,
+    "seconds": check_seconds,
+    "autosave": check_autosave,
+}
 
 
 class MagiChunkSampler(io.ComfyNode):
@@ -45,7 +74,7 @@ class MagiChunkSampler(io.ComfyNode):
                     tooltip="What the video starts with, from Magi VAE Encode: an image (first frame) or a video (is "
                     "continued). The size is then the prefix's; width and height are not used.",
                 ),
-                *size_inputs(),
+                *size_inputs("the model"),
                 io.Int.Input(
                     "chunks",
                     default=1,
@@ -54,13 +83,9 @@ class MagiChunkSampler(io.ComfyNode):
                     tooltip="Chunks to make with this prompt. A chunk is 24 frames: one second at 24 fps. A storyboard "
                     "brings its own number; above that, its last prompt goes on.",
                 ),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=0xFFFFFFFFFFFFFFFF,
-                    control_after_generate=True,
-                    tooltip="Where the noise of all chunks comes from, those of later Magi Extend nodes included.",
+                seed_input(
+                    "Where the noise of all chunks comes from, those of later Magi Extend nodes included. Another seed "
+                    "makes all of them anew."
                 ),
                 *sampling_inputs(),
                 io.Int.Input(
@@ -87,8 +112,10 @@ class MagiChunkSampler(io.ComfyNode):
             outputs=[
                 State.Output(display_name="state", tooltip="The video so far. For Magi Extend and Magi VAE Decode.")
             ],
-            hidden=[io.Hidden.unique_id],
+            hidden=[io.Hidden.unique_id, io.Hidden.prompt],
         )
+
+    validate_inputs = classmethod(Checked("MagiChunkSampler", CHECKS))
 
     @classmethod
     def execute(
@@ -108,12 +135,17 @@ class MagiChunkSampler(io.ComfyNode):
         vae: comfy.sd.VAE | None = None,
         **widgets: Any,
     ) -> io.NodeOutput:
+        given = {"width": width, "height": height, "prefix": prefix, "seconds": seconds, "autosave": autosave}
+        refuse(CHECKS, given | widgets)
         engine = model.copy(settings=settings_from(model.settings, widgets))
-        latents = None
+        latents, own = None, own_values(engine.settings, widgets, distilled=model.dit.config.distill)
         notes: tuple[str, ...] = ()
         if prefix is not None:
             latents = from_latent(prefix)
             height, width = (side * PIXELS_PER_LATENT for side in latents.shape[-2:])
+        elif not (width and height):
+            width, height = width or model.size[0], height or model.size[1]
+            own = [f"{width}x{height}", *own]
         state = engine.begin(
             width=width, height=height, seed=seed, fps=fps, total_chunks=total_chunks or None, prefix=latents
         )
@@ -130,6 +162,8 @@ class MagiChunkSampler(io.ComfyNode):
             leave_in_flight=leave_in_flight,
             autosave=autosave,
             vae=vae,
-            notes=notes,
+            graph=cls.hidden.prompt or {},
+            own=own,
+            notes=(*notes, engine.far_from_own_size(width, height)),
         )
         return io.NodeOutput(made)

@@ -18,16 +18,23 @@ from magi_core.config import VIDEO_FRAMES_PER_CHUNK
 from magi_core.errors import MagiError, echo
 from magi_core.state.decode import TakeDecoder, record
 from magi_core.state.story import story_of
-from magi_core.video.output_path import check_name
+from magi_core.video.output_path import check_name, check_place
 from magi_core.video.recording import VideoRecording
 from magi_core.writing.claim import is_claimed
 
+from .host.file_names import resolved
+from .host.queued import queued_graph
 from .host.sound import heard_in
 from .host.take_folder import shown
 from .host.vae import magi_vae
+from .ui.checks import Checked
 from .ui.codec_notes import noting
 from .ui.progress import show
 from .wires import CATEGORY, HeldState, State
+
+
+def _check_name(filename_prefix: str) -> None:
+    _named(resolved(filename_prefix, width=0, height=0, graph=queued_graph()))
 
 
 class MagiDecodeToFile(io.ComfyNode):
@@ -47,7 +54,8 @@ class MagiDecodeToFile(io.ComfyNode):
                     "filename_prefix",
                     default="video/magi",
                     tooltip="Name of the file in ComfyUI's output folder; a number is added. May name a folder and use "
-                    "%width%, %height%, %year%, %month%, %day%.",
+                    "%date:yyyy-MM-dd%, %width%, %height%, %year%, %month%, %day%, or %Node.widget% for what is typed "
+                    "in another node.",
                 ),
                 io.Audio.Input(
                     "audio",
@@ -61,13 +69,16 @@ class MagiDecodeToFile(io.ComfyNode):
             is_output_node=True,
         )
 
+    validate_inputs = classmethod(Checked("MagiDecodeToFile", {"filename_prefix": _check_name}))
+
     @classmethod
     def execute(cls, vae: comfy.sd.VAE, state: HeldState, filename_prefix: str, audio: Any = None) -> io.NodeOutput:
         made, vae, node_id = state.state, magi_vae(vae), cls.hidden.unique_id
         if not made.frames:
             raise MagiError("there is nothing to decode yet: make chunks with Magi Chunk Sampler first")
         sound = heard_in(made, audio)
-        path, subfolder = _new_file(filename_prefix, made.width, made.height)
+        name = resolved(filename_prefix, width=made.width, height=made.height, graph=cls.hidden.prompt or {})
+        path, subfolder = _new_file(name, made.width, made.height)
         recording = VideoRecording(
             path,
             width=made.width,
@@ -94,19 +105,26 @@ class MagiDecodeToFile(io.ComfyNode):
 
 
 def _new_file(prefix: str, width: int, height: int) -> tuple[Path, str]:
-    """The next free name for `prefix`, and its folder in the output folder. Names that lead out raise `MagiError`."""
-    output = Path(os.path.abspath(folder_paths.get_output_directory()))
-    if not prefix.strip() or not Path(os.path.abspath(output / prefix)).is_relative_to(output):
-        raise MagiError(
-            f"videos are saved in ComfyUI's output folder: {echo(prefix)} -> use a name such as 'video/magi'"
-        )
-    check_name(prefix.strip())
+    """The next free name for `prefix`, and its folder in the output folder; errors as of `_named`."""
+    output = _named(prefix)
     folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(prefix, str(output), width, height)
     path = Path(folder) / f"{name}_{counter:05}_.mp4"
     while path.exists() or is_claimed(path):  # another ComfyUI has just begun to write it
         counter += 1
         path = path.with_name(f"{name}_{counter:05}_.mp4")
     return path, subfolder
+
+
+def _named(prefix: str) -> Path:
+    """The output folder. Names that lead out of it, or that no file can have, raise `MagiError`."""
+    output = Path(os.path.abspath(folder_paths.get_output_directory()))
+    if not prefix.strip() or not Path(os.path.abspath(output / prefix)).is_relative_to(output):
+        raise MagiError(
+            f"videos are saved in ComfyUI's output folder: {echo(prefix)} -> use a name such as 'video/magi'"
+        )
+    check_name(prefix.strip())
+    check_place(output / prefix)
+    return output
 
 
 def _metadata(hidden: Any, storyboard: str) -> dict[str, Any]:

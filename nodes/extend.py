@@ -8,9 +8,12 @@ from comfy_api.latest import io
 from magi_core.engine import Engine
 from magi_core.sampling.handoff import HANDOFFS
 
-from .ui.sampling_run import sample
+from .ui.checks import Checked, Checks, refuse
+from .ui.sampling_run import check_autosave, check_seconds, sample
 from .ui.widgets import run_inputs
 from .wires import CATEGORY, Conditioning, HeldState, Model, Prompt, Prompts, State
+
+CHECKS: Checks = {"seconds": check_seconds, "autosave": check_autosave}
 
 
 class MagiExtend(io.ComfyNode):
@@ -60,8 +63,10 @@ class MagiExtend(io.ComfyNode):
             outputs=[
                 State.Output(display_name="state", tooltip="The longer video. The one that came in is unchanged.")
             ],
-            hidden=[io.Hidden.unique_id],
+            hidden=[io.Hidden.unique_id, io.Hidden.prompt],
         )
+
+    validate_inputs = classmethod(Checked("MagiExtend", CHECKS))
 
     @classmethod
     def execute(
@@ -76,6 +81,7 @@ class MagiExtend(io.ComfyNode):
         autosave: str = "",
         vae: comfy.sd.VAE | None = None,
     ) -> io.NodeOutput:
+        refuse(CHECKS, {"seconds": seconds, "autosave": autosave})
         made = sample(
             model,
             state.state,
@@ -87,5 +93,6 @@ class MagiExtend(io.ComfyNode):
             autosave=autosave,
             vae=vae,
             handoff=handoff,
+            graph=cls.hidden.prompt or {},
         )
         return io.NodeOutput(made)

@@ -13,7 +13,12 @@ from .host.engine import in_comfyui
 from .host.layers import COMFYUI
 from .host.model_folder import files_of, model_input
 from .host.patcher import in_patcher, weights_that_move
+from .ui.checks import Checked
 from .wires import CATEGORY, Model
+
+
+def _check_model(model: str, variant: str = "auto") -> None:
+    files_of(model, variant)
 
 
 class MagiLoadModel(io.ComfyNode):
@@ -59,6 +64,8 @@ class MagiLoadModel(io.ComfyNode):
             ],
             outputs=[Model.Output(display_name="model", tooltip="For Magi Chunk Sampler and Magi Extend.")],
         )
+
+    validate_inputs = classmethod(Checked("MagiLoadModel", {"model": _check_model}))
 
     @classmethod
     def fingerprint_inputs(cls, model: str, variant: str, dtype: str, attention: str) -> str:

@@ -10,10 +10,17 @@ from magi_core.engine import Engine
 from magi_core.state import load_state
 from magi_core.state.describe import describe, rest_in_words
 from magi_core.state.files import take_fingerprint
+from magi_core.state.save import check_is_take
 
 from .host.take_folder import SAVED, listed_takes, take_path
+from .ui.checks import Checked
 from .ui.progress import show, show_notes
 from .wires import CATEGORY, HeldState, Model, State
+
+
+def _check_take(take: str) -> None:
+    if take in listed_takes():  # ComfyUI says so of others
+        check_is_take(take_path(take))
 
 
 class MagiLoadState(io.ComfyNode):
@@ -45,6 +52,8 @@ class MagiLoadState(io.ComfyNode):
             ],
             hidden=[io.Hidden.unique_id],
         )
+
+    validate_inputs = classmethod(Checked("MagiLoadState", {"take": _check_take}))
 
     @classmethod
     def fingerprint_inputs(cls, take: str, **_: Any) -> str:

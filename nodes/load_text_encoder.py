@@ -11,9 +11,14 @@ from .host.device import text_devices
 from .host.model_folder import model_input, part_of, reader_of
 from .host.patcher import weights_that_move
 from .host.text_encoder import PlacedTextEncoder
+from .ui.checks import Checked
 from .wires import CATEGORY, TextEncoder
 
 MAX_LENGTH = 800  # tokens of a prompt that official models were trained with
+
+
+def _check_model(model: str) -> None:
+    part_of(model, "text encoder")
 
 
 class MagiLoadTextEncoder(io.ComfyNode):
@@ -42,6 +47,8 @@ class MagiLoadTextEncoder(io.ComfyNode):
             ],
             outputs=[TextEncoder.Output(display_name="text_encoder", tooltip="For Magi Text Encode.")],
         )
+
+    validate_inputs = classmethod(Checked("MagiLoadTextEncoder", {"model": _check_model}))
 
     @classmethod
     def fingerprint_inputs(cls, model: str, dtype: str) -> str:

@@ -9,10 +9,15 @@ from magi_core.weights import fingerprint
 
 from .host.device import vae_devices
 from .host.layers import COMFYUI
-from .host.model_folder import model_input, part_of
+from .host.model_folder import model_input, part_of, size_of
 from .host.patcher import weights_that_move
 from .host.vae import PlacedVAE
+from .ui.checks import Checked
 from .wires import CATEGORY
+
+
+def _check_model(model: str) -> None:
+    part_of(model, "VAE")
 
 
 class MagiLoadVAE(io.ComfyNode):
@@ -44,6 +49,8 @@ class MagiLoadVAE(io.ComfyNode):
             ],
         )
 
+    validate_inputs = classmethod(Checked("MagiLoadVAE", {"model": _check_model}))
+
     @classmethod
     def fingerprint_inputs(cls, model: str, dtype: str) -> str:
         return fingerprint(part_of(model, "VAE"))
@@ -55,4 +62,4 @@ class MagiLoadVAE(io.ComfyNode):
         codec = load_vae(
             part_of(model, "VAE"), device=devices.offload, compute=devices.load, dtype=dtype, operations=COMFYUI
         )
-        return io.NodeOutput(PlacedVAE(codec, devices))
+        return io.NodeOutput(PlacedVAE(codec, devices, size_of(model)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import comfy.model_management as management
 from comfy_api.latest import io
 
 from magi_core.engine import Engine
@@ -11,9 +12,15 @@ from magi_core.kernels.compilation import Compiler, check_compilation
 
 from .host.attention import CHOICES, attention_for
 from .host.engine import patcher_of
+from .ui.checks import Checked
 from .wires import CATEGORY, Model
 
 MIB = 1 << 20
+
+
+def _check_compile(compile: bool) -> None:
+    if compile:
+        check_compilation(management.get_torch_device())
 
 
 class MagiModelSettings(io.ComfyNode):
@@ -67,6 +74,8 @@ class MagiModelSettings(io.ComfyNode):
                 Model.Output(display_name="model", tooltip="The model with these settings, for the sampler nodes.")
             ],
         )
+
+    validate_inputs = classmethod(Checked("MagiModelSettings", {"compile": _check_compile}))
 
     @classmethod
     def execute(

@@ -9,16 +9,21 @@ import comfy.utils
 from comfy_api.latest import io
 
 from magi_core.config import VIDEO_FRAMES_PER_CHUNK
-from magi_core.errors import MagiError
 from magi_core.story.direction import encode_directions
 from magi_core.story.storyboard import parse_storyboard
 from magi_core.text import PromptEmbedding
 
 from .host.text_encoder import text_encoder_of
+from .ui.checks import Checked
 from .ui.progress import show, show_notes
+from .ui.widgets import clean_input
 from .wires import CATEGORY, Conditioning, Prompts, Story, TextEncoder
 
 EXAMPLE = "0-1: a big red circle moves right on a gray background\n2: it turns blue\n3: it moves left"
+
+
+def _check_text(text: str, fps: float) -> None:
+    parse_storyboard(text, fps=fps)
 
 
 class MagiStoryboard(io.ComfyNode):
@@ -56,6 +61,7 @@ class MagiStoryboard(io.ComfyNode):
                     advanced=True,
                     tooltip="Frame rate of the finished video, for places in seconds: a chunk lasts 24 frames.",
                 ),
+                clean_input(),
             ],
             outputs=[
                 Conditioning.Output(
@@ -68,23 +74,17 @@ class MagiStoryboard(io.ComfyNode):
             hidden=[io.Hidden.unique_id],
         )
 
-    @classmethod
-    def validate_inputs(cls, text: str | None = None, fps: float | None = None) -> bool | str:
-        """Asked before anything runs; what another node will say is not known yet."""
-        try:
-            if text is not None and fps is not None:
-                parse_storyboard(text, fps=fps)
-        except MagiError as error:
-            return str(error)
-        return True
+    validate_inputs = classmethod(Checked("MagiStoryboard", {"text": _check_text}))
 
     @classmethod
-    def execute(cls, text_encoder: Any, text: str, fps: float) -> io.NodeOutput:
+    def execute(cls, text_encoder: Any, text: str, fps: float, clean: bool = True) -> io.NodeOutput:
         board = parse_storyboard(text, fps=fps)
-        encoder = _Counting(text_encoder_of(text_encoder), len(set(board.prompts)), cls.hidden.unique_id)
+        length = f"{len(board)} chunks, {len(board) * VIDEO_FRAMES_PER_CHUNK / fps:.4g} s"
+        show(cls.hidden.unique_id, length, *board.notes)
+        prompts, node_id = len(set(board.prompts)), cls.hidden.unique_id
+        encoder = _Counting(text_encoder_of(text_encoder, clean=clean), prompts, node_id)
         chunks = encode_directions(board.chunks, encoder)
-        show(cls.hidden.unique_id, f"{len(board)} chunks, {len(board) * VIDEO_FRAMES_PER_CHUNK / fps:.4g} s")
-        show_notes(cls.hidden.unique_id, encoder.notes)
+        show_notes(node_id, [*board.notes, *encoder.notes], length)
         return io.NodeOutput(Prompts.of(chunks), board, len(board))
 
 

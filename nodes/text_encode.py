@@ -7,10 +7,12 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from magi_core.text import PromptEmbedding
+from magi_core.text import PromptEmbedding, prepare_caption
 
 from .host.text_encoder import text_encoder_of
+from .ui.checks import Checked
 from .ui.progress import show_notes
+from .ui.widgets import clean_input
 from .wires import CATEGORY, Conditioning, Prompt, TextEncoder
 
 SWITCHES = {
@@ -21,6 +23,10 @@ SWITCHES = {
     "look_2d_anime": ("TWO_D_ANIME", False, "Ask for the look of 2-D animation."),
     "borders": ("BORDERNESS", False, "Ask for black borders around the picture."),
 }
+
+
+def _check_prompt(prompt: str) -> None:
+    prepare_caption(prompt)
 
 
 class MagiTextEncode(io.ComfyNode):
@@ -53,6 +59,7 @@ class MagiTextEncode(io.ComfyNode):
                     io.Boolean.Input(name, default=default, tooltip=tooltip, advanced=name != "high_quality")
                     for name, (_, default, tooltip) in SWITCHES.items()
                 ),
+                clean_input(),
             ],
             outputs=[
                 Conditioning.Output(display_name="conditioning", tooltip="For Magi Chunk Sampler and Magi Extend.")
@@ -60,9 +67,11 @@ class MagiTextEncode(io.ComfyNode):
             hidden=[io.Hidden.unique_id],
         )
 
+    validate_inputs = classmethod(Checked("MagiTextEncode", {"prompt": _check_prompt}))
+
     @classmethod
-    def execute(cls, text_encoder: Any, prompt: str, **switches: bool) -> io.NodeOutput:
-        embedding: PromptEmbedding = text_encoder_of(text_encoder).encode(prompt)
+    def execute(cls, text_encoder: Any, prompt: str, clean: bool = True, **switches: bool) -> io.NodeOutput:
+        embedding: PromptEmbedding = text_encoder_of(text_encoder, clean=clean).encode(prompt)
         show_notes(cls.hidden.unique_id, embedding.notes)
         names = tuple(token for name, (token, _, _) in SWITCHES.items() if switches[name])
         return io.NodeOutput(Prompt.of(replace(embedding, special_tokens=names)))

@@ -7,7 +7,7 @@ from comfy_api.latest import Input, io
 from torch import Tensor
 
 from magi_core.config import FRAMES_PER_LATENT
-from magi_core.engine import check_size
+from magi_core.engine import check_side, check_size
 from magi_core.errors import MagiError
 from magi_core.vae.prefix import encode_prefix
 from magi_core.video import exact_fps
@@ -15,10 +15,35 @@ from magi_core.video import exact_fps
 from .host.sound import to_audio
 from .host.vae import magi_vae
 from .host.video import given_video
+from .ui.checks import Checked, Checks, refuse
 from .ui.codec_notes import noting
 from .ui.progress import show, show_notes
 from .ui.widgets import size_inputs
 from .wires import CATEGORY, SOUND, to_latent
+
+
+def _check_width(width: int) -> None:
+    if width:
+        check_side("width", width)
+
+
+def _check_height(height: int) -> None:
+    if height:
+        check_side("height", height)
+
+
+def _check_one(image: object = None, video: object = None) -> None:
+    if image is not None and video is not None:
+        raise MagiError("connect an image or a video to Magi VAE Encode, not both")
+
+
+def _check_any(image: object = None, video: object = None) -> None:
+    if image is None and video is None:
+        raise MagiError("connect an image or a video to Magi VAE Encode: nothing to encode")
+
+
+CHECKS: Checks = {"width": _check_width, "height": _check_height, "image": _check_one, "fit": _check_any}
+"""Said at `fit`: ComfyUI shows nothing at inputs that are not connected."""
 
 
 class MagiVAEEncode(io.ComfyNode):
@@ -44,7 +69,7 @@ class MagiVAEEncode(io.ComfyNode):
                     tooltip="A video to continue, from Load Video. It is brought to the frame rate below and "
                     "keeps its sound. Connect this or an image, not both.",
                 ),
-                *size_inputs(),
+                *size_inputs("the model of this VAE"),
                 io.Combo.Input(
                     "fit",
                     options=["crop", "pad", "stretch"],
@@ -67,6 +92,8 @@ class MagiVAEEncode(io.ComfyNode):
             hidden=[io.Hidden.unique_id],
         )
 
+    validate_inputs = classmethod(Checked("MagiVAEEncode", CHECKS))
+
     @classmethod
     def execute(
         cls,
@@ -79,19 +106,20 @@ class MagiVAEEncode(io.ComfyNode):
         video: Input.Video | None = None,
     ) -> io.NodeOutput:
         vae = magi_vae(vae)
+        refuse(CHECKS, {"width": width, "height": height, "image": image, "video": video})
+        width, height = width or vae.own_size[0], height or vae.own_size[1]
         check_size(width, height)
         notes: tuple[str, ...] = ()
         sound = None
-        if video is not None and image is None:
+        if video is not None:
             node_id = cls.hidden.unique_id
             read = given_video(
                 video, width=width, height=height, fit=fit, fps=fps, tell=lambda text: show(node_id, text)
             )
             given, notes, sound = {"video": read.frames}, read.notes, read.sound
-        elif image is not None and video is None:
-            given = {"video": image} if len(image) > 1 else {"image": image[0]}
         else:
-            raise MagiError("connect an image or a video to Magi VAE Encode, one of the two")
+            assert image is not None
+            given = {"video": image} if len(image) > 1 else {"image": image[0]}
         with vae.working(len(next(iter(given.values()))), width, height) as codec, noting(codec, cls.hidden.unique_id):
             latents, more = encode_prefix(codec, width=width, height=height, policy=fit, **given)
         show_notes(cls.hidden.unique_id, (*notes, *more))

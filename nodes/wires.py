@@ -13,6 +13,7 @@ from magi_core.errors import MagiError
 
 if TYPE_CHECKING:
     from magi_core.state import SamplerState
+    from magi_core.story.chunk import ChunkSpec
     from magi_core.story.direction import DirectedPrompt, Direction
     from magi_core.text import PromptEmbedding
 
@@ -37,8 +38,14 @@ class Prompt(NamedTuple):
         return cls(embedding, embedding.tokens)
 
     @property
-    def length(self) -> int:
-        return 1
+    def told(self) -> int | None:
+        """Chunks that it describes; None: as many as one likes."""
+        return None
+
+    @property
+    def specs(self) -> Sequence[ChunkSpec]:
+        """Of a storyboard; none."""
+        return ()
 
     def for_chunks(self, count: int) -> Sequence[Direction]:
         """What is said about `count` chunks."""
@@ -57,8 +64,14 @@ class Prompts(NamedTuple):
         return cls(tuple(chunks), tuple({chunk.text.key: chunk.text.tokens for chunk in chunks}.values()))
 
     @property
-    def length(self) -> int:
+    def told(self) -> int | None:
+        """Chunks that it describes."""
         return len(self.chunks)
+
+    @property
+    def specs(self) -> Sequence[ChunkSpec]:
+        """What is asked of each chunk."""
+        return [chunk.spec for chunk in self.chunks]
 
     def for_chunks(self, count: int) -> Sequence[Direction]:
         """What is said about `count` chunks: cut to them, or the last prompt goes on."""

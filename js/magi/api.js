@@ -41,6 +41,21 @@ export function onNodeRun(listener) {
   }
 }
 
+/**
+ * A node that failed.
+ * @typedef {object} Failure
+ * @property {string} prompt_id
+ * @property {string} node_id
+ * @property {string} node_type
+ * @property {string} exception_type Python's class, with its module
+ * @property {string} exception_message
+ */
+
+/** @param {(failure: Failure) => void} listener */
+export function onFailure(listener) {
+  api.addEventListener("execution_error", ({ detail }) => listener(detail))
+}
+
 // Routes -------------------------------------------------------------------------------------------------------------
 
 const NO_ID = "00000000-0000-0000-0000-000000000000" // of a workflow just cleared, until it is loaded again

@@ -20,7 +20,7 @@ from magi_core.errors import MagiError
 from magi_core.sampling.handoff import differences
 from magi_core.state import SamplerState, Unfinished, load_state
 from magi_core.state.describe import counted
-from magi_core.state.story import story_of
+from magi_core.state.story import story_of, told_again
 from magi_core.story.storyboard import Storyboard
 from magi_core.video.output_path import check_output
 from magi_core.video.rate import exact_fps
@@ -70,7 +70,14 @@ def _extend(options: argparse.Namespace, source: Path, names: dict[str, Any], lo
     how = {"handoff": options.handoff, "drain": not options.no_drain and (rest is None or rest.drain), "end": end}
     if settings != state.settings:
         how["settings"] = settings
-    return make(engine, state, directed(engine, settings, board), outputs, model=options.model, **how)
+    return make(
+        engine,
+        state,
+        directed(engine, settings, board, clean=not options.no_clean),
+        outputs,
+        model=options.model,
+        **how,
+    )
 
 
 def _outputs(options: argparse.Namespace, source: Path) -> tuple[Path | None, Path]:
@@ -107,6 +114,8 @@ def _new_part(
             raise MagiError(f"--chunks must be at least 1: {chunks}")
         frames = chunks * VIDEO_FRAMES_PER_CHUNK
     board, notes = to_length(story, chunks, spread=not options.storyboard and rest is None)
+    again = told_again(state, board.chunks) if options.storyboard else ""
+    notes = (*story.notes, *notes, *filter(None, [again]))
     if rest is not None and rest.end is not None and options.seconds is options.chunks is None:
         return board, rest.end, notes
     return board, done + frames, notes

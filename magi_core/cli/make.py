@@ -136,11 +136,13 @@ def _made(
     return state, False
 
 
-def directed(engine: Any, settings: SamplingSettings, board: Storyboard) -> list[DirectedPrompt]:
+def directed(engine: Any, settings: SamplingSettings, board: Storyboard, *, clean: bool = True) -> list[DirectedPrompt]:
     """The storyboard with its prompts encoded; says what the text encoder noted, once per prompt.
 
     Raises `MagiError` for what the model or `settings` have no room for.
     """
+    if not clean and engine.text_encoder is not None:
+        engine = engine.copy(text_encoder=engine.text_encoder.as_typed())
     _check_special_tokens(settings, board, engine)
     check_ranges(board.chunks, settings)
     encoded: dict[str, Any] = {}

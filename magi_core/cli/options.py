@@ -15,6 +15,7 @@ def render_options(render: argparse.ArgumentParser) -> None:
     what = render.add_argument_group("what happens")
     what.add_argument("prompts", nargs="*", metavar="prompt", help="one per part of the video; parts are equally long")
     what.add_argument("--storyboard", metavar="FILE", help="a text or JSON file that says what happens in each chunk")
+    _cleaning_option(what)
     length = what.add_mutually_exclusive_group()
     length.add_argument(
         "--seconds", metavar="S", help="length; after --video: of the new part. One chunk per prompt if left out"
@@ -69,6 +70,7 @@ def extend_options(extend: argparse.ArgumentParser) -> None:
         "that was broken off still had to make",
     )
     what.add_argument("--storyboard", metavar="FILE", help="what happens in each new chunk, counted from 0")
+    _cleaning_option(what)
     length = what.add_mutually_exclusive_group()
     length.add_argument("--seconds", metavar="S", help="length of the new part; one chunk per prompt if left out")
     length.add_argument("--chunks", metavar="N", type=_whole, help="the same in chunks")
@@ -128,6 +130,14 @@ def model_options(command: argparse.ArgumentParser) -> None:
         "--compile",
         action="store_true",
         help="compile parts of the model with torch.compile: starts slower; a large model is faster from then on",
+    )
+
+
+def _cleaning_option(what: argparse._ArgumentGroup) -> None:
+    what.add_argument(
+        "--no-clean",
+        action="store_true",
+        help="prompts as typed, without the cleaning that captions had in training (it drops Chinese, brackets, C3PO)",
     )
 
 

@@ -43,7 +43,7 @@ def _render(plan: RenderPlan, names: dict[str, Any], load: Callable[..., Any] | 
 def _run(plan: RenderPlan, names: dict[str, Any], engine: Any) -> int:
     """Sample, decode and write with a loaded engine."""
     engine = engine.with_settings(**plan.changes, guidance=with_scales(engine.settings.guidance, plan.scales))
-    prompts = directed(engine, engine.settings, plan.board)
+    prompts = directed(engine, engine.settings, plan.board, clean=plan.clean)
     begun = engine.begin(
         width=plan.width,
         height=plan.height,

@@ -57,7 +57,8 @@ class Length:
 @dataclass(frozen=True, eq=False)
 class RenderPlan:
     """A checked render. board: what happens in each new chunk. changes: settings that differ from the model's own,
-    guidance scales apart. sound: of the given video. audio: laid over the whole video."""
+    guidance scales apart. sound: of the given video. audio: laid over the whole video. clean: whether prompts are
+    cleaned."""
 
     model: str
     variant: str
@@ -66,6 +67,7 @@ class RenderPlan:
     attention: str
     compiled: bool
     board: Storyboard
+    clean: bool
     length: Length
     width: int
     height: int
@@ -108,6 +110,7 @@ def plan_render(options: argparse.Namespace) -> RenderPlan:
         attention=options.attention,
         compiled=options.compile,
         board=board,
+        clean=not options.no_clean,
         length=length,
         width=width,
         height=height,
@@ -120,7 +123,7 @@ def plan_render(options: argparse.Namespace) -> RenderPlan:
         out=out,
         sheet=sheet,
         save=save,
-        notes=(*notes, *more),
+        notes=(*notes, *story.notes, *more),
         sound=None if video is None else video.sound,
         audio=audio,
     )

@@ -19,6 +19,7 @@ from magi_core.config import is_whole
 from magi_core.digest import digest
 from magi_core.errors import MagiError, echo
 from magi_core.inputs.json_text import parse_json
+from magi_core.inputs.kind import kind_of
 from magi_core.inputs.regular import regular_file
 from magi_core.state.checked import check_take, files_of_chunks
 from magi_core.state.given_sound import sound_tensors
@@ -159,9 +160,9 @@ def _read(path: Path, *, latents: bool) -> tuple[Words, Tensors]:
             names = [name for name in file.keys() if name not in NOTHING] if latents else []  # noqa: SIM118
             tensors = {name: file.get_tensor(name).clone() for name in names}
     except (OSError, SafetensorError, ValueError) as error:
-        raise MagiError(f"{path} is damaged or not a saved take ({echo(error)})") from None
+        raise no_take(path, error) from None
     if not isinstance(words, dict):
-        raise MagiError(f"{path} is not a saved take: choose a file written by Magi Save State or `state.save`")
+        raise no_take(path, None)
     version = words.get("format")
     if not is_whole(version) or version not in READABLE:
         later = isinstance(version, int) and version > FORMAT
@@ -180,6 +181,28 @@ def _check_sums(sums: Any, tensors: Tensors, path: Path) -> None:
                 f"{path} is damaged: {echo(name)} is not what was saved. Take another copy of the file, or make the "
                 "take again"
             )
+
+
+def check_is_take(path: str | Path) -> None:
+    """Raise `MagiError` for a file that cannot be a take, by its header alone; a damaged take may pass."""
+    if any((folder / HEAD).is_file() for folder in parts_folders(Path(path))):
+        return
+    regular_file(path, "saved take")
+    try:
+        with safe_open(path, framework="pt") as file:
+            known = KEY in (file.metadata() or {})
+    except (OSError, SafetensorError, ValueError) as error:
+        raise no_take(Path(path), error) from None
+    if not known:
+        raise no_take(Path(path), None)
+
+
+def no_take(path: Path, error: Exception | None) -> MagiError:
+    """What to say of a file that is none: what it is, if that can be told, and what to do."""
+    kind, what = kind_of(path), "choose a file written by Magi Save State, by autosave or by `state.save`"
+    if error is not None and (not kind or kind.startswith("tensors")):
+        return MagiError(f"{path} is damaged or not a saved take ({echo(error)}): {what}")
+    return MagiError(f"{path} is {kind or 'something else'}, not a saved take: {what}")
 
 
 def _is_view(tensor: Tensor) -> bool:

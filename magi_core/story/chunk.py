@@ -122,6 +122,17 @@ def parse_tags(tags: str) -> dict[str, Any]:
     return fields
 
 
+def is_tag(content: str) -> bool:
+    """Whether what stands in brackets is a tag, be it one with a wrong value."""
+    try:
+        _tag(content)
+    except UnknownTag:
+        return False
+    except MagiError:
+        pass
+    return True
+
+
 def json_fields(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of a `ChunkSpec` from the JSON keys that tags have; values of a wrong kind raise `MagiError`."""
     for key in ("ranges", "tokens"):

@@ -21,7 +21,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -29,22 +29,25 @@ from magi_core.config import MAX_CHUNKS, VIDEO_FRAMES_PER_CHUNK
 from magi_core.errors import MagiError, echo
 from magi_core.inputs.json_text import parse_json
 from magi_core.story.chunk import JSON_KEYS, ChunkSpec, UnknownTag, json_fields, parse_tags
+from magi_core.story.misread import check_line, check_words, plain, split_at_colon, spoken, typed
 from magi_core.text.cleaning import check_prompt
 
 __all__ = ["ChunkSpec", "Storyboard", "parse_storyboard"]
 
 MAX_CHARACTERS = 1_000_000
+MOST_NOTES = 5
 
-DASHES, SIGNS = "-–", "-–+"
-_NUMBER = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)\s*(s?)")
+SIGNS = "-+"
+_NUMBER = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)\s*([sS]?)")
 _ALLOWED = "write '3: ...', '0-2: ...' or in seconds '4s-6s: ...'"
 
 
 @dataclass(frozen=True)
 class Storyboard:
-    """One entry per chunk, from chunk 0 on."""
+    """One entry per chunk, from chunk 0 on. notes: what the artist should know of how it was read."""
 
     chunks: tuple[ChunkSpec, ...]
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     @classmethod
     def of(cls, prompts: Iterable[str]) -> Storyboard:
@@ -78,12 +81,15 @@ class Storyboard:
     def to_text(self) -> str:
         """The text form; `parse_storyboard` gives the same storyboard back."""
         heads = [" ".join(filter(None, (_place(first, last), chunk.tags))) for first, last, chunk in self.lines]
-        lines = (f"{head}: {chunk.prompt}" for head, (_, _, chunk) in zip(heads, self.lines, strict=True))
+        lines = (f"{head}: {typed(chunk.prompt)}" for head, (_, _, chunk) in zip(heads, self.lines, strict=True))
         return "".join(line.rstrip() + "\n" for line in lines)
 
     def to_json(self) -> str:
         """The JSON form; `parse_storyboard` gives the same storyboard back."""
-        entries = [{"at": _place(first, last)} | chunk.json for first, last, chunk in self.lines]
+        entries = [
+            {"at": _place(first, last)} | chunk.json | {"prompt": typed(chunk.prompt)}
+            for first, last, chunk in self.lines
+        ]
         return json.dumps({"chunks": entries}, ensure_ascii=False, indent=2) + "\n"
 
 
@@ -92,7 +98,7 @@ def parse_storyboard(text: str, *, fps: float | Fraction = 24) -> Storyboard:
 
     fps: of the finished video; a chunk lasts 24 / fps seconds. Raises `MagiError`, with the line or entry, for ranges
     that overlap, run backwards or are no numbers, seconds that are not whole chunks, tags that are unknown or
-    have wrong values, a missing chunk 0, no line at all.
+    have wrong values, tags and places that would be read as words, a missing chunk 0, no line at all.
     """
     if len(text) > MAX_CHARACTERS:
         raise MagiError(f"a storyboard has at most {MAX_CHARACTERS:,} characters, and this one has {len(text):,}")
@@ -115,13 +121,24 @@ def parse_storyboard(text: str, *, fps: float | Fraction = 24) -> Storyboard:
         raise MagiError(f"the storyboard has no prompts: {_ALLOWED}, or one prompt per line")
     if 0 not in taken:
         raise MagiError(f"nothing says what happens in chunk 0; the first is chunk {min(taken)}: add a line '0: ...'")
+    return _in_order({chunk: story for chunk, (_, story) in taken.items()})
+
+
+def _in_order(said: Mapping[int, ChunkSpec]) -> Storyboard:
+    """The storyboard of what is said about some chunks, the first one among them; the others are held."""
     chunks: list[ChunkSpec] = []
-    for chunk in range(max(taken) + 1):
-        if chunk in taken:
-            chunks.append(taken[chunk][1])
+    held: list[tuple[int, int]] = []
+    for chunk in range(max(said) + 1):
+        if chunk in said:
+            chunks.append(said[chunk])
+        elif chunk - 1 in said:
+            chunks.append(chunks[-1].held)
+            held.append((chunk, chunk))
         else:
-            chunks.append(chunks[-1].held if chunk - 1 in taken else chunks[-1])
-    return Storyboard(tuple(chunks))
+            chunks.append(chunks[-1])
+            held[-1] = (held[-1][0], chunk)
+    notes = [f"no line names {_chunks_in_words(*gap)}: chunk {gap[0] - 1} goes on" for gap in held[:MOST_NOTES]]
+    return Storyboard(tuple(chunks), tuple(notes))
 
 
 Entry = tuple[str, "str | None", ChunkSpec]
@@ -130,24 +147,26 @@ Entry = tuple[str, "str | None", ChunkSpec]
 
 def _text_entries(text: str) -> Iterator[Entry]:
     for number, line in enumerate(text.splitlines(), start=1):
-        if line.strip() and not line.lstrip().startswith("#"):
+        if line.strip() and plain(line.lstrip()[:1]) != "#":
             yield _line_entry(line, f"line {number}")
 
 
 def _line_entry(line: str, where: str) -> Entry:
-    head, colon, prompt = line.partition(":")
-    found = _head(head) if colon and head.strip() else None
-    if found is None and line.lstrip().startswith("["):
-        raise _tags_without_colon(line.strip(), where)
+    before, colon, prompt = split_at_colon(line)
+    head = plain(before).strip()
+    found = _head(head) if colon and head else None
+    if found is None and plain(line.lstrip()[:1]) == "[":
+        raise _tags_without_colon(plain(line).strip(), where)
     place, tags = found or ("", "")
     if place and prompt[:1].isdigit():
-        head = head.strip()
         raise MagiError(
             f"{where}: is {echo(f'{head}:{prompt.split()[0]}')} a time or a chunk with its prompt? Write "
             f"{echo(f'{head}: {prompt}')}, or put the number of the chunk in front: {echo(f'0: {line.strip()}')}"
         )
     try:
-        return where, place or None, _chunk(prompt if found else line, **parse_tags(tags))
+        if found is None:
+            check_line(line)
+        return where, place or None, _chunk(prompt if found else line, head if found else "", **parse_tags(tags))
     except MagiError as error:
         raise _in(where, error) from None
 
@@ -168,12 +187,14 @@ def _head(text: str) -> tuple[str, str] | None:
 
 
 def _in_place(letter: str) -> bool:
-    return letter.isdecimal() or letter.isspace() or letter in ".,s" or letter in DASHES
+    return letter.isdecimal() or letter.isspace() or letter in ".,sS-"
 
 
-def _chunk(prompt: str, **fields: Any) -> ChunkSpec:
+def _chunk(prompt: str, head: str = "", **fields: Any) -> ChunkSpec:
+    """What happens by a prompt as typed. head: what stands before it, for messages."""
     check_prompt(prompt)
-    return ChunkSpec(prompt, **fields)
+    check_words(prompt, head)
+    return ChunkSpec(spoken(prompt), **fields)
 
 
 def _tags_without_colon(line: str, where: str) -> MagiError:
@@ -211,6 +232,7 @@ def _json_entry(entry: Any, where: str) -> Entry:
     if isinstance(place, bool) or not isinstance(place, str | int | None):
         raise MagiError(f'{where}: "at" must be a chunk such as 3, or text such as "0-2" or "4s-6s": {echo(place)}')
     if isinstance(place, str):
+        place = plain(place)
         alone, tags = _head(place) or ("", "")
         if not alone:
             raise MagiError(f"{where}: {echo(place)} is no place in the video: {_ALLOWED}")
@@ -232,11 +254,11 @@ def _json_chunk(where: str, prompt: str, entry: Mapping[str, Any] | None = None)
 def _chunks(place: str, where: str, chunk_seconds: Fraction) -> tuple[int, int]:
     """First and last chunk (inclusive) of "3", "0-2", "4s" or "4s-6s"."""
     place = place.strip()
-    ends = re.split(f"[{DASHES}]", place, maxsplit=2)
+    ends = place.split("-", maxsplit=2)
     numbers = [number for end in ends if (number := _NUMBER.fullmatch(end.strip()))]
     if len(ends) > 2 or len(numbers) < len(ends):
         raise MagiError(f"{where}: {echo(place)} is no place in the video: {_ALLOWED}")
-    values, units = [Fraction(n[1]) for n in numbers], {n[2] for n in numbers}
+    values, units = [Fraction(n[1]) for n in numbers], {n[2].lower() for n in numbers}
     if len(units) > 1:
         raise MagiError(f"{where}: {echo(place)} mixes chunks and seconds: write both ends as '4-6' or both as '4s-6s'")
     first, last = values[0], values[-1]
@@ -279,6 +301,10 @@ def _refuse_keys(content: dict[str, Any], known: set[str], where: str) -> None:
 
 def _place(first: int, last: int) -> str:
     return f"{first}" if first == last else f"{first}-{last}"
+
+
+def _chunks_in_words(first: int, last: int) -> str:
+    return f"chunk {first}" if first == last else f"chunks {first} to {last}"
 
 
 def _seconds(value: Fraction) -> str:

@@ -93,10 +93,14 @@ _WORD_JOINERS = re.compile(r"[-_]")
 _MAX_JOINERS = 3  # more than these and a caption is taken for a file name: this-is-my-cute-cat
 
 
+def whole_letters(text: str) -> str:
+    """`text` with half emoji joined, or replaced where the other half is missing."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def clean_caption(caption: str) -> str:
     """`caption` after one application of the reference's cleaning: lower case, no markup, addresses or shop talk."""
-    caption = caption.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # joins or drops half emoji
-    caption = unquote_plus(caption).strip().lower()
+    caption = unquote_plus(whole_letters(caption)).strip().lower()
     caption = caption.replace("<person>", "person")
     for scheme in _SCHEMES:
         caption = _without_addresses(caption, scheme)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +12,9 @@ from torch import Tensor
 
 from magi_core.digest import digest
 from magi_core.errors import MagiError
-from magi_core.text.cleaning import prepare_caption
+from magi_core.text.cleaning import check_prompt, prepare_caption, whole_letters
 from magi_core.text.conditioning import PromptEmbedding
+from magi_core.text.reading import lost_in_cleaning, unknown_words, words_of
 from magi_core.text.t5_config import read_config
 from magi_core.text.tokenizer import TOKENIZER_FILES, Tokenizer, load_tokenizer
 
@@ -29,6 +31,8 @@ class TextEncoder:
     identity: digest that names weights and tokenizer, or "" where nothing does.
     """
 
+    clean = True
+
     def __init__(self, model: T5EncoderModel, tokenizer: Tokenizer, max_length: int = 800, identity: str = "") -> None:
         self.identity = identity
         self.model = model
@@ -43,11 +47,24 @@ class TextEncoder:
     def dtype(self) -> torch.dtype:
         return self.model.dtype
 
+    def as_typed(self) -> TextEncoder:
+        """The same encoder for prompts as they are typed, without the cleaning that captions had in training."""
+        other = copy.copy(self)
+        other.clean = False
+        return other
+
+    def caption(self, prompt: str) -> str:
+        """What the tokenizer gets to see."""
+        if self.clean:
+            return prepare_caption(prompt)
+        check_prompt(prompt)
+        return " ".join(whole_letters(prompt).split())
+
     def origin(self, prompt: str) -> str:
         """Digest of what the embedding of `prompt` depends on: the words after cleaning, and the encoder."""
         if not self.identity:
             return ""
-        return digest("prompt", self.identity, self.dtype, self.max_length, prepare_caption(prompt))
+        return digest("prompt", self.identity, self.dtype, self.max_length, self.caption(prompt))
 
     @torch.no_grad()
     def encode(self, prompt: str) -> PromptEmbedding:
@@ -55,16 +72,18 @@ class TextEncoder:
 
         The reference pads to `max_length` and masks the padding; T5's positions are relative, so leaving the padding
         out gives the same visible tokens at a fraction of the cost. Longer prompts keep their start and the end token.
-        A prompt that is empty, or of which cleaning leaves nothing, gives L = 0 (null text) and a note.
+        A prompt that is empty, or of which cleaning leaves nothing, gives L = 0 (null text) and a note. So do
+        words that are lost on the way: the note says what the model reads.
         """
-        ids = self.tokenizer.ids(prepare_caption(prompt))
+        caption = self.caption(prompt)
+        ids = self.tokenizer.ids(caption)
         if len(ids) == 1:
             reason = "nothing is left of the prompt after cleaning" if prompt.strip() else "empty prompt"
             note = f"{reason}: renders as null text"
             return PromptEmbedding(prompt, torch.empty(0, self.channels), (note,), origin=self.origin(prompt))
-        notes: tuple[str, ...] = ()
+        notes = self._lost(prompt, caption)
         if len(ids) > self.max_length:
-            notes = (f"prompt cut to {self.max_length} tokens (it has {len(ids)})",)
+            notes += (f"prompt cut to {self.max_length} tokens (it has {len(ids)})",)
             ids = [*ids[: self.max_length - 1], ids[-1]]
         tokens = self.hidden_states(ids).float().cpu()
         if not tokens.isfinite().all():
@@ -73,6 +92,11 @@ class TextEncoder:
                 "this number format is too small for them (bfloat16 and float32 are not)"
             )
         return PromptEmbedding(prompt, tokens, notes, origin=self.origin(prompt))
+
+    def _lost(self, prompt: str, caption: str) -> tuple[str, ...]:
+        """Notes on words that the model does not get to see."""
+        cleaned = lost_in_cleaning(prompt, caption) if self.clean else ""
+        return tuple(filter(None, [cleaned, unknown_words(self.tokenizer.unreadable(words_of(caption)))]))
 
     def hidden_states(self, ids: list[int]) -> Tensor:
         """[L, channels] from L token ids: the model's last layer."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from magi_core.inputs.json_text import parse_json
 from magi_core.inputs.regular import read_bounded
 
 END_TOKEN = "</s>"
+UNKNOWN = "<unk>"
 TOKENIZER_FILES = ("spiece.model", "tokenizer.json")  # official, and as transformers writes it
 MAX_BYTES = 8 << 20  # T5's files take 0.8 and 2.4 MB
 MAX_PIECES, MAX_LETTERS = 300_000, 4_000_000
@@ -22,15 +23,23 @@ KNOWN_PATTERNS = (" {2,}",)  # of regular expressions: runs of blanks
 
 @dataclass(frozen=True)
 class Tokenizer:
-    """pieces: text -> ids without the end token. end: id of the end token. size: number of ids."""
+    """pieces: text -> ids without the end token. end: id of the end token. size: number of ids.
+
+    unknown: id that stands for what the vocabulary lacks, or None.
+    """
 
     pieces: Callable[[str], list[int]]
     end: int
     size: int
+    unknown: int | None = None
 
     def ids(self, text: str) -> list[int]:
         """Token ids of `text`, the end token last (also for an empty text)."""
         return [*self.pieces(text), self.end]
+
+    def unreadable(self, words: Sequence[str]) -> list[str]:
+        """Those of `words` that it has no tokens for, or not for all of their letters."""
+        return [word for word in dict.fromkeys(words) if self.unknown in self.pieces(word)]
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
@@ -65,7 +74,7 @@ def _sentencepiece(content: bytes) -> Tokenizer:
     from sentencepiece import SentencePieceProcessor
 
     processor = SentencePieceProcessor(model_proto=content)
-    return Tokenizer(processor.encode, processor.eos_id(), processor.get_piece_size())
+    return Tokenizer(processor.encode, processor.eos_id(), processor.get_piece_size(), processor.unk_id())
 
 
 def _tokenizers(content: bytes) -> Tokenizer:
@@ -77,6 +86,7 @@ def _tokenizers(content: bytes) -> Tokenizer:
         lambda text: tokenizer.encode(text, add_special_tokens=False).ids,
         -1 if end is None else end,
         tokenizer.get_vocab_size(),
+        tokenizer.token_to_id(UNKNOWN),
     )
 
 

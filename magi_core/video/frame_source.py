@@ -186,6 +186,8 @@ def seek(container: Any, stream: Any, seconds: Fraction) -> None:
 
 def _prepare(stream: Any, path: Path) -> int:
     """Refuse pictures that are too large before any is decoded; returns the bytes that decoding them may take."""
+    if stream.codec_context is None:
+        raise MagiError(f"the pictures of {path} are in a format that is not read: convert it to an H.264 mp4")
     _check_size(stream.width, stream.height, path)
     intra = stream.codec_context.codec.intra_only
     bits = stream.format.padded_bits_per_pixel if stream.format else 24
@@ -278,7 +280,7 @@ def _turn(pixels: np.ndarray, frame: Any) -> np.ndarray:
     matrix = side_data(frame).get("DISPLAYMATRIX")
     if matrix is None:
         return pixels
-    a, b, _, c, d, *_ = np.frombuffer(bytes(matrix), np.int32)
+    a, b, _, c, d, *_ = np.frombuffer(bytes(matrix), np.int32).tolist()
     # Display x = a x + c y, display y = b x + d y: the four quarter turns and their mirror images.
     if abs(b) + abs(c) > abs(a) + abs(d):
         pixels = pixels.swapaxes(0, 1)

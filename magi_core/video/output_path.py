@@ -10,6 +10,7 @@ from magi_core.errors import MagiError, echo
 
 # What Windows keeps for itself (Microsoft, "Naming Files, Paths, and Namespaces"); a colon would name a hidden stream.
 FORBIDDEN = re.compile(r'[<>:"|?*\x00-\x1f]')
+MOST_BYTES = 200  # of one part of a name: file systems take 255, and numbers and endings are added
 DEVICE = re.compile(r"(con|prn|aux|nul|com[1-9]|lpt[1-9])(\.|$)", re.IGNORECASE)
 
 
@@ -34,12 +35,25 @@ def check_output(path: Path, suffix: str, what: str, *, make_folder: bool = Fals
         raise MagiError(f"the folder {path.parent} is read-only: choose another place for {path.name}")
 
 
+def check_place(path: Path) -> None:
+    """Raise `MagiError` unless a file can be made at `path`, whose folders need not be there yet."""
+    folder = path.parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir():
+        raise MagiError(f"{folder} is a file, not a folder to write {echo(path.name)} to: use another name")
+    if not os.access(folder, os.W_OK):
+        raise MagiError(f"the folder {folder} is read-only: choose another place for {echo(path.name)}")
+
+
 def check_name(name: str) -> None:
     """Raise `MagiError` unless every part of the relative path `name` can be a file or folder on Windows too.
 
     Workflows and takes travel between systems, so that names are the same everywhere.
     """
     for part in re.split(r"[/\\]", name):
+        if len(part.encode("utf-8", "replace")) > MOST_BYTES:
+            raise MagiError(f"a file name is too long: at most {MOST_BYTES} bytes, and {echo(part)} has more")
         if found := FORBIDDEN.search(part):
             usable = FORBIDDEN.sub("-", name)
             raise MagiError(f"{echo(found[0])} cannot be in a file name: {echo(name)} -> use {echo(usable)}")

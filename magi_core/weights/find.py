@@ -134,7 +134,7 @@ def find_dit(path: str | Path, variant: str = "auto") -> Path:
         return path
     found = list(_candidates(path))
     if len(found) > 1 and variant != "auto":
-        found = [dit for dit in found if variant_of(dit) in (variant, None)] or found
+        found = [dit for dit in found if _may_be(dit, variant)] or found
     if len(found) > 1:
         names = ", ".join(str(dit.relative_to(path)) for dit in found[:8])
         raise MagiError(f"{path} holds {len(found)} models: {names}. Choose one of them.")
@@ -145,6 +145,13 @@ def find_dit(path: str | Path, variant: str = "auto") -> Path:
     list_shards(path)  # says what is wrong with a folder without weights
     recognise(read_tensors(path).headers)  # and what these weights are instead
     return path
+
+
+def _may_be(dit: Path, variant: str) -> bool:
+    try:
+        return variant_of(dit) in (variant, None)
+    except MagiError:  # its configuration is damaged, which is said if it is chosen
+        return True
 
 
 def _folders(top: Path) -> Iterator[Path]:

@@ -154,7 +154,10 @@ def _without_index(folder: Path) -> tuple[Path, ...]:
 
 def _present(file: Path) -> Path | None:
     packed = file.with_name(file.name + ".zst")
-    return file if file.is_file() else packed if packed.is_file() else None
+    try:
+        return file if file.is_file() else packed if packed.is_file() else None
+    except OSError:  # a name longer than any file can have
+        return None
 
 
 def _some(names: list[str]) -> str:

@@ -15,8 +15,9 @@ import folder_paths
 from comfy_api.latest import io
 
 from magi_core.config import DiTConfig
+from magi_core.engine import USUAL_SIZE
 from magi_core.errors import MagiError, echo, printable
-from magi_core.loading import BUNDLED, locate
+from magi_core.loading import BUNDLED, locate, own_size
 from magi_core.weights import (
     ModelFiles,
     find_model,
@@ -86,6 +87,11 @@ def part_of(name: str, part: str) -> Path:
 def reader_of(name: str) -> DiTConfig | None:
     """What the text encoder called `name` is read by; None for one in a folder of its own."""
     return None if name in _parts("text encoder") else files_of(name).config
+
+
+def size_of(name: str) -> tuple[int, int]:
+    """Width and height of the video model that the VAE called `name` belongs to."""
+    return USUAL_SIZE if name in _parts("VAE") else own_size(files_of(name))
 
 
 def _models() -> dict[str, Path]:

@@ -9,7 +9,7 @@ import folder_paths
 
 from magi_core.errors import MagiError, echo
 from magi_core.state.files import SUFFIX, find_takes, is_take
-from magi_core.video.output_path import check_name
+from magi_core.video.output_path import check_name, check_place
 from magi_core.writing.claim import is_claimed
 
 OUTPUT, INPUT = "output", "input"  # as ComfyUI's own file names say it: "ball.magi [input]"
@@ -64,6 +64,7 @@ def inside(name: str) -> Path:
             f"takes are saved in output/{SAVED}: {echo(name)} -> use a name such as 'ball' or 'scene 1/ball'"
         )
     check_name(name.strip())
+    check_place(path)
     return path
 
 

@@ -90,9 +90,10 @@ class ClipTextEncoder(TextEncoder):
         return out["cond"].flatten(0, 1)[visible]
 
 
-def text_encoder_of(wire: Any) -> TextEncoder:
-    """What came in: MAGI's own text encoder as it is, a CLIP wrapped."""
-    return ClipTextEncoder(wire) if isinstance(wire, comfy.sd.CLIP) else wire
+def text_encoder_of(wire: Any, *, clean: bool = True) -> TextEncoder:
+    """What came in: MAGI's own text encoder as it is, a CLIP wrapped. clean: False leaves prompts as they are typed."""
+    encoder = ClipTextEncoder(wire) if isinstance(wire, comfy.sd.CLIP) else wire
+    return encoder if clean else encoder.as_typed()
 
 
 def _tokenizer(own: Any) -> Tokenizer:
@@ -101,7 +102,7 @@ def _tokenizer(own: Any) -> Tokenizer:
     def pieces(text: str) -> list[int]:
         return own.tokenizer(text, add_special_tokens=False)["input_ids"]
 
-    return Tokenizer(pieces, own.end_token, len(own.inv_vocab))
+    return Tokenizer(pieces, own.end_token, len(own.inv_vocab), getattr(own.tokenizer, "unk_token_id", None))
 
 
 def _activation(name: str) -> str:

@@ -13,6 +13,7 @@ import comfy.sd
 import torch
 from torch import Tensor
 
+from magi_core.engine import USUAL_SIZE
 from magi_core.errors import MagiError, printable
 from magi_core.vae import VAE as Codec
 from magi_core.vae.memory import vae_bytes
@@ -26,10 +27,11 @@ class PlacedVAE(comfy.sd.VAE):
 
     Latents are [B, z, t, h, w] in the VAE's own range: what the engine has, divided by `codec.scale_factor`.
     Everything is coded in the codec's tiles, whatever the node; the sizes that the tiled core nodes ask for only make
-    tiles smaller.
+    tiles smaller. own_size: width and height of the video model it belongs to.
     """
 
-    def __init__(self, codec: Codec, devices: Devices) -> None:
+    def __init__(self, codec: Codec, devices: Devices, own_size: tuple[int, int] = USUAL_SIZE) -> None:
+        self.own_size = own_size
         config = codec.model.config
         self.codec, self.first_stage_model = codec, codec.model
         codec.on_note = _log  # until a node listens

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import comfy.model_management as management
 
+from magi_core.errors import MagiError
 from magi_core.sampling.price import cost_in_words, other_ways
 from magi_core.state import Autosave
-from magi_core.state.length import chunks_for
+from magi_core.state.length import agreed_length
 from magi_core.state.lineage import Place, place_for
 from magi_core.state.state import Cancelled
+from magi_core.state.story import told_again
 
+from ..host.file_names import resolved
 from ..host.no_room import in_words
+from ..host.queued import queued_graph
 from ..host.take_folder import autosave_path
 from ..wires import HeldState, Prompt, Prompts
 from .preview import Preview
@@ -33,6 +39,17 @@ NO_ROOM = (
 )
 
 
+def check_autosave(autosave: str) -> None:
+    """Raise `MagiError` for a name that no take can have."""
+    if autosave.strip():
+        autosave_path(resolved(autosave, width=0, height=0, graph=queued_graph()))
+
+
+def check_seconds(seconds: float) -> None:
+    if not math.isfinite(seconds):
+        raise MagiError(f"seconds must be a number, or 0 to go by chunks: {seconds}")
+
+
 def sample(
     engine: Engine,
     state: SamplerState,
@@ -45,41 +62,47 @@ def sample(
     autosave: str,
     vae: Any,
     handoff: str = "clean",
-    notes: tuple[str, ...] = (),
+    graph: Mapping[str, Any],
+    own: Sequence[str] = (),
+    notes: Sequence[str] = (),
 ) -> HeldState:
     """`state` with the chunks that `conditioning` describes.
 
     chunks: at least so many; the last prompt of a storyboard goes on where it has fewer. seconds: above 0, the length
     of the new part instead. autosave: name of a take to keep up to date, or ""; a broken-off take of that name goes on
     where it was, one of another lineage stays. vae: for previews, or None.
-    notes: on what was given, shown with those of the extend.
+    graph: that is running, for names. own: values that are the model's own. notes: said before the run and after.
     An interrupt takes effect before the next model forward; the engine remembers what was finished.
     """
-    count, end = chunks_for(state, seconds) if seconds else (max(chunks, conditioning.length), None)
-    directions = conditioning.for_chunks(count)
-    path = autosave_path(autosave) if autosave.strip() else None
-    plan = partial(engine.plan, state, directions, handoff=handoff, drain=not leave_in_flight, end=end)
-    extension, place = plan(), None
-    if path is not None:
+    length = agreed_length(state, chunks, conditioning.told, seconds)
+    directions = conditioning.for_chunks(length.chunks)
+    plan = partial(engine.plan, state, directions, handoff=handoff, drain=not leave_in_flight, end=length.end)
+    extension = plan()
+    place: Place | None = None
+    if autosave.strip():
+        path = autosave_path(resolved(autosave, width=state.width, height=state.height, graph=graph))
         place = place_for(path, state, [chunk.key for chunk in extension.chunks])
         if place.older is not None:
             engine.recall(place.older)
             extension = plan()
     cost = cost_in_words(extension.cost, other_ways(engine, extension, directions, handoff))
     preview = Preview.on(node_id, vae, state)
-    show(node_id, cost)
+    said = [*filter(None, [*notes, *length.notes, told_again(state, conditioning.specs)])]
+    words = "\n".join([cost, *([f"the model's own: {', '.join(own)}"] if own else [])])
+    show_notes(node_id, said, words) if said else show(node_id, words)
+    below = "\n".join([words, *said])
     made = in_words(
         lambda: _run(
             engine,
             extension,
             None if place is None else Autosave(place.path, older=place.older),
             preview,
-            StepProgress(node_id, below=cost, still=preview.still),
+            StepProgress(node_id, below=below, still=preview.still),
         ),
         NO_ROOM,
     )
     made_there = () if place is None or not place.note else (_in_output(place),)
-    show_notes(node_id, (*notes, *extension.notes, *made_there), cost)
+    show_notes(node_id, (*extension.notes, *made_there), below)
     return HeldState.of(made)
 
 

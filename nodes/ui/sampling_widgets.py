@@ -118,6 +118,33 @@ def settings_from(defaults: SamplingSettings, widgets: dict[str, Any]) -> Sampli
     )
 
 
+def own_values(settings: SamplingSettings, widgets: dict[str, Any], *, distilled: bool) -> list[str]:
+    """What stands for "the model's own" on the widgets, as it is in `settings`: "16 steps", "text guidance 5"."""
+    said = [] if widgets["steps"] else [f"{settings.steps} steps"]
+    if distilled:
+        return said + ([f"blend {settings.nearly_clean_blend:g}"] if widgets["nearly_clean_blend"] < 0 else [])
+    (previous, text), (previous_late, text_late) = scales(settings.guidance, 0.0), scales(settings.guidance, LATE)
+    values = {"text_guidance": text, "previous_guidance": previous}
+    values |= {"text_guidance_late": text_late, "previous_guidance_late": previous_late}
+    return said + [f"{name.replace('_', ' ')} {value:g}" for name, value in values.items() if widgets[name] < 0]
+
+
+def check_steps(steps: int, window: int, kv_ranges: str) -> None:
+    """Raise `MagiError` where steps, window and KV ranges do not fit; the model's own steps are not known here."""
+    if steps:
+        SamplingSettings(steps=steps, window=window, kv_ranges=_whole_numbers(kv_ranges))
+
+
+def check_kv_ranges(kv_ranges: str) -> None:
+    """Raise `MagiError` for what is no list of KV ranges."""
+    ranges = _whole_numbers(kv_ranges)
+    SamplingSettings(steps=max(1, len(ranges)), window=1, kv_ranges=ranges)
+
+
+def check_clean_kv_range(clean_kv_range: int) -> None:
+    SamplingSettings(clean_kv_range=clean_kv_range)
+
+
 def _guidance_input(name: str, what: str, official: float, advanced: bool | None = None) -> io.Float.Input:
     tooltip = f"{what} -1 takes the model's own ({official:g} for official base models)."
     return io.Float.Input(name, default=-1.0, min=-1.0, max=30.0, step=0.1, tooltip=tooltip, advanced=advanced)

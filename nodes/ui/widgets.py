@@ -43,6 +43,31 @@ def run_inputs() -> list[io.Input]:
     ]
 
 
-def size_inputs() -> list[io.Input]:
-    tooltip = "Pixels, a multiple of 16. 720 suits the 4.5B model, 128 is what nano was made for."
-    return [io.Int.Input(name, default=720, min=16, max=8192, step=16, tooltip=tooltip) for name in ("width", "height")]
+def size_inputs(whose: str) -> list[io.Input]:
+    """whose: what tells the size at 0."""
+    tooltip = f"Pixels, a multiple of 16. 0 takes the size that {whose} was made for: 128 for nano, 720 for the others."
+    return [io.Int.Input(name, default=0, min=0, max=8192, step=16, tooltip=tooltip) for name in ("width", "height")]
+
+
+def clean_input() -> io.Input:
+    return io.Boolean.Input(
+        "clean",
+        default=True,
+        optional=True,
+        advanced=True,
+        tooltip="Cleans prompts as captions were in training: lower case, no brackets, no Chinese, no words like C3PO. "
+        "The node says what is left out. Off: the text encoder reads prompts as typed.",
+    )
+
+
+def seed_input(tooltip: str) -> io.Input:
+    """A seed that stays as it is: only what is changed on purpose is made again."""
+    kinds = getattr(io, "ControlAfterGenerate", None)  # older ComfyUI knows only whether there is a control
+    return io.Int.Input(
+        "seed",
+        default=0,
+        min=0,
+        max=0xFFFFFFFFFFFFFFFF,
+        control_after_generate=True if kinds is None else kinds.fixed,
+        tooltip=tooltip,
+    )

@@ -25,7 +25,7 @@ BUILD = """async ([seed, last]) => {
     const model = add('MagiLoadModel', 0, nano), vae = add('MagiLoadVAE', 0, nano)
     const encoder = add('MagiLoadTextEncoder', 0, nano)
     const board = add('MagiStoryboard', 300, { text: `0: a big red circle moves right\\n1-${last}: it turns blue` })
-    const small = { width: 128, height: 128, steps: 4, seed, control_after_generate: 'fixed' }
+    const small = { width: 128, height: 128, steps: 4, seed }
     const sampler = add('MagiChunkSampler', 700, small)
     const info = add('MagiStateInfo', 1100)
     link(encoder, board, 'text_encoder')

@@ -12,7 +12,7 @@ from tools.comfyui.find import REPOSITORY
 from tools.comfyui.server import Server
 
 WORKFLOWS = sorted((REPOSITORY / "workflows").glob("*.json"))
-PLAIN = ["width", "height", "chunks", "seed", "control_after_generate", "steps", "text_guidance", "previous_guidance"]
+PLAIN = ["width", "height", "chunks", "seed", "fixed", "steps", "text_guidance", "previous_guidance"]
 
 ADD_SAMPLER = """() => {
     app.graph.clear()

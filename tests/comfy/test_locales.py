@@ -58,7 +58,7 @@ def test_nodes_are_chinese_in_the_chinese_frontend(chinese: None, frontend) -> N
             name,
         )
         labels = dict(shown["widgets"]) | dict(shown["inputs"])
-        labels.pop("control_after_generate", None)  # ComfyUI's own, under a seed
+        labels.pop("fixed", None)  # ComfyUI's own, under a seed
         assert shown["title"] == texts["display_name"]
         assert labels == {key: text["name"] for key, text in texts["inputs"].items()}
         assert shown["outputs"] == [text["name"] for text in texts["outputs"].values()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import urllib.request
 from typing import Any
@@ -75,18 +76,34 @@ def test_an_interrupt_stops_at_once_and_keeps_what_was_finished(server: Server, 
 
 
 @pytest.mark.parametrize(
-    ("node", "inputs", "message"),
+    ("node", "argument", "value", "message"),
     [
-        ("sampler", {"steps": 6}, "steps must be a multiple of the window"),
-        ("sampler", {"kv_ranges": "many"}, "kv_ranges must be whole numbers"),
+        ("sampler", "width", 725, "width must be a multiple of 16: 725 -> use 720 or 736"),
+        ("sampler", "steps", 6, "steps must be a multiple of the window"),
+        ("sampler", "kv_ranges", "many", "kv_ranges must be whole numbers"),
+        ("extend", "autosave", "a?b", "use 'a-b'"),
     ],
 )
-def test_what_cannot_work_is_refused_in_words(server: Server, node: str, inputs: dict, message: str) -> None:
+def test_what_cannot_work_is_one_error_at_its_widget_before_the_run(
+    server: Server, node: str, argument: str, value: Any, message: str
+) -> None:
     graph = _graph()
-    graph[node]["inputs"] |= inputs
+    graph[node]["inputs"][argument] = value
+    with pytest.raises(RuntimeError) as refused:
+        server.submit(graph)
+    answer = json.loads(str(refused.value)[str(refused.value).index("{") :])
+    (error,) = answer["node_errors"][node]["errors"]
+    assert list(answer["node_errors"]) == [node]
+    assert error["extra_info"]["input_name"] == argument and message in error["details"]
+
+
+def test_what_another_node_says_is_checked_before_any_work(server: Server) -> None:
+    graph = _graph()
+    graph["width"] = node("PrimitiveInt", value=725)
+    graph["sampler"]["inputs"]["width"] = ["width", 0]
     entry = run(server, graph)
     errors = [data for kind, data in entry["status"]["messages"] if kind == "execution_error"]
-    assert message in errors[0]["exception_message"]
+    assert "width must be a multiple of 16: 725 -> use 720 or 736" in errors[0]["exception_message"]
     assert errors[0]["exception_type"].endswith("MagiError")
 
 

@@ -68,7 +68,9 @@ def engine(nodes: dict[str, Any], part: Callable[[str], Any]) -> Engine:
     from comfy.model_patcher import CoreModelPatcher
 
     special = SpecialTokens({name: torch.full((CHANNELS,), 0.1 * i) for i, name in enumerate(SPECIAL_TOKEN_NAMES)})
-    tiny = tiny_engine(steps=4, duration_tokens=True).copy(vae=None, text_encoder=None, special_tokens=special)
+    tiny = tiny_engine(steps=4, duration_tokens=True).copy(
+        vae=None, text_encoder=None, special_tokens=special, size=(32, 32)
+    )
     cpu = torch.device("cpu")
     return part("host.engine").in_comfyui(tiny, CoreModelPatcher(tiny.dit, cpu, cpu))
 

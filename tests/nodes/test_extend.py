@@ -289,3 +289,32 @@ def test_rewind_goes_back_and_says_whether_it_is_exact(run, model, prompt, texts
     assert list(texts)[-1] == "back at 2 chunks: continuous goes on exactly as the long run would have"
     other = run("MagiExtend", model=model, state=back, conditioning=prompt("red"), handoff="continuous")
     assert torch.allclose(other.latents, made.latents, atol=1e-5)
+
+
+def test_a_size_of_0_is_the_model_s_own_and_is_shown(run, model, prompt, texts) -> None:
+    made = run("MagiChunkSampler", model=model, conditioning=prompt("red"), steps=4)
+    assert (made.state.width, made.state.height) == (32, 32)
+    assert "the model's own: 32x32, text guidance 7.5" in list(texts)[-1]
+    mixed = run("MagiChunkSampler", model=model, conditioning=prompt("red"), steps=4, width=48)
+    assert (mixed.state.width, mixed.state.height) == (48, 32)
+
+
+def test_a_far_off_size_is_warned_of_before_the_first_step(run, model, prompt, texts) -> None:
+    run("MagiChunkSampler", model=model, conditioning=prompt("red"), steps=4, width=96, height=96)
+    assert list(texts)[0].startswith("96x96 is far from what this model was made for (32x32)")
+    assert "96x96 is far" in list(texts)[-1]
+
+
+def test_a_story_that_is_told_twice_is_noted(run, model, texts) -> None:
+    board, *_ = run("MagiStoryboard", text_encoder=WordEncoder(), text="0: red\n1 [cut]: blue")
+    made = run("MagiChunkSampler", model=model, conditioning=board, **SMALL)
+    assert "told a second time" not in list(texts)[-1]
+    run("MagiExtend", model=model, state=made, conditioning=board)
+    assert "this storyboard is in the video already and is told a second time" in list(texts)[-1]
+
+
+def test_which_length_decided_is_said(run, model, texts) -> None:
+    board, *_ = run("MagiStoryboard", text_encoder=WordEncoder(), text="0: red\n1: blue\n2: red")
+    run("MagiChunkSampler", model=model, conditioning=board, chunks=2, total_chunks=2, **SMALL)
+    assert "the storyboard decides: its 3 chunks are made, chunks says 2" in list(texts)[-1]
+    assert "total_chunks announces 2 chunks, and this makes 3" in list(texts)[-1]

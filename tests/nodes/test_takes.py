@@ -181,3 +181,32 @@ def test_an_interrupted_file_keeps_its_whole_chunks(run, folders, engine, prompt
         run("MagiDecodeToFile", vae=vae, state=made)
     with av.open(str(folders / "output" / "video" / "magi_00001_.mp4")) as file:
         assert sum(1 for _ in file.decode(video=0)) == 48
+
+
+def test_names_are_filled_in(run, folders, engine, take, vae) -> None:
+    run("MagiSaveState", state=take, filename_prefix="%width%/ball %year%")
+    run("MagiDecodeToFile", vae=vae, state=take, filename_prefix="%width%x%height%")
+    names = [
+        path.relative_to(folders / "output").as_posix() for path in (folders / "output").rglob("*.m*") if path.is_file()
+    ]
+    assert "32x32_00001_.mp4" in names and any(name.startswith("magi/32/ball 2") for name in names)
+
+
+def test_prompts_are_encoded_as_typed_where_cleaning_is_off(run) -> None:
+    class Typed(WordEncoder):
+        def as_typed(self):
+            return Other()
+
+    class Other(WordEncoder):
+        def encode(self, prompt):
+            return replace(super().encode(prompt), notes=("as typed",))
+
+    assert run("MagiTextEncode", text_encoder=Typed(), prompt="C3PO").embedding.notes == ()
+    assert run("MagiTextEncode", text_encoder=Typed(), prompt="C3PO", clean=False).embedding.notes == ("as typed",)
+    board, *_ = run("MagiStoryboard", text_encoder=Typed(), text="0: C3PO", clean=False)
+    assert board.chunks[0].text.notes == ("as typed",)
+
+
+def test_a_storyboard_says_what_it_makes_before_it_encodes(run, said) -> None:
+    run("MagiStoryboard", text_encoder=WordEncoder(), text="0: red\n100s-200s: blue")
+    assert said()[0] == "200 chunks, 200 s\nno line names chunks 1 to 99: chunk 0 goes on"

@@ -13,7 +13,7 @@ from tools.small_models import tiny_engine
 
 def test_one_prompt_is_said_of_every_chunk(prompt: Any) -> None:
     one = prompt("red")
-    assert one.length == 1
+    assert one.told is None
     assert one.for_chunks(3) == [one.embedding] * 3
 
 

@@ -166,7 +166,8 @@ def test_an_empty_prompt_is_null_text(engine):
         (lambda e: e.begin(width=10**6, height=32), "at most 16,384 pixels"),
         (lambda e: e.begin(**SIZE, fps=float("nan")), "frames per second"),
         (lambda e: e.begin(**SIZE, seed=1.5), "seed must be a whole number"),
-        (lambda e: e.begin(**SIZE, seed=2**65), "seed must be a whole number"),
+        (lambda e: e.begin(**SIZE, seed=2**64), "seed must be a whole number"),
+        (lambda e: e.begin(**SIZE, seed=-1), "seed must be a whole number from 0"),
         (lambda e: e.begin(**SIZE, prefix=torch.zeros(2, 16, 1, 4, 4)), "these latents have shape"),
         (lambda e: e.plan(e.begin(**SIZE), "a", end=0), "can end after 1 or more"),
         (lambda e: e.plan(e.begin(**SIZE), "a", "2"), "chunks must be at least 1"),
@@ -217,3 +218,10 @@ def test_noise_depends_on_seed_and_chunk_alone():
         assert abs(one.mean()) < 0.1 and 0.9 < one.std() < 1.1
         for other in drawn[:i]:
             assert abs(torch.corrcoef(torch.stack([one.flatten(), other.flatten()]))[0, 1]) < 0.1
+
+
+def test_sizes_far_from_what_the_model_was_made_for_are_warned_of(engine):
+    small = engine.copy(size=(128, 128))
+    assert small.far_from_own_size(128, 128) == small.far_from_own_size(192, 128) == ""
+    assert "720x720 is far from what this model was made for (128x128)" in small.far_from_own_size(720, 720)
+    assert "64x64 is far" in small.far_from_own_size(64, 64)

@@ -99,7 +99,7 @@ def sampler(
         (340, 330),
         title=title,
         grows=470,
-        widgets=size | {"chunks": chunks, "seed": SEED, "control_after_generate": "fixed"} | widgets,
+        widgets=size | {"chunks": chunks, "seed": SEED} | widgets,
         inputs=inputs | ({"prefix": (prefix, "prefix")} if prefix else {}),
         colour=STATE,
     )

@@ -7,7 +7,7 @@ import torch
 
 from magi_core.errors import MagiError
 from magi_core.state import load_state
-from magi_core.state.length import chunks_for
+from magi_core.state.length import agreed_length, chunks_for
 from tools.small_models import tiny_engine
 
 
@@ -56,3 +56,36 @@ def test_only_the_last_chunk_of_a_stream_ends_early() -> None:
     engine = tiny_engine(steps=4)
     states = engine.stream(engine.begin(width=32, height=32), "red", 2, end=30)
     assert [state.frames for state in states] == [24, 30]
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -1.0])
+def test_seconds_are_a_number(seconds: float) -> None:
+    with pytest.raises(MagiError, match="seconds must be a number above 0"):
+        chunks_for(_state(), seconds)
+
+
+@pytest.mark.parametrize(
+    ("asked", "chunks", "note"),
+    [
+        ((1, None, 0), 1, ""),
+        ((3, None, 0), 3, ""),
+        ((1, 5, 0), 5, ""),
+        ((5, 5, 0), 5, ""),
+        ((3, 5, 0), 5, "the storyboard decides: its 5 chunks are made, chunks says 3"),
+        ((7, 5, 0), 7, "chunks decides: 7, where the storyboard has 5; its last prompt goes on"),
+        ((1, None, 2.0), 2, ""),
+        ((1, 5, 2.0), 2, "seconds decides: 2 chunks, where the storyboard has 5; the rest is left out"),
+        ((1, 5, 9.0), 9, "seconds decides: 9 chunks, where the storyboard has 5; its last prompt goes on"),
+        ((4, None, 2.0), 2, "seconds decides: 2 chunks, whatever chunks says (4)"),
+    ],
+)
+def test_where_lengths_disagree_one_decides_and_it_is_said(asked: tuple, chunks: int, note: str) -> None:
+    length = agreed_length(_state(), *asked)
+    assert length.chunks == chunks and length.notes == ((note,) if note else ())
+
+
+def test_a_length_beyond_the_announced_one_is_said() -> None:
+    state = tiny_engine(steps=4).begin(width=32, height=32, total_chunks=3)
+    assert agreed_length(state, 3, None, 0).notes == ()
+    (note,) = agreed_length(state, 4, None, 0).notes
+    assert note.startswith("total_chunks announces 3 chunks, and this makes 4")

@@ -100,3 +100,12 @@ def test_number_formats_can_be_named(bin_folder: Path) -> None:
     assert load_text_encoder(bin_folder, dtype="bf16").model.dtype == torch.bfloat16
     with pytest.raises(MagiError, match="unknown number format int3"):
         load_text_encoder(bin_folder, dtype="int3")
+
+
+def test_prompts_as_typed_are_other_words_and_lost_ones_are_told(bin_folder) -> None:
+    encoder = load_text_encoder(bin_folder)
+    cleaned, typed = encoder.encode("C3PO rolls"), encoder.as_typed().encode("C3PO rolls")
+    assert encoder.caption("C3PO rolls") == "rolls" and encoder.as_typed().caption(" C3PO  rolls") == "C3PO rolls"
+    assert any("the model reads 'rolls' (left out: 'c3po')" in note for note in cleaned.notes)
+    assert not any("the model reads" in note for note in typed.notes)
+    assert cleaned.origin != typed.origin and encoder.clean

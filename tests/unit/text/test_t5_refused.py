@@ -60,8 +60,12 @@ def test_weights_that_do_not_fit_are_listed_in_one_message(bin_folder: Path, tmp
 
 
 def test_numbers_that_are_not_finite_are_reported(bin_folder: Path, tmp_path: Path) -> None:
+    """In the weights, and where sound weights give such numbers."""
     state = stored(bin_folder)
     state["encoder.final_layer_norm.weight"] = torch.full((CHANNELS,), torch.inf)
-    encoder = load_text_encoder(with_weights(bin_folder, tmp_path, state))
+    with pytest.raises(MagiError, match="encoder.final_layer_norm.weight holds numbers that are not finite"):
+        load_text_encoder(with_weights(bin_folder, tmp_path / "unsound", state))
+    encoder = load_text_encoder(bin_folder)
+    encoder.model.encoder.final_layer_norm.weight.fill_(torch.inf)
     with pytest.raises(MagiError, match="not finite in torch.float32"):
         encoder.encode(PROMPT)

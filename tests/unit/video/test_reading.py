@@ -73,6 +73,14 @@ def test_containers(tmp_path, name, codec):
     assert numbers(video.frames) == list(range(12))
 
 
+def test_pictures_in_an_unknown_format_are_refused_in_words(tmp_path):
+    path = tmp_path / "a.mp4"
+    write_with(path, "libx264", [Fraction(k, 24) for k in range(4)], numbered(4))
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"xxxx").replace(b"avcC", b"yyyy"))
+    with pytest.raises(MagiError, match="in a format that is not read"):
+        read_video(path)
+
+
 def test_gif_times_are_followed(tmp_path):
     path = tmp_path / "a.gif"
     pictures = [Image.new("RGB", (64, 64), (40 * n,) * 3) for n in range(3)]

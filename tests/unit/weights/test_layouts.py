@@ -144,3 +144,12 @@ def test_a_header_cannot_ask_for_any_number_of_layers(tmp_path: Path) -> None:
     names = [f"videodit_blocks.layers.a{i}.weight" for i in range(101)]
     save_file({name: torch.zeros(1000, 0) for name in names}, tmp_path / "base.safetensors")
     assert len(read_tensors(tmp_path / "base.safetensors")) == len(names)
+
+
+def test_a_damaged_configuration_of_one_model_leaves_the_choice_of_another(tmp_path: Path) -> None:
+    weights = golden_weights("A")
+    for name in ("one", "two_base", "three_distill"):
+        write_sharded(weights, tmp_path / name)
+    (tmp_path / "one" / "config.json").write_text('{"_class_name": "MagiTransformer3DModel", "patch_size": 3}')
+    with pytest.raises(MagiError, match="holds 2 models: one, two_base"):
+        find_model(tmp_path, "base")

@@ -115,6 +115,11 @@ def damage_index_pointing_outside(folder: Path) -> None:
     (folder / "model.safetensors.index.json").write_text(json.dumps(content), encoding="utf-8")
 
 
+def damage_index_with_a_long_name(folder: Path) -> None:
+    content = {"weight_map": {"rope.bands": "m" * 300 + ".safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(content), encoding="utf-8")
+
+
 def damage_swapped_shards(folder: Path) -> None:
     first, second = folder / "model-00001-of-00003.safetensors", folder / "model-00002-of-00003.safetensors"
     first.write_bytes(second.read_bytes())
@@ -134,6 +139,7 @@ def damage_swapped_shards(folder: Path) -> None:
         (damage_cut_index, "model.safetensors.index.json cannot be read.*download it again"),
         (damage_index_without_map, "index.json cannot be read"),
         (damage_index_pointing_outside, "outside its folder"),
+        (damage_index_with_a_long_name, "lacks 1 of 1 weight files: mmm"),
         (damage_swapped_shards, "not in the weight file that the index names"),
     ],
 )
