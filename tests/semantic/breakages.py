@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from magi_core.sampling import forward, plan, window
+from magi_core.sampling import asked, forward, window
 from magi_core.sampling.guidance import PassWeights, pass_weights
 from magi_core.sampling.pages import PageBook
 from magi_core.state import PlacedChunk
@@ -31,15 +31,15 @@ def cache_holds_nothing(patch: pytest.MonkeyPatch) -> None:
     """Finished chunks enter the KV cache as zeros."""
     add = PageBook.add
 
-    def empty(self, pages):
-        add(self, {i: page.map(torch.zeros_like) for i, page in pages.items()})
+    def empty(self, index, page):
+        add(self, index, page.map(torch.zeros_like))
 
     patch.setattr(PageBook, "add", empty)
 
 
 def every_chunk_reads_the_first_text(patch: pytest.MonkeyPatch) -> None:
-    texts = plan._texts
-    patch.setattr(plan, "_texts", lambda of, state, new, said: texts(of, state, new, [said[0]] * len(said)))
+    texts = asked._texts
+    patch.setattr(asked, "_texts", lambda of, state, new, said: texts(of, state, new, [said[0]] * len(said)))
 
 
 def special_tokens_are_left_out(patch: pytest.MonkeyPatch) -> None:
