@@ -13,6 +13,7 @@ from magi_core.config import Guidance, SamplingSettings
 from magi_core.engine import USUAL_SIZE, Engine, check_size
 from magi_core.errors import MagiError, echo
 from magi_core.inputs.json_text import read_json
+from magi_core.inputs.regular import possible
 from magi_core.kernels.compilation import Compiler, check_compilation
 from magi_core.operations import PLAIN, Operations
 from magi_core.text import load_special_tokens, load_text_encoder
@@ -91,7 +92,7 @@ def locate(model: str | Path, variant: str = "auto") -> ModelFiles:
         if variant not in ("auto", own):
             raise MagiError(f"{model} is a {own} model: choose variant 'auto', or one of {', '.join(BUNDLED)}")
         return find_model(folder, own)
-    if not Path(model).exists():
+    if not possible(model, "model").exists():
         raise MagiError(
             f"there is no model at {model}: give a folder with MAGI-1 weights, or {' or '.join(map(repr, BUNDLED))} "
             "for the bundled model"

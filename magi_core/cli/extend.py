@@ -17,6 +17,7 @@ from magi_core.cli.say import say
 from magi_core.cli.settings import guidance_scales, setting_changes, with_scales
 from magi_core.config import VIDEO_FRAMES_PER_CHUNK, SamplingSettings
 from magi_core.errors import MagiError
+from magi_core.inputs.regular import possible
 from magi_core.sampling.handoff import differences
 from magi_core.state import SamplerState, Unfinished, load_state
 from magi_core.state.describe import counted
@@ -30,7 +31,7 @@ def extend(options: argparse.Namespace, *, load: Callable[..., Any] | None = Non
     """The command. load: in place of `magi_core.load`."""
     source = Path(options.take)
     setting_changes(options), guidance_scales(options), checked_device(options)
-    if not source.is_file():
+    if not possible(source, "saved take").is_file():
         load_state(source)  # it may be in parts; if not, that is said before anything else
     video, take = _outputs(options, source)
     with claimed(video=video, take=take) as names:  # before it is read: nobody adds to it from now on

@@ -10,6 +10,7 @@ from magi_core.cli.doctor import find_comfyui
 from magi_core.cli.exit_codes import OK
 from magi_core.cli.say import say
 from magi_core.errors import MagiError
+from magi_core.inputs.regular import possible
 from magi_core.loading import ASSETS, BUNDLED
 from magi_core.weights import ModelFiles, find_models
 
@@ -24,7 +25,7 @@ DOWNLOAD = (
 def models(folders: Sequence[str] = ()) -> int:
     """List what is in the box, in the usual places, and in `folders`."""
     for folder in folders:
-        if not Path(folder).exists():
+        if not possible(folder, "folder").exists():
             raise MagiError(f"there is no folder {folder}: check the path")
     places = search_places(folders)
     bundled = find_models([ASSETS])

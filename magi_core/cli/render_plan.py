@@ -18,7 +18,7 @@ from magi_core.cli.settings import guidance_scales, setting_changes
 from magi_core.config import CHUNK_FRAMES, FRAMES_PER_LATENT, VIDEO_FRAMES_PER_CHUNK
 from magi_core.engine import check_size
 from magi_core.errors import MagiError, echo
-from magi_core.inputs.regular import ADDRESS, read_text, regular_file
+from magi_core.inputs.regular import ADDRESS, possible, read_text, regular_file
 from magi_core.kernels.compilation import check_compilation
 from magi_core.loading import BUNDLED
 from magi_core.story.storyboard import Storyboard, parse_storyboard
@@ -188,7 +188,7 @@ def checked_device(options: argparse.Namespace) -> torch.device:
 
 def checked_model(model: str) -> str:
     """The name or folder of a model, or `MagiError`."""
-    if model not in BUNDLED and not Path(model).exists():
+    if model not in BUNDLED and not possible(model, "model").exists():
         raise MagiError(
             f"there is no model {echo(model)}: give a folder with MAGI-1 weights"
             + "".join(f", or {name}" for name in BUNDLED)
@@ -236,7 +236,7 @@ def _check_inputs(options: argparse.Namespace) -> None:
     if options.image and options.video:
         raise MagiError("give --image or --video to start from, not both")
     for given, what in ((options.image, "image"), (options.video, "video"), (options.audio, "sound")):
-        if given and not Path(given).exists() and not ADDRESS.match(given):
+        if given and not possible(given, what).exists() and not ADDRESS.match(given):
             raise MagiError(f"there is no file {given}: check the path")
         if given:
             regular_file(given, what)

@@ -39,6 +39,23 @@ def regular_file(path: str | Path, what: str) -> Path:
     return path
 
 
+def possible(path: str | Path, what: str) -> Path:
+    """`path`, whatever is there or nothing; `MagiError` where no file of that name can be asked for at all.
+
+    That is an empty name, one that is too long or has a NUL character, a folder that may not be looked into.
+    """
+    if str(path) in ("", "."):
+        raise MagiError(f"the name of the {what} is empty: give a path")
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise MagiError(f"the {what} {echo(str(path))} cannot be looked for ({echo(reason, quoted=False)})") from None
+    return Path(path)
+
+
 def open_regular(path: str | Path, what: str) -> BinaryIO:
     """The regular file at `path`, opened for reading bytes. Raises `MagiError` as `regular_file` does."""
     path = regular_file(path, what)

@@ -20,7 +20,7 @@ from magi_core.digest import digest
 from magi_core.errors import MagiError, echo
 from magi_core.inputs.json_text import parse_json
 from magi_core.inputs.kind import kind_of
-from magi_core.inputs.regular import regular_file
+from magi_core.inputs.regular import possible, regular_file
 from magi_core.state.checked import check_take, files_of_chunks
 from magi_core.state.given_sound import sound_tensors
 from magi_core.state.serialise import (
@@ -73,8 +73,8 @@ def load_state(path: str | Path) -> SamplerState:
 
     Raises `MagiError` for files that are damaged, not a state, or of another version.
     """
-    path = Path(path)
-    folders = [folder for folder in parts_folders(path) if (folder / HEAD).is_file()]
+    path = possible(path, "saved take")
+    folders = _folders_of(path)
     if folders:
         folder = folders[0]
         words, tensors = read_part(folder / HEAD)
@@ -106,6 +106,14 @@ def load_state(path: str | Path) -> SamplerState:
 def parts_folders(path: Path) -> tuple[Path, Path]:
     """Where a take is kept while it is being made, and where what was there before is until that is complete."""
     return path.with_name(path.name + ".parts"), path.with_name(path.name + ".parts.old")
+
+
+def _folders_of(path: Path) -> list[Path]:
+    """Those of `parts_folders` that hold a take, the newer first."""
+    try:
+        return [folder for folder in parts_folders(path) if (folder / HEAD).is_file()]
+    except OSError:  # the name is so long that no such folder can be
+        return []
 
 
 def chunk_file(index: int) -> str:
@@ -140,7 +148,7 @@ def saved_keys(path: Path) -> list[str]:
 
     Raises `MagiError` as `load_state` does for files, not for what is wrong inside.
     """
-    folders = [folder for folder in parts_folders(path) if (folder / HEAD).is_file()]
+    folders = _folders_of(path)
     if folders:
         indices = files_of_chunks(_read(folders[0] / HEAD, latents=False)[0], folders[0])
         chunks: Any = [_read(folders[0] / chunk_file(index), latents=False)[0] for index in indices]
@@ -185,7 +193,7 @@ def _check_sums(sums: Any, tensors: Tensors, path: Path) -> None:
 
 def check_is_take(path: str | Path) -> None:
     """Raise `MagiError` for a file that cannot be a take, by its header alone; a damaged take may pass."""
-    if any((folder / HEAD).is_file() for folder in parts_folders(Path(path))):
+    if _folders_of(possible(path, "saved take")):
         return
     regular_file(path, "saved take")
     try:

@@ -32,7 +32,7 @@ _PLACE = re.compile(
     rf"(?:(?:chunks?|seconds?|secs?|#)\s{{0,9}})?{_NUMBER}(?:\s{{0,9}}(?:-|to|until|->|→|…)\s{{0,9}}{_NUMBER})?",
     re.IGNORECASE,
 )
-_LISTED = re.compile(r"\d{1,12}(?:\)|[.,](?=\s))\s{0,9}(?=\S)")
+_LISTED = re.compile(r"(\d{1,12})(?:[)）]|\.(?=\s)|[．、](?!\d))\s{0,9}(?=\S)")  # not "3, 2, 1, go"
 
 
 def plain(text: str) -> str:
@@ -76,7 +76,7 @@ def check_line(line: str) -> None:
     text = plain(line).strip()
     head, colon, _ = split_at_colon(text)
     number = re.match(r"[\d\s.,s-]{0,60}", text)
-    place = number[0].strip() if number and text[:1].isdecimal() else ""
+    place = number[0].strip(" ,.-") if number and text[:1].isdecimal() else ""
     after, prompt = text[number.end() :] if number and place else text, line[line.find(":") + 1 :].strip()
     if place and after.startswith("["):
         raise _brackets_wrong(place, after)
@@ -91,9 +91,9 @@ def check_line(line: str) -> None:
         unit = "s" if re.search(r"\bs|\ds|秒", head, re.IGNORECASE) else ""
         right = "-".join(f"{number}{unit}" for number in numbers)
         raise _form(f"{echo(head.strip())} is no place in the video", f"{right}: {prompt}")
-    if listed := _LISTED.match(text):
-        sign = listed[0].strip()
-        raise _form(f"{sign} is no place in the video", f"{sign[:-1]}: {text[listed.end() :]}")
+    if listed := _LISTED.match(line.strip()):
+        right = f"{plain(listed[1])}: {line.strip()[listed.end() :]}"
+        raise MagiError(f"{_form(f'{listed[0].strip()} is no place in the video', right)}; chunks count from 0")
 
 
 def _brackets_wrong(place: str, after: str) -> MagiError:

@@ -120,15 +120,19 @@ def checked_encoder() -> str:
 
 
 def tags_of(metadata: Mapping[str, Any] | None) -> dict[str, str]:
-    """Tags of a file: strings as they are, other values as JSON. Raises `MagiError` for what JSON cannot say."""
+    """Tags of a file: strings as they are, other values as JSON; what UTF-8 or a tag cannot hold becomes "?".
+
+    Raises `MagiError` for what JSON cannot say.
+    """
     tags = {}
     for name, value in (metadata or {}).items():
         try:
-            tags[name] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         except (TypeError, ValueError) as error:
             raise MagiError(
                 f"the metadata {echo(name)} cannot be kept in the video ({echo(error)}): give text or JSON"
             ) from None
+        tags[name] = text.encode("utf-8", "replace").decode().replace("\0", "?")
     return tags
 
 

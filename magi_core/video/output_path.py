@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from magi_core.errors import MagiError, echo
+from magi_core.inputs.regular import possible
 
 # What Windows keeps for itself (Microsoft, "Naming Files, Paths, and Namespaces"); a colon would name a hidden stream.
 FORBIDDEN = re.compile(r'[<>:"|?*\x00-\x1f]')
@@ -22,7 +23,8 @@ def check_output(path: Path, suffix: str, what: str, *, make_folder: bool = Fals
     if path.suffix.lower() != suffix:
         name = path.stem.removeprefix(".") or what
         raise MagiError(f"{what} are written as {suffix[1:]}: {path.name or path} -> use {name}{suffix}")
-    if path.is_dir():
+    _check_letters(path.name)
+    if possible(path, "file").is_dir():
         raise MagiError(f"{path} is a folder: give a file name ending in {suffix}")
     if make_folder:
         try:
@@ -52,8 +54,7 @@ def check_name(name: str) -> None:
     Workflows and takes travel between systems, so that names are the same everywhere.
     """
     for part in re.split(r"[/\\]", name):
-        if len(part.encode("utf-8", "replace")) > MOST_BYTES:
-            raise MagiError(f"a file name is too long: at most {MOST_BYTES} bytes, and {echo(part)} has more")
+        _check_letters(part)
         if found := FORBIDDEN.search(part):
             usable = FORBIDDEN.sub("-", name)
             raise MagiError(f"{echo(found[0])} cannot be in a file name: {echo(name)} -> use {echo(usable)}")
@@ -61,3 +62,11 @@ def check_name(name: str) -> None:
             raise MagiError(f"{echo(part)} is a device on Windows, not a file name: {echo(name)} -> use 'my {part}'")
         if part.strip(".") and part != part.rstrip(". "):
             raise MagiError(f"a name cannot end in a dot or a space: {echo(part)} -> use {echo(part.rstrip('. '))}")
+
+
+def _check_letters(part: str) -> None:
+    """Raise `MagiError` for one part of a name that is too long, or not text that every library can be given."""
+    if len(part.encode("utf-8", "replace")) > MOST_BYTES:
+        raise MagiError(f"a file name is too long: at most {MOST_BYTES} bytes, and {echo(part)} has more")
+    if any("\ud800" <= letter <= "\udfff" for letter in part):
+        raise MagiError(f"a file name is not text in UTF-8: {echo(part)} -> use another name")

@@ -203,3 +203,9 @@ def test_compile_is_handed_to_the_model_or_refused_before_it_is_loaded(render, m
     monkeypatch.setenv("CXX", "no-such-compiler")
     assert render("a", "--compile", "--device", "cpu", engine=refused) == 2
     assert "needs a C++ compiler" in capsys.readouterr().err and "load" not in refused.asked
+
+
+def test_a_prompt_that_is_no_whole_text_does_not_keep_the_video_from_being_written(render):
+    assert render("a \udcff\0 ball", engine=StandIn()) == 0
+    with av.open("a.mp4") as video:
+        assert video.metadata["title"].startswith("a ??")

@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from magi_core.cli.main import main
 from magi_core.video import write_video
 from tests.unit.cli.stand_in import StandIn
 
@@ -78,3 +79,29 @@ def test_missing_special_tokens_are_said_with_both_ways_out(render, capsys):
 def test_one_side_alone_is_refused(render, capsys):
     assert render("a", "--width", 64, size=()) == 2
     assert "give both --width and --height" in capsys.readouterr().err
+
+
+LONG = "x" * 300
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["render", "a", option, f"{LONG}{end}"] for option, end in (("--out", ".mp4"), ("--save", ".magi"))),
+        *(["render", "a", option, LONG] for option in ("--image", "--video", "--audio", "--model")),
+        ["render", "--storyboard", LONG],
+        *(["info", name] for name in (LONG, "", "a\0b")),
+        ["extend", LONG, "--prompt", "a"],
+        ["models", LONG],
+        ["render", "a", "--out", "a\udcff.mp4"],
+        ["render", "a", "--out", "a\0b.mp4"],
+        ["render", "a", "--out", f"{LONG}/a.mp4"],
+        ["render", "a", "--out", f"{'x' * 245}.mp4"],
+    ],
+    ids=lambda words: " ".join(words)[:30].encode("ascii", "backslashreplace").decode(),
+)
+def test_names_that_no_file_can_have_are_refused_in_one_line(words, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("magi: ") and told.count("\n") == 1 and "free disk space" not in told

@@ -114,3 +114,19 @@ def test_what_no_line_names_is_said():
     assert len(board) == 200
     assert board.notes == ("no line names chunks 1 to 99: chunk 0 goes on",)
     assert parse_storyboard("0: a\n1: b").notes == ()
+
+
+@pytest.mark.parametrize("line", ["1、一只猫", "１．一只猫", "1）一只猫"])
+def test_numbered_lines_of_any_width_are_told_with_the_right_form(line):
+    with pytest.raises(MagiError, match="is no place in the video: write '1: 一只猫'.*chunks count from 0"):
+        parse_storyboard(f"0: a\n{line}")
+
+
+@pytest.mark.parametrize("line", ["3, 2, 1, and the rocket lifts off", "1、2、3、木头人"])
+def test_counting_is_no_numbered_line(line):
+    assert parse_storyboard(line).prompts == [line]
+
+
+def test_the_right_form_of_a_number_with_a_comma_is_one():
+    with pytest.raises(MagiError, match=r"write '1 \[cut\]: \.\.\.'"):
+        parse_storyboard("0: a\n1, cut: b")
