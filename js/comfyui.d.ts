@@ -2,7 +2,7 @@
 declare namespace ComfyUI {
   interface Widget {
     name: string
-    options?: { advanced?: boolean }
+    options?: { advanced?: boolean; getMinHeight?: () => number }
     advanced?: boolean
     hidden?: boolean
     serialize?: boolean
@@ -75,7 +75,18 @@ declare namespace ComfyUI {
     nodes: Record<string, { state: "running" | "finished" | "error" }>
   }
 
+  /** What the server answers of one node of a graph that it does not run. */
+  interface NodeErrors {
+    class_type: string
+    errors: { type: string; details: string }[]
+  }
+
   interface Api {
+    queuePrompt(...prompt: unknown[]): Promise<unknown>
+    addEventListener(
+      name: "progress_text",
+      listener: (event: CustomEvent<{ nodeId: string; text: string }>) => void,
+    ): void
     addEventListener(name: "progress_state", listener: (event: CustomEvent<ProgressState>) => void): void
     addEventListener(name: "execution_error", listener: (event: CustomEvent<Failure>) => void): void
     addEventListener(

@@ -56,6 +56,50 @@ export function onFailure(listener) {
   api.addEventListener("execution_error", ({ detail }) => listener(detail))
 }
 
+/**
+ * A line under a node.
+ * @typedef {object} Note
+ * @property {string} nodeId
+ * @property {string} text
+ */
+
+/** @param {(note: Note) => void} listener */
+export function onNote(listener) {
+  api.addEventListener("progress_text", ({ detail }) => listener(detail))
+}
+
+/**
+ * What a node says of one of its inputs when the graph is queued.
+ * @typedef {object} Refusal
+ * @property {string} node_id
+ * @property {string} class_type
+ * @property {string} type "custom_validation_failed" where the node itself said it
+ * @property {string} details
+ */
+
+/**
+ * ComfyUI tells nobody but who queued: so this listens to what it answers.
+ * @param {(refusals: Refusal[]) => void} listener
+ */
+export function onRefused(listener) {
+  const queuePrompt = api.queuePrompt
+  api.queuePrompt = function (...prompt) {
+    const answer = queuePrompt.apply(this, prompt)
+    answer.catch((error) => listener(refusalsOf(error))) // ComfyUI gets the error too, as if this were not here
+    return answer
+  }
+}
+
+/**
+ * @param {any} error
+ * @returns {Refusal[]}
+ */
+function refusalsOf(error) {
+  /** @type {[string, ComfyUI.NodeErrors][]} */
+  const nodes = Object.entries(error?.response?.node_errors ?? {})
+  return nodes.flatMap(([node_id, { class_type, errors }]) => errors.map((each) => ({ node_id, class_type, ...each })))
+}
+
 // Routes -------------------------------------------------------------------------------------------------------------
 
 const NO_ID = "00000000-0000-0000-0000-000000000000" // of a workflow just cleared, until it is loaded again

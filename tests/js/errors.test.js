@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { sentenceOf } from "../../js/errors/model.js"
+import { sentenceOf, sentenceOfRefusal } from "../../js/errors/model.js"
 
 const failure = (exception_type) => ({
   prompt_id: "p",
@@ -21,4 +21,11 @@ test("errors of others are left to ComfyUI", () => {
   for (const type of ["RuntimeError", "other.NotMagiErrorAtAll", "torch.OutOfMemoryError"]) {
     assert.equal(sentenceOf(failure(type), "x"), undefined)
   }
+})
+
+test("what a node refuses before the run is shown without the input's name, which ComfyUI puts first", () => {
+  const refusal = { node_id: "1", class_type: "MagiStoryboard", type: "custom_validation_failed", details: "text - line 2: a" }
+  assert.deepEqual(sentenceOfRefusal(refusal, "My story"), { summary: "My story", detail: "line 2: a" })
+  assert.equal(sentenceOfRefusal({ ...refusal, class_type: "KSampler" }, "x"), undefined)
+  assert.equal(sentenceOfRefusal({ ...refusal, type: "required_input_missing" }, "x"), undefined)
 })

@@ -43,7 +43,7 @@ def text_to_video() -> Workflow:
         "extend_1": extend((880, ROW), "second", "sampler", chunks=2),
         "extend_2": extend((1340, ROW), "third", "extend_1", chunks=2),
         "decode": decode((1800, 0), "extend_2"),
-        "save": save_video((1800, 170), "text_to_video"),
+        "save": save_video((1800, 190), "text_to_video"),
     }
     groups = {
         "1. Model": MODELS,
@@ -67,7 +67,7 @@ def storyboard() -> Workflow:
         ),
         "sampler": sampler((420, BOARD_ROW), "board"),
         "decode": decode((960, 0), "sampler"),
-        "save": save_video((960, 170), "storyboard"),
+        "save": save_video((960, 190), "storyboard"),
         "info": info((1420, 0), "sampler", (460, 600)),
     }
     groups = {
@@ -93,7 +93,7 @@ def image_to_video() -> Workflow:
         "sampler": sampler((880, ROW), "first", prefix="prefix"),
         "extend_1": extend((1340, ROW), "second", "sampler"),
         "decode": decode((1800, 0), "extend_1"),
-        "save": save_video((1800, 170), "image_to_video"),
+        "save": save_video((1800, 190), "image_to_video"),
     }
     groups = {
         "1. Model": MODELS,
@@ -119,7 +119,7 @@ def video_continuation() -> Workflow:
         "sampler": sampler((880, ROW), "first", prefix="prefix"),
         "extend_1": extend((1340, ROW), "second", "sampler"),
         "decode": decode((1800, 0), "extend_1"),
-        "save": save_video((1800, 170), "video_continuation"),
+        "save": save_video((1800, 190), "video_continuation"),
     }
     groups = {
         "1. Model": MODELS,

@@ -142,7 +142,7 @@ def encode(pos: tuple[int, int], **given: tuple[str, str]) -> Node:
 
 def decode(pos: tuple[int, int], state: str, title: str | None = None) -> Node:
     inputs = {"vae": ("vae", "vae"), "state": (state, "state")}
-    return Node("MagiVAEDecode", pos, (260, 80), title=title, inputs=inputs, colour=RESULT)
+    return Node("MagiVAEDecode", pos, (260, 100), title=title, inputs=inputs, colour=RESULT)
 
 
 def info(pos: tuple[int, int], state: str, size: tuple[int, int], title: str | None = None) -> Node:

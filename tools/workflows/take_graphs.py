@@ -38,11 +38,11 @@ def fork_two_takes() -> Workflow:
         "sampler": sampler((420, ROW), "first"),
         "prompt_a": prompt("it moves up", (880, 0), "Take A"),
         "take_a": extend((1340, 0), "prompt_a", "sampler", title="Magi Extend: take A"),
-        "info_a": info((1800, 170), "take_a", (420, 420), "Take A"),
+        "info_a": info((1800, 190), "take_a", (420, 420), "Take A"),
         "decode_a": decode((1800, 0), "take_a", "Decode take A"),
         "prompt_b": prompt("it turns pink", (880, lower), "Take B"),
         "take_b": extend((1340, lower), "prompt_b", "sampler", title="Magi Extend: take B"),
-        "info_b": info((1800, lower + 170), "take_b", (420, 420), "Take B"),
+        "info_b": info((1800, lower + 190), "take_b", (420, 420), "Take B"),
         "decode_b": decode((1800, lower), "take_b", "Decode take B"),
         "side_by_side": Node(
             "ImageStitch",
@@ -89,7 +89,7 @@ def shot_transitions() -> Workflow:
         "sampler": sampler((420, BOARD_ROW), "board"),
         "info": info((1420, 0), "sampler", (460, 600)),
         "decode": decode((960, 0), "sampler"),
-        "save": save_video((960, 170), "shot_transitions"),
+        "save": save_video((960, 190), "shot_transitions"),
         "save_sheet": Node(
             "SaveImage",
             (2000, 0),
@@ -150,7 +150,7 @@ def save_and_extend() -> Workflow:
         "next": prompt("it moves left", (1420, 440), "What happens now"),
         "extend_1": extend((1880, 0), "next", "back"),
         "decode": decode((2340, 0), "extend_1"),
-        "save": save_video((2340, 170), "tomorrow"),
+        "save": save_video((2340, 190), "tomorrow"),
     }
     groups = {
         "1. Model": MODELS,
