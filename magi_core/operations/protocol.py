@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from magi_core.operations.norm import LayerNorm1p
+from magi_core.operations.norm import LayerNorm, LayerNorm1p
 
 Device = torch.device | str | None
 Size = int | tuple[int, int, int]
@@ -46,8 +46,8 @@ class Operations(Protocol):
 
     def LayerNorm(
         self, size: int, /, eps: float = 1e-5, *, device: Device = None, dtype: torch.dtype | None = None
-    ) -> nn.Module:
-        """Over the last axis."""
+    ) -> LayerNorm:
+        """See `magi_core.operations.norm.LayerNorm`."""
         ...
 
     def LayerNorm1p(

@@ -51,6 +51,9 @@ class LinearFp32(_Fetched, plain.Linear):
             return multiply_fp32(x, weight)
 
 
+class LayerNorm(_Fetched, core_norm.LayerNorm): ...
+
+
 class LayerNorm1p(_Fetched, core_norm.LayerNorm1p): ...
 
 
@@ -60,8 +63,8 @@ class Fp8Linear(_Fetched, core_fp8.Fp8Linear): ...
 class ComfyOperations:
     """`magi_core.operations.Operations` of ComfyUI."""
 
-    Linear, LayerNorm, Conv3d = plain.Linear, plain.LayerNorm, plain.Conv3d
-    LinearFp32, LayerNorm1p, Fp8Linear = LinearFp32, LayerNorm1p, Fp8Linear
+    Linear, Conv3d = plain.Linear, plain.Conv3d
+    LinearFp32, LayerNorm, LayerNorm1p, Fp8Linear = LinearFp32, LayerNorm, LayerNorm1p, Fp8Linear
 
     def placed(self, parameter: Tensor, device: torch.device) -> Tensor:
         return placed(parameter, device)
