@@ -54,7 +54,9 @@ def _norm_kernel(
         tl.store(other_out + at, _to_fp8(values.to(tl.float32), by), mask=inside)
 
 
-def _norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float, scales: Sequence[Tensor], plus_one: bool) -> list[Tensor]:
+def _norm(
+    x: Tensor, weight: Tensor, bias: Tensor, eps: float, scales: Sequence[Tensor], plus_one: bool
+) -> list[Tensor]:
     width = x.shape[-1]
     rows, block = x.numel() // width, triton.next_power_of_2(width)
     per = max(1, 2048 // block)
@@ -145,7 +147,9 @@ def _gated_sum_kernel(
     tl.store(out + at, values.to(tl.bfloat16), mask=real)
 
 
-def _gated_sum(x: Tensor, update: Tensor, gate: Tensor, weight: Tensor, bias: Tensor, eps: float, out: Tensor) -> Tensor:
+def _gated_sum(
+    x: Tensor, update: Tensor, gate: Tensor, weight: Tensor, bias: Tensor, eps: float, out: Tensor
+) -> Tensor:
     width = x.shape[-1]
     block = triton.next_power_of_2(width)
     _gated_sum_kernel[(x.numel() // width,)](
