@@ -89,7 +89,7 @@ class PagePool:
         return self._on_host.stats
 
     def _fetch(self, key: str) -> KVPage | None:
-        """Start bringing a page from the host to the device, where it stays if there is room; None: the host has none."""
+        """Start bringing a page from the host to the device, where it stays if there is room; None if there is none."""
         waiting = self._on_host.peek(key)
         if waiting is None:
             return None

@@ -15,6 +15,7 @@ from magi_core.kernels.fused import (
     gated_silu,
     gated_silu_and_quantise,
     gelu_and_quantise,
+    gelu_in_place,
     interleave,
     interleave_and_quantise,
 )
@@ -25,10 +26,10 @@ from magi_core.operations.norm import LayerNorm
 Read = Callable[[Tensor, int], Tensor]
 """`(q [B, s, heads, d], first) -> [B, s, heads, d]`: attention of the rows from `first` on."""
 SelfAttention = Callable[[int, Sequence[Tensor], Sequence[Tensor]], Read]
-"""`(layer, keys, values) -> Read`, both in pieces [B, s, groups, d] that make up all rows: decides what is attended to."""
+"""`(layer, keys, values) -> Read`, both in pieces [B, s, groups, d] that make up all rows: says what is attended to."""
 CrossAttention = Callable[[int, Tensor, int, int], Tensor]
-"""`(layer, q [B, s, heads, d], first, size) -> [B, s, heads, d]`: attention of the rows from `first` on, `size` to a chunk,
-to the text of their chunks."""
+"""`(layer, q [B, s, heads, d], first, size) -> [B, s, heads, d]`: attention of the rows from `first` on, `size` to a
+chunk, to the text of their chunks."""
 Rope = tuple[Tensor, Tensor]
 
 MIX_GROUPS = 8  # the projection interleaves self- and cross-attention in 8 groups of channels, whatever the heads
@@ -89,17 +90,23 @@ class Attention(nn.Module):
         return self.k_layernorm_xattn(k), v
 
     def forward(self, x: Tensor, first: int, size: int, rope: Rope, read: Read, cross: CrossAttention) -> Tensor:
-        """[B, s, hidden], float32 from the unquantised projection, of rows `x` of the residual stream from `first` on."""
+        """[B, s, hidden] of rows `x` of the residual stream from `first` on, `size` to a chunk; float32 from the
+        unquantised projection."""
         to = self.linear_qkv
         q, qx = (out.unflatten(-1, (self.heads, -1)) for out in of_the_norm(to.layer_norm, x, to.q, to.qx))
-        own = read(self.q_layernorm.rotated(q, rope), first).flatten(-2)
+        q = self.q_layernorm.rotated(q, rope)  # names are used again, so that nothing outlives its use
+        own = read(q, first).flatten(-2)
         del q
-        text = cross(self.index, self.q_layernorm_xattn(qx), first, size).flatten(-2)
+        qx = self.q_layernorm_xattn(qx)
+        text = cross(self.index, qx, first, size).flatten(-2)
         del qx
         if isinstance(self.linear_proj, Fp8Linear):
             mixed = interleave_and_quantise(own, text, self.linear_proj.scale(x.device), MIX_GROUPS)
+            del own, text
             return self.linear_proj.product(mixed, x.dtype)
-        return self.linear_proj(interleave(own, text, MIX_GROUPS))
+        mixed = interleave(own, text, MIX_GROUPS)
+        del own, text
+        return self.linear_proj(mixed)
 
 
 class MLP(nn.Module):
@@ -118,7 +125,10 @@ class MLP(nn.Module):
             activate = gated_silu_and_quantise if self.gated else gelu_and_quantise
             inner = activate(inner, self.linear_fc2.scale(x.device))
             return self.linear_fc2.product(inner, x.dtype)
-        inner = gated_silu(inner) if self.gated else F.gelu(inner)
+        if self.gated:
+            inner = gated_silu(inner)
+        else:
+            inner = F.gelu(inner) if torch.is_grad_enabled() else gelu_in_place(inner)
         return self.linear_fc2(inner)
 
 
@@ -174,8 +184,8 @@ class Block(nn.Module):
     ) -> Tensor:
         update = self.self_attention(x, first, size, rope, read, cross)
         x = self.self_attn_post_norm.added(x, update, gates[0], in_place=in_place)
-        update = self.mlp(x)
-        return self.mlp_post_norm.added(x, update, gates[1], in_place=in_place)
+        del update
+        return self.mlp_post_norm.added(x, self.mlp(x), gates[1], in_place=in_place)
 
 
 def _of(rope: Rope, rows: slice) -> Rope:
@@ -184,7 +194,7 @@ def _of(rope: Rope, rows: slice) -> Rope:
 
 
 def of_the_norm(norm: LayerNorm, x: Tensor, *linears: nn.Module) -> list[Tensor]:
-    """What each of `linears` makes of the norm of `x`, which is computed, and quantised for fp8 linears, in one pass."""
+    """What each of `linears` makes of the norm of `x`, which is computed once, for fp8 linears quantised on its way."""
     if all(isinstance(linear, Fp8Linear) for linear in linears):
         quantised = norm.quantised(x, [linear.scale(x.device) for linear in linears])
         return [linear.product(rows, x.dtype) for linear, rows in zip(linears, quantised, strict=True)]

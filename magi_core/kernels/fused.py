@@ -82,6 +82,12 @@ def normalise_and_quantise(
     return tuple(quantise(normed, scale) for scale in scales)
 
 
+@with_fast_form
+def gelu_in_place(x: Tensor) -> Tensor:
+    """GELU in the dtype of `x`, written over it."""
+    return x.copy_(F.gelu(x))
+
+
 @fusible(x=(1,))
 @with_fast_form
 def gelu_and_quantise(x: Tensor, scale: Tensor) -> Tensor:

@@ -18,8 +18,11 @@ FP8 = torch.float8_e4m3fn
 
 
 @triton.jit
-def _to_fp8(x, scale):
-    scaled = tl.clamp(tl.div_rn(x, scale), -FP8_MAX, FP8_MAX, propagate_nan=tl.PropagateNan.ALL)
+def _to_fp8(x, scale, inverse):
+    """`x / scale`, rounded as a division is: its remainder, which is exact, corrects the product with the inverse."""
+    near = x * inverse
+    scaled = tl.fma(tl.fma(-near, scale, x), inverse, near)
+    scaled = tl.clamp(scaled, -FP8_MAX, FP8_MAX, propagate_nan=tl.PropagateNan.ALL)
     return scaled.to(tl.bfloat16).to(tl.float8e4nv)
 
 
@@ -32,7 +35,7 @@ def _normalised(x, inside, width, eps):
 
 @triton.jit
 def _norm_kernel(
-    x, weight, bias, scale, other_scale, out, other_out, rows, eps,
+    x, weight, bias, scale, inverse, other_scale, other_inverse, out, other_out, rows, eps,
     WIDTH: tl.constexpr, BLOCK: tl.constexpr, ROWS: tl.constexpr, PLUS_ONE: tl.constexpr, SCALES: tl.constexpr,
 ):  # fmt: skip
     row, column = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS), tl.arange(0, BLOCK)
@@ -47,11 +50,12 @@ def _norm_kernel(
     if SCALES == 0:
         tl.store(out + at, values, mask=inside)
     if SCALES >= 1:
-        by = tl.load(scale + column, mask=real, other=1.0)[None, :] + tl.zeros([ROWS, BLOCK], tl.float32)
-        tl.store(out + at, _to_fp8(values.to(tl.float32), by), mask=inside)
+        by, over = tl.load(scale + column, mask=real, other=1.0), tl.load(inverse + column, mask=real, other=1.0)
+        tl.store(out + at, _to_fp8(values.to(tl.float32), by[None, :], over[None, :]), mask=inside)
     if SCALES == 2:
-        by = tl.load(other_scale + column, mask=real, other=1.0)[None, :] + tl.zeros([ROWS, BLOCK], tl.float32)
-        tl.store(other_out + at, _to_fp8(values.to(tl.float32), by), mask=inside)
+        by = tl.load(other_scale + column, mask=real, other=1.0)
+        over = tl.load(other_inverse + column, mask=real, other=1.0)
+        tl.store(other_out + at, _to_fp8(values.to(tl.float32), by[None, :], over[None, :]), mask=inside)
 
 
 def _norm(
@@ -61,9 +65,10 @@ def _norm(
     rows, block = x.numel() // width, triton.next_power_of_2(width)
     per = max(1, 2048 // block)
     outs = [torch.empty_like(x, dtype=FP8) for _ in scales] or [torch.empty_like(x)]
-    scale, other = scales[0] if scales else weight, scales[-1] if scales else weight
+    first = (scales[0], scales[0].reciprocal()) if scales else (weight, weight)
+    last = (scales[-1], scales[-1].reciprocal()) if len(scales) > 1 else first
     _norm_kernel[(triton.cdiv(rows, per),)](
-        x, weight, bias, scale, other, outs[0], outs[-1], rows, eps,
+        x, weight, bias, *first, *last, outs[0], outs[-1], rows, eps,
         WIDTH=width, BLOCK=block, ROWS=per, PLUS_ONE=plus_one, SCALES=len(scales), num_warps=8 if block > 2048 else 4,
     )  # fmt: skip
     return outs
@@ -169,7 +174,7 @@ def add_gated_in_place(x: Tensor, update: Tensor, gate: Tensor, weight: Tensor, 
 
 @triton.jit
 def _activation_kernel(
-    x, scale, out, WIDTH: tl.constexpr, BLOCK: tl.constexpr, GATED: tl.constexpr, QUANTISED: tl.constexpr
+    x, scale, inverse, out, WIDTH: tl.constexpr, BLOCK: tl.constexpr, GATED: tl.constexpr, QUANTISED: tl.constexpr
 ):  # fmt: skip
     row, column = tl.program_id(0).to(tl.int64), tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     real = column < WIDTH
@@ -182,17 +187,18 @@ def _activation_kernel(
         values = values * 0.5 * (1.0 + tl.erf(values * SQRT_HALF))
     values = values.to(tl.bfloat16)
     if QUANTISED:
-        by = tl.load(scale + column, mask=real, other=1.0)
-        tl.store(out + row * WIDTH + column, _to_fp8(values.to(tl.float32), by), mask=real)
+        by, over = tl.load(scale + column, mask=real, other=1.0), tl.load(inverse + column, mask=real, other=1.0)
+        tl.store(out + row * WIDTH + column, _to_fp8(values.to(tl.float32), by, over), mask=real)
     else:
         tl.store(out + row * WIDTH + column, values, mask=real)
 
 
-def _activated(x: Tensor, gated: bool, scale: Tensor | None) -> Tensor:
+def _activated(x: Tensor, gated: bool, scale: Tensor | None, out: Tensor | None = None) -> Tensor:
     width = x.shape[-1] // 2 if gated else x.shape[-1]
-    out = x.new_empty((*x.shape[:-1], width), dtype=x.dtype if scale is None else FP8)
+    if out is None:
+        out = x.new_empty((*x.shape[:-1], width), dtype=x.dtype if scale is None else FP8)
     _activation_kernel[(out.numel() // width, triton.cdiv(width, COLUMNS))](
-        x, x if scale is None else scale, out,
+        x, *((x, x) if scale is None else (scale, scale.reciprocal())), out,
         WIDTH=width, BLOCK=COLUMNS, GATED=gated, QUANTISED=scale is not None, num_warps=4,
     )  # fmt: skip
     return out
@@ -200,6 +206,10 @@ def _activated(x: Tensor, gated: bool, scale: Tensor | None) -> Tensor:
 
 def gated_silu(x: Tensor) -> Tensor:
     return _activated(x, True, None)
+
+
+def gelu_in_place(x: Tensor) -> Tensor:
+    return _activated(x, False, None, x)
 
 
 def gelu_and_quantise(x: Tensor, scale: Tensor) -> Tensor:
@@ -212,7 +222,7 @@ def gated_silu_and_quantise(x: Tensor, scale: Tensor) -> Tensor:
 
 @triton.jit
 def _quantise_kernel(
-    x, other, scale, out, WIDTH: tl.constexpr, BLOCK: tl.constexpr, GROUP: tl.constexpr, ROW: tl.constexpr
+    x, other, scale, inverse, out, WIDTH: tl.constexpr, BLOCK: tl.constexpr, GROUP: tl.constexpr, ROW: tl.constexpr
 ):  # fmt: skip
     """Of rows of WIDTH numbers; GROUP > 0: they are GROUP at a time of `x` and of `other`, whose rows are ROW long."""
     row, column = tl.program_id(0).to(tl.int64), tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
@@ -223,14 +233,15 @@ def _quantise_kernel(
         values += tl.load(other + at, mask=real & (turn == 1), other=0.0)
     else:
         values = tl.load(x + row * WIDTH + column, mask=real, other=0.0)
-    by = tl.load(scale + column, mask=real, other=1.0)
-    tl.store(out + row * WIDTH + column, _to_fp8(values.to(tl.float32), by), mask=real)
+    by, over = tl.load(scale + column, mask=real, other=1.0), tl.load(inverse + column, mask=real, other=1.0)
+    tl.store(out + row * WIDTH + column, _to_fp8(values.to(tl.float32), by, over), mask=real)
 
 
 def quantise(x: Tensor, scale: Tensor) -> Tensor:
     width, out = x.shape[-1], torch.empty_like(x, dtype=FP8)
+    scale = scale.expand(width).contiguous()
     _quantise_kernel[(x.numel() // width, triton.cdiv(width, COLUMNS))](
-        x, x, scale.expand(width).contiguous(), out, WIDTH=width, BLOCK=COLUMNS, GROUP=0, ROW=0, num_warps=4
+        x, x, scale, scale.reciprocal(), out, WIDTH=width, BLOCK=COLUMNS, GROUP=0, ROW=0, num_warps=4
     )
     return out
 
@@ -239,6 +250,7 @@ def interleave_and_quantise(own: Tensor, text: Tensor, scale: Tensor, groups: in
     width = own.shape[-1]
     out = own.new_empty((*own.shape[:-1], 2 * width), dtype=FP8)
     _quantise_kernel[(own.numel() // width, triton.cdiv(2 * width, COLUMNS))](
-        own, text, scale, out, WIDTH=2 * width, BLOCK=COLUMNS, GROUP=width // groups, ROW=width, num_warps=4
-    )
+        own, text, scale, scale.reciprocal(), out,
+        WIDTH=2 * width, BLOCK=COLUMNS, GROUP=width // groups, ROW=width, num_warps=4,
+    )  # fmt: skip
     return out
