@@ -4,8 +4,8 @@
 
 Five shapes, random weights, distilled, no files: the six-chunk forward of the steady state, which makes a page, on the
 allocator's account. `announced`: activations and the page by `magi_core.dit.memory`; `taken`: the peak less what was
-there before. `peak GB` has the weights (and the text of six prompts) in it; the driver's own memory, about 0.5 GB, is on
-no account.
+there before. `peak GB` has the weights (and the text of six prompts) in it; the driver's own memory, about 0.5 GB, is
+on no account.
 """
 
 from __future__ import annotations

@@ -126,10 +126,8 @@ class MLP(nn.Module):
             inner = activate(inner, self.linear_fc2.scale(x.device))
             return self.linear_fc2.product(inner, x.dtype)
         if self.gated:
-            inner = gated_silu(inner)
-        else:
-            inner = F.gelu(inner) if torch.is_grad_enabled() else gelu_in_place(inner)
-        return self.linear_fc2(inner)
+            return self.linear_fc2(gated_silu(inner))
+        return self.linear_fc2(F.gelu(inner) if torch.is_grad_enabled() else gelu_in_place(inner))
 
 
 class Block(nn.Module):
@@ -141,6 +139,7 @@ class Block(nn.Module):
         self.self_attn_post_norm = ops.LayerNorm1p(config.hidden_size, config.layernorm_epsilon, **fp32)
         self.mlp = MLP(config, ops, quantised, **factory)
         self.mlp_post_norm = ops.LayerNorm1p(config.hidden_size, config.layernorm_epsilon, **fp32)
+        self.held = ops.held
 
     def forward(
         self,
@@ -158,17 +157,28 @@ class Block(nn.Module):
         gates = self.ada_modulate_layer(condition)
         size = x.shape[1] // condition.shape[1]
         cuts = [slice(0, x.shape[1])] if torch.is_grad_enabled() else pieces(condition.shape[1], size)
-        parts = [self.self_attention.keys_values(x[:, cut], _of(rope, cut)) for cut in cuts]
-        keys, values = zip(*parts, strict=True)
-        read = attend(self.self_attention.index, keys, values)
-        del parts, keys, values
         if len(cuts) == 1:
+            keys, values = self.self_attention.keys_values(x, rope)
+            read = attend(self.self_attention.index, [keys], [values])
             return self._piece(x, 0, size, rope, read, cross, gates)
-        for cut in cuts:
-            chunks = slice(cut.start // size, -(-cut.stop // size))
-            part_gates = gates[0][:, chunks], gates[1][:, chunks]
-            self._piece(x[:, cut], cut.start, size, _of(rope, cut), read, cross, part_gates, in_place=True)
+        with self.held(self._in_every_piece, x.device):
+            parts = [self.self_attention.keys_values(x[:, cut], _of(rope, cut)) for cut in cuts]
+            keys, values = zip(*parts, strict=True)
+            read = attend(self.self_attention.index, keys, values)
+            del parts, keys, values
+            for cut in cuts:
+                chunks = slice(cut.start // size, -(-cut.stop // size))
+                part_gates = gates[0][:, chunks], gates[1][:, chunks]
+                self._piece(x[:, cut], cut.start, size, _of(rope, cut), read, cross, part_gates, in_place=True)
         return x
+
+    @property
+    def _in_every_piece(self) -> list[nn.Module]:
+        """The layers that run once a piece: all but the gates and the text's keys and values."""
+        attention = self.self_attention
+        norms = (attention.q_layernorm, attention.q_layernorm_xattn, attention.k_layernorm)
+        own = (self.self_attn_post_norm, self.mlp, self.mlp_post_norm)
+        return [attention.linear_qkv, attention.linear_proj, *norms, *own]
 
     def _piece(
         self,

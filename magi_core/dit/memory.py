@@ -12,7 +12,8 @@ from magi_core.config import CHUNK_FRAMES, PIXELS_PER_LATENT, DiTConfig, Samplin
 from magi_core.device import FP32
 from magi_core.dit.pieces import widest_piece
 
-MARGIN = 1.05  # the allocator's rounding, what the kernels of products and attention need for themselves
+MARGIN = 1.05  # the allocator's rounding
+WORKSPACE = 100_000_000  # bytes that the kernels of products and attention need for themselves on a GPU
 FP8 = 1  # bytes
 
 
@@ -53,8 +54,9 @@ def sampling_memory(
     past = min(chunks, max(settings.kv_ranges, default=chunks)) if pages is None else pages
     together = settings.window + 1 + int(config.distill)  # with a re-encoded chunk, and one that is seen twice
     text = config.caption_max_length * kv_bytes(config, itemsize)
+    forward = forward_bytes(config, together, size, itemsize, history=max(past - 1, 0), fused=fused)
     return SamplingMemory(
-        activations=forward_bytes(config, together, size, itemsize, history=max(past - 1, 0), fused=fused),
+        activations=forward + (WORKSPACE if fused else 0),
         pages=max(past * page, min(chunks * page, page_budget)),
         text=(settings.window + 1) * text,
     )

@@ -19,7 +19,10 @@ FP8 = torch.float8_e4m3fn
 
 @triton.jit
 def _to_fp8(x, scale, inverse):
-    """`x / scale`, rounded as a division is: its remainder, which is exact, corrects the product with the inverse."""
+    """`x / scale`, rounded as a division is: its remainder, which is exact, corrects the product with the inverse.
+
+    The sign of a zero is lost.
+    """
     near = x * inverse
     scaled = tl.fma(tl.fma(-near, scale, x), inverse, near)
     scaled = tl.clamp(scaled, -FP8_MAX, FP8_MAX, propagate_nan=tl.PropagateNan.ALL)
@@ -69,7 +72,7 @@ def _norm(
     last = (scales[-1], scales[-1].reciprocal()) if len(scales) > 1 else first
     _norm_kernel[(triton.cdiv(rows, per),)](
         x, weight, bias, *first, *last, outs[0], outs[-1], rows, eps,
-        WIDTH=width, BLOCK=block, ROWS=per, PLUS_ONE=plus_one, SCALES=len(scales), num_warps=8 if block > 2048 else 4,
+        WIDTH=width, BLOCK=block, ROWS=per, PLUS_ONE=plus_one, SCALES=len(scales), num_warps=16 if block > 2048 else 4,
     )  # fmt: skip
     return outs
 

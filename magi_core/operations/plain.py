@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor, nn
 
@@ -19,6 +22,9 @@ class Plain:
 
     def placed(self, parameter: Tensor, device: torch.device) -> Tensor:
         return parameter
+
+    def held(self, modules: Iterable[nn.Module], device: torch.device) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 PLAIN: Operations = Plain()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 import torch
@@ -74,4 +76,8 @@ class Operations(Protocol):
 
     def placed(self, parameter: Tensor, device: torch.device) -> Tensor:
         """A parameter that a module reads by itself (bands, positions, null text), on `device`, in its own dtype."""
+        ...
+
+    def held(self, modules: Iterable[nn.Module], device: torch.device) -> AbstractContextManager[None]:
+        """Around several uses of the layers in `modules`: weights that wait elsewhere are fetched once for all."""
         ...

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import pytest
 import torch
@@ -68,6 +68,9 @@ class Host:
     def placed(self, parameter: Tensor, device: torch.device) -> Tensor:
         assert device == torch.device("cpu")
         return turned(parameter)
+
+    def held(self, modules: Iterable[nn.Module], device: torch.device) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 HOST: Operations = Host()
