@@ -19,12 +19,9 @@ FP8 = torch.float8_e4m3fn
 
 @triton.jit
 def _to_fp8(x, scale, inverse):
-    """`x / scale`, rounded as a division is: its remainder, which is exact, corrects the product with the inverse.
-
-    The sign of a zero is lost.
-    """
+    """`x / scale`, rounded as a division is: its remainder, which is exact, corrects the product with the inverse."""
     near = x * inverse
-    scaled = tl.fma(tl.fma(-near, scale, x), inverse, near)
+    scaled = tl.where(near == 0.0, near, tl.fma(tl.fma(-near, scale, x), inverse, near))  # or a zero lost its sign
     scaled = tl.clamp(scaled, -FP8_MAX, FP8_MAX, propagate_nan=tl.PropagateNan.ALL)
     return scaled.to(tl.bfloat16).to(tl.float8e4nv)
 
