@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import argparse
 import gc
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -26,10 +26,18 @@ from magi_core.kernels.compilation import Compiler, compiling
 from magi_core.kernels.fast import plain_forms
 
 COMPILER = Compiler()
+
+
+@contextmanager
+def compiled() -> Iterator[None]:
+    with plain_forms(), compiling(COMPILER):
+        yield
+
+
 FORMS: dict[str, Callable[[], AbstractContextManager[None]]] = {
     "fast": nullcontext,
     "plain": plain_forms,
-    "compiled": lambda: compiling(COMPILER),
+    "compiled": compiled,
 }
 
 

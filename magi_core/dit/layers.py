@@ -163,9 +163,8 @@ class Block(nn.Module):
             return self._piece(x, 0, size, rope, read, cross, gates)
         with self.held(self._in_every_piece, x.device):
             parts = [self.self_attention.keys_values(x[:, cut], _of(rope, cut)) for cut in cuts]
-            keys, values = zip(*parts, strict=True)
-            read = attend(self.self_attention.index, keys, values)
-            del parts, keys, values
+            read = attend(self.self_attention.index, [k for k, _ in parts], [v for _, v in parts])
+            del parts
             for cut in cuts:
                 chunks = slice(cut.start // size, -(-cut.stop // size))
                 part_gates = gates[0][:, chunks], gates[1][:, chunks]
@@ -205,9 +204,10 @@ def _of(rope: Rope, rows: slice) -> Rope:
 
 def of_the_norm(norm: LayerNorm, x: Tensor, *linears: nn.Module) -> list[Tensor]:
     """What each of `linears` makes of the norm of `x`, which is computed once, for fp8 linears quantised on its way."""
-    if all(isinstance(linear, Fp8Linear) for linear in linears):
-        quantised = norm.quantised(x, [linear.scale(x.device) for linear in linears])
-        return [linear.product(rows, x.dtype) for linear, rows in zip(linears, quantised, strict=True)]
+    eights = [linear for linear in linears if isinstance(linear, Fp8Linear)]
+    if len(eights) == len(linears):
+        quantised = norm.quantised(x, [linear.scale(x.device) for linear in eights])
+        return [linear.product(rows, x.dtype) for linear, rows in zip(eights, quantised, strict=True)]
     normed = norm(x)
     return [linear(normed) for linear in linears]
 

@@ -26,23 +26,23 @@ def layer_norm_1p(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor
     return F.layer_norm(x, (x.shape[-1],), weight + 1, bias, eps)
 
 
-@fusible(x=(1,), sine=(0,), cosine=(0,))
 @with_fast_form
+@fusible(x=(1,), sine=(0,), cosine=(0,))
 def normalise_and_rotate(x: Tensor, sine: Tensor, cosine: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
     """`layer_norm_1p`, then `rotate`, of `x` [B, S, heads, d] in float32; returned in the dtype of `x`."""
     return rotate(layer_norm_1p(x.float(), weight, bias, eps), sine, cosine).to(x.dtype)
 
 
-@fusible(x=(1,))
 @with_fast_form
+@fusible(x=(1,))
 def gated_silu(x: Tensor) -> Tensor:
     """The first half of the last axis through SiLU, times the second half."""
     gate, value = x.chunk(2, dim=-1)
     return F.silu(gate) * value
 
 
-@fusible(x=(1, 2), update=(1, 2), gate=(1,))
 @with_fast_form
+@fusible(x=(1, 2), update=(1, 2), gate=(1,))
 def add_gated(x: Tensor, update: Tensor, gate: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
     """`x + layer_norm_1p(gate * update)` in float32, returned in the dtype of `x`; the norm comes after the gate.
 
@@ -65,15 +65,15 @@ def interleave(own: Tensor, text: Tensor, groups: int) -> Tensor:
 FP8_MAX = torch.finfo(torch.float8_e4m3fn).max
 
 
-@fusible(x=(1,))
 @with_fast_form
+@fusible(x=(1,))
 def quantise(x: Tensor, scale: Tensor) -> Tensor:
     """`x / scale` in float32, clamped, rounded to bfloat16, then to float8_e4m3fn (twice, like the reference)."""
     return (x.float() / scale).clamp(-FP8_MAX, FP8_MAX).to(torch.bfloat16).to(torch.float8_e4m3fn)
 
 
-@fusible(x=(1,))
 @with_fast_form
+@fusible(x=(1,))
 def normalise_and_quantise(
     x: Tensor, weight: Tensor, bias: Tensor, scales: Sequence[Tensor], eps: float
 ) -> tuple[Tensor, ...]:
@@ -88,22 +88,22 @@ def gelu_in_place(x: Tensor) -> Tensor:
     return x.copy_(F.gelu(x))
 
 
-@fusible(x=(1,))
 @with_fast_form
+@fusible(x=(1,))
 def gelu_and_quantise(x: Tensor, scale: Tensor) -> Tensor:
     """GELU in the dtype of `x`, quantised."""
     return quantise(F.gelu(x), scale)
 
 
-@fusible(x=(1,))
 @with_fast_form
+@fusible(x=(1,))
 def gated_silu_and_quantise(x: Tensor, scale: Tensor) -> Tensor:
     """`gated_silu`, quantised."""
     return quantise(gated_silu(x), scale)
 
 
-@fusible(own=(1,), text=(1,))
 @with_fast_form
+@fusible(own=(1,), text=(1,))
 def interleave_and_quantise(own: Tensor, text: Tensor, scale: Tensor, groups: int) -> Tensor:
     """`interleave`, quantised."""
     return quantise(interleave(own, text, groups), scale)

@@ -18,7 +18,7 @@ from magi_core.kernels.fused import (
 from magi_core.operations.placed import OwnWeights
 
 
-class LayerNorm(OwnWeights, nn.LayerNorm):
+class LayerNorm(OwnWeights, nn.LayerNorm):  # type: ignore[misc]  # a parameter is a tensor
     """PyTorch's layer norm over the last axis, also quantised in the same pass."""
 
     def forward(self, x: Tensor) -> Tensor:

@@ -77,7 +77,7 @@ class LinearFp32(_Fetched, plain.Linear):
             return multiply_fp32(x, weight)
 
 
-class LayerNorm(_Fetched, core_norm.LayerNorm): ...
+class LayerNorm(_Fetched, core_norm.LayerNorm): ...  # type: ignore[misc]  # a parameter is a tensor
 
 
 class LayerNorm1p(_Fetched, core_norm.LayerNorm1p): ...

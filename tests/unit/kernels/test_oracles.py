@@ -6,8 +6,8 @@ Forms: plain, fast (where there is a GPU; elsewhere the plain form must come of 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from types import ModuleType
 
 import pytest
@@ -21,7 +21,15 @@ from magi_core.kernels.fused import FP8_MAX
 
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 COMPILER = Compiler()
-FORMS = {"plain": plain_forms, "fast": nullcontext, "compiled": lambda: compiling(COMPILER)}
+
+
+@contextmanager
+def compiled() -> Iterator[None]:
+    with plain_forms(), compiling(COMPILER):
+        yield
+
+
+FORMS = {"plain": plain_forms, "fast": nullcontext, "compiled": compiled}
 TOLERANCE = {torch.float32: 1e-6, torch.bfloat16: 4e-3}  # relative L2: the last bits of each format
 EPS = 1e-6
 
