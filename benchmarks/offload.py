@@ -4,8 +4,8 @@
 
 4.5B with random weights, distilled, 8 steps, through the engine: pages on the device, then with a device budget of 0,
 which sends every finished page to the host. Seconds per chunk are medians of the chunks in steady state: not the first,
-and not those whose pages are the first on the host, whose memory has to be got (`each` has them). `back`: seconds from asking for a page that lies on
-the host until it can be read.
+and not those whose pages are the first on the host, whose memory has to be got (`each` has them). `back`: seconds from
+asking for a page that lies on the host until it can be read.
 """
 
 from __future__ import annotations

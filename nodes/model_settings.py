@@ -59,8 +59,8 @@ class MagiModelSettings(io.ComfyNode):
                     default=False,
                     optional=True,
                     tooltip="Compiles with torch.compile what has no fast kernel of its own. On an NVIDIA GPU with "
-                    "Triton a bf16 or fp8 model has them all and gains nothing. Works with LoRA and offloading. Needs Triton "
-                    "on a GPU, a C++ compiler on the CPU.",
+                    "Triton a bf16 or fp8 model has them all and gains nothing. Works with LoRA and offloading. Needs "
+                    "Triton on a GPU, a C++ compiler on the CPU.",
                 ),
             ],
             outputs=[
