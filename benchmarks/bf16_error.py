@@ -16,29 +16,12 @@ import time
 import torch
 from torch import Tensor
 
+from benchmarks.official import SIZES
 from magi_core.attention.choose import get_attention
 from magi_core.attention.sdpa import sdpa
 from magi_core.attention.spans import Attention
 from magi_core.config import DiTConfig
 from magi_core.dit import DiT, TextAttention, WindowAttention
-
-SIZES = {
-    "4.5B": DiTConfig(34, 3072, 12288, 24, 8, 128),
-    "24B": DiTConfig(
-        48,
-        6144,
-        16384,
-        48,
-        8,
-        128,
-        in_channels=32,
-        out_channels=32,
-        gated=True,
-        half_channel_vae=True,
-        x_rescale_factor=0.1,
-    ),
-    "tiny": DiTConfig(4, 64, 128, 4, 2, 16, caption_channels=32, caption_max_length=64),
-}
 
 
 def main() -> None:

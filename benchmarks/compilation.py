@@ -14,8 +14,9 @@ import time
 
 import torch
 
-from benchmarks.bf16_error import SIZES, random_model, synchronise
+from benchmarks.bf16_error import random_model, synchronise
 from benchmarks.models import arguments, report
+from benchmarks.official import SIZES
 from magi_core.attention.choose import get_attention
 from magi_core.config import DiTConfig
 from magi_core.dit import DiT

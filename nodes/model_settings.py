@@ -65,9 +65,9 @@ class MagiModelSettings(io.ComfyNode):
                     "compile",
                     default=False,
                     optional=True,
-                    tooltip="Compiles parts of the model with torch.compile. The first run takes up to a minute "
-                    "longer, from then on a large model on a GPU needs about a fifth less time; a small one gains "
-                    "nothing. Works with LoRA and offloading. Needs Triton on a GPU, a C++ compiler on the CPU.",
+                    tooltip="Compiles with torch.compile what has no fast kernel of its own. On an NVIDIA GPU with "
+                    "Triton a bf16 or fp8 model has them all and gains nothing. Works with LoRA and offloading. Needs "
+                    "Triton on a GPU, a C++ compiler on the CPU.",
                 ),
             ],
             outputs=[

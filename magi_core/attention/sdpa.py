@@ -13,8 +13,8 @@ from magi_core.attention.spans import Span
 
 def sdpa(q: Tensor, k: Tensor, v: Tensor, spans: Sequence[Span]) -> Tensor:
     """PyTorch's scaled dot product attention, one dense call per span."""
-    grouped = q.shape[1] != k.shape[1]
-    out = torch.empty_like(q)
+    grouped, whole = q.shape[1] != k.shape[1], len(spans) == 1 and spans[0][0] == (0, q.shape[0])
+    out = q if whole else torch.empty_like(q)
     for (q0, q1), (k0, k1) in spans:
         block = F.scaled_dot_product_attention(
             q[q0:q1].transpose(0, 1)[None],
@@ -22,5 +22,7 @@ def sdpa(q: Tensor, k: Tensor, v: Tensor, spans: Sequence[Span]) -> Tensor:
             v[k0:k1].transpose(0, 1)[None],
             enable_gqa=grouped,
         )
+        if whole:
+            return block[0].transpose(0, 1)
         out[q0:q1] = block[0].transpose(0, 1)
     return out

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
-from torch import Tensor
 
 from magi_core.cache.bounded import BoundedCache, CacheStats
+from magi_core.cache.pinned import HostPage, PinnedBlocks
 from magi_core.dit import KVPage
 
 
@@ -21,19 +21,20 @@ class PagePool:
 
     def __init__(self, device: torch.device, device_bytes: int, host_bytes: int = 0) -> None:
         self.device = device
-        self._on_host: BoundedCache[KVPage] = BoundedCache(host_bytes, _nbytes)
+        self._on_host: BoundedCache[HostPage] = BoundedCache(host_bytes, _nbytes, on_evict=self._forget)
         self._on_device: BoundedCache[KVPage] = BoundedCache(device_bytes, _nbytes, on_evict=self._to_host)
         self._copies = torch.cuda.Stream(device) if device.type == "cuda" else None
-        self._arriving: dict[str, torch.cuda.Event | None] = {}
+        self._blocks = None if self._copies is None else PinnedBlocks(self._copies, host_bytes)
+        self._arriving: dict[str, tuple[KVPage, torch.cuda.Event]] = {}
 
     def get(self, key: str) -> KVPage | None:
         """The page, on the device; None where neither tier holds it."""
         page = self._on_device.get(key)
         if page is None and self._on_host.get(key) is not None:
-            page = self._fetch(key)
-        if page is not None and (event := self._arriving.pop(key, None)) is not None:
+            page = self._arriving[key][0] if key in self._arriving else self._fetch(key)
+        if page is not None and key in self._arriving:
             reader = torch.cuda.current_stream(self.device)
-            reader.wait_event(event)
+            reader.wait_event(self._arriving.pop(key)[1])
             page.record_stream(reader)
         return page
 
@@ -44,7 +45,7 @@ class PagePool:
     def prefetch(self, keys: Iterable[str]) -> None:
         """Start bringing those pages of `keys` back that lie on the host only."""
         for key in keys:
-            if key not in self._on_device:
+            if key not in self._on_device and key not in self._arriving:
                 self._fetch(key)
 
     def rehearsal(self) -> PagePool:
@@ -64,14 +65,19 @@ class PagePool:
     def resize(self, device_bytes: int | None = None, host_bytes: int | None = None) -> None:
         if host_bytes is not None:
             self._on_host.resize(host_bytes)
+            if self._blocks is not None:
+                self._blocks.budget = host_bytes
         if device_bytes is not None:
             self._on_device.resize(device_bytes)
 
     def clear(self) -> None:
-        """Forget all pages."""
+        """Forget all pages, and give their memory back."""
         self._on_device.clear()
         self._on_host.clear()
         self._arriving.clear()
+        if self._copies is not None:
+            self._copies.synchronize()
+            self._blocks = PinnedBlocks(self._copies, self._on_host.budget)
 
     @property
     def stats(self) -> CacheStats:
@@ -83,41 +89,39 @@ class PagePool:
         return self._on_host.stats
 
     def _fetch(self, key: str) -> KVPage | None:
-        """Move a page from the host to the device; None where the host has none."""
-        page = self._on_host.pop(key)
-        if page is None:
+        """Start bringing a page from the host to the device, where it stays if there is room; None if there is none."""
+        waiting = self._on_host.peek(key)
+        if waiting is None:
             return None
-        try:
-            moved = self._uploaded(key, page)
-        except RuntimeError:  # no room there: it stays here
-            self._on_host.put(key, page)
-            raise
-        self._on_device.put(key, moved)
-        return moved
-
-    def _uploaded(self, key: str, page: KVPage) -> KVPage:
-        if self._copies is None:
-            return page
-        with torch.cuda.stream(self._copies):
-            moved = page.to(self.device, non_blocking=True)
-        self._arriving[key] = self._copies.record_event()
-        return moved
+        page = waiting.page
+        if self._copies is not None:
+            with torch.cuda.stream(self._copies):
+                page = page.to(self.device, non_blocking=True)
+            self._arriving[key] = page, self._copies.record_event()
+        if page.nbytes <= self._on_device.budget:
+            self._on_host.pop(key)
+            self._forget(key, waiting)
+            self._on_device.put(key, page)
+        return page
 
     def _to_host(self, key: str, page: KVPage) -> None:
         self._arriving.pop(key, None)
-        if page.nbytes > self._on_host.budget:
+        budget = self._on_host.budget
+        if page.nbytes > budget or key in self._on_host:
             return
-        if self._copies is not None:
-            self._copies.wait_stream(torch.cuda.current_stream(self.device))
-            with torch.cuda.stream(self._copies):
-                page.record_stream(self._copies)
-                page = page.map(_pinned)
-        self._on_host.put(key, page)
+        self._on_host.resize(budget - page.nbytes)  # what goes for want of room leaves its block to this page
+        self._on_host.resize(budget)
+        if self._copies is None or self._blocks is None:
+            self._on_host.put(key, HostPage(page))
+            return
+        self._copies.wait_stream(torch.cuda.current_stream(self.device))
+        page.record_stream(self._copies)
+        self._on_host.put(key, self._blocks.filled(page))
+
+    def _forget(self, key: str, page: HostPage) -> None:
+        if self._blocks is not None:
+            self._blocks.free(page)
 
 
-def _pinned(tensor: Tensor) -> Tensor:
-    return torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True).copy_(tensor, non_blocking=True)
-
-
-def _nbytes(page: KVPage) -> int:
+def _nbytes(page: KVPage | HostPage) -> int:
     return page.nbytes

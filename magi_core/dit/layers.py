@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -10,13 +10,27 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from magi_core.config import DiTConfig
-from magi_core.kernels.fused import gated_silu
+from magi_core.dit.pieces import pieces
+from magi_core.kernels.fused import (
+    gated_silu,
+    gated_silu_and_quantise,
+    gelu_and_quantise,
+    gelu_in_place,
+    interleave,
+    interleave_and_quantise,
+)
 from magi_core.operations import Operations
+from magi_core.operations.fp8 import Fp8Linear
+from magi_core.operations.norm import LayerNorm
 
-SelfAttention = Callable[[int, Tensor, Tensor, Tensor], Tensor]
-"""`(layer, q [B, S, heads, d], k [B, S, groups, d], v like k) -> [B, S, heads, d]`: decides what is attended to."""
-CrossAttention = Callable[[int, Tensor], Tensor]
-"""`(layer, q [B, S, heads, d]) -> [B, S, heads, d]`: attention to the text of each query's chunk."""
+Read = Callable[[Tensor, int], Tensor]
+"""`(q [B, s, heads, d], first) -> [B, s, heads, d]`: attention of the rows from `first` on."""
+SelfAttention = Callable[[int, Sequence[Tensor], Sequence[Tensor]], Read]
+"""`(layer, keys, values) -> Read`, both in pieces [B, s, groups, d] that make up all rows: says what is attended to."""
+CrossAttention = Callable[[int, Tensor, int, int], Tensor]
+"""`(layer, q [B, s, heads, d], first, size) -> [B, s, heads, d]`: attention of the rows from `first` on, `size` to a
+chunk, to the text of their chunks."""
+Rope = tuple[Tensor, Tensor]
 
 MIX_GROUPS = 8  # the projection interleaves self- and cross-attention in 8 groups of channels, whatever the heads
 
@@ -61,6 +75,12 @@ class Attention(nn.Module):
         self.k_layernorm = ops.LayerNorm1p(head, eps, **fp32)
         self.k_layernorm_xattn = ops.LayerNorm1p(head, eps, **factory)
 
+    def keys_values(self, x: Tensor, rope: Rope) -> tuple[Tensor, Tensor]:
+        """Self-attention K and V, each [B, s, groups, d], of rows `x` [B, s, hidden] of the residual stream."""
+        read = self.linear_qkv
+        k, v = (out.unflatten(-1, (self.groups, -1)) for out in of_the_norm(read.layer_norm, x, read.k, read.v))
+        return self.k_layernorm.rotated(k, rope), v
+
     def text_keys_values(self, text: Tensor) -> tuple[Tensor, Tensor]:
         """Cross-attention K and V, each [..., L, groups, d], from projected text [..., L, hidden].
 
@@ -69,20 +89,24 @@ class Attention(nn.Module):
         k, v = self.linear_kv_xattn(text).unflatten(-1, (self.groups, 2, -1)).unbind(-2)
         return self.k_layernorm_xattn(k), v
 
-    def forward(self, x: Tensor, rope: tuple[Tensor, Tensor], attend: SelfAttention, cross: CrossAttention) -> Tensor:
-        """[B, S, hidden], float32 from the unquantised projection, from the residual stream `x` [B, S, hidden]."""
-        read = self.linear_qkv
-        normed = read.layer_norm(x)
-        q = read.q(normed).unflatten(-1, (self.heads, -1))
-        k = read.k(normed).unflatten(-1, (self.groups, -1))
-        v = read.v(normed).unflatten(-1, (self.groups, -1))
-        q = self.q_layernorm.rotated(q, rope)
-        k = self.k_layernorm.rotated(k, rope)
-        own = attend(self.index, q, k, v).flatten(-2)
-        qx = self.q_layernorm_xattn(read.qx(normed).unflatten(-1, (self.heads, -1)))
-        text = cross(self.index, qx).flatten(-2)
-        mixed = torch.stack([own.unflatten(-1, (MIX_GROUPS, -1)), text.unflatten(-1, (MIX_GROUPS, -1))], dim=-2)
-        return self.linear_proj(mixed.flatten(-3))
+    def forward(self, x: Tensor, first: int, size: int, rope: Rope, read: Read, cross: CrossAttention) -> Tensor:
+        """[B, s, hidden] of rows `x` of the residual stream from `first` on, `size` to a chunk; float32 from the
+        unquantised projection."""
+        to = self.linear_qkv
+        q, qx = (out.unflatten(-1, (self.heads, -1)) for out in of_the_norm(to.layer_norm, x, to.q, to.qx))
+        q = self.q_layernorm.rotated(q, rope)  # names are used again, so that nothing outlives its use
+        own = read(q, first).flatten(-2)
+        del q
+        qx = self.q_layernorm_xattn(qx)
+        text = cross(self.index, qx, first, size).flatten(-2)
+        del qx
+        if isinstance(self.linear_proj, Fp8Linear):
+            mixed = interleave_and_quantise(own, text, self.linear_proj.scale(x.device), MIX_GROUPS)
+            del own, text
+            return self.linear_proj.product(mixed, x.dtype)
+        mixed = interleave(own, text, MIX_GROUPS)
+        del own, text
+        return self.linear_proj(mixed)
 
 
 class MLP(nn.Module):
@@ -96,8 +120,14 @@ class MLP(nn.Module):
         self.linear_fc2 = make_linear(inner, width, ops, quantised, per_channel=True, **factory)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.linear_fc1(self.layer_norm(x))
-        return self.linear_fc2(gated_silu(x) if self.gated else F.gelu(x))
+        (inner,) = of_the_norm(self.layer_norm, x, self.linear_fc1)
+        if isinstance(self.linear_fc2, Fp8Linear):
+            activate = gated_silu_and_quantise if self.gated else gelu_and_quantise
+            inner = activate(inner, self.linear_fc2.scale(x.device))
+            return self.linear_fc2.product(inner, x.dtype)
+        if self.gated:
+            return self.linear_fc2(gated_silu(inner))
+        return self.linear_fc2(F.gelu(inner) if torch.is_grad_enabled() else gelu_in_place(inner))
 
 
 class Block(nn.Module):
@@ -109,20 +139,77 @@ class Block(nn.Module):
         self.self_attn_post_norm = ops.LayerNorm1p(config.hidden_size, config.layernorm_epsilon, **fp32)
         self.mlp = MLP(config, ops, quantised, **factory)
         self.mlp_post_norm = ops.LayerNorm1p(config.hidden_size, config.layernorm_epsilon, **fp32)
+        self.held = ops.held
 
     def forward(
         self,
         x: Tensor,
         condition: Tensor,
-        rope: tuple[Tensor, Tensor],
+        rope: Rope,
         attend: SelfAttention,
         cross: CrossAttention,
     ) -> Tensor:
-        """[B, S, hidden] -> the same; `condition` [B, n, cond] holds one row per chunk of S / n tokens."""
-        attention_gate, mlp_gate = self.ada_modulate_layer(condition)
-        update = self.self_attention(x, rope, attend, cross)
-        x = self.self_attn_post_norm.added(x, update, attention_gate)
-        return self.mlp_post_norm.added(x, self.mlp(x), mlp_gate)
+        """[B, S, hidden] -> the same; `condition` [B, n, cond] holds one row per chunk of S / n tokens.
+
+        Goes piece by piece once the keys and values of all rows are there. Without gradients, a stream of several
+        pieces is written over.
+        """
+        gates = self.ada_modulate_layer(condition)
+        size = x.shape[1] // condition.shape[1]
+        cuts = [slice(0, x.shape[1])] if torch.is_grad_enabled() else pieces(condition.shape[1], size)
+        if len(cuts) == 1:
+            keys, values = self.self_attention.keys_values(x, rope)
+            read = attend(self.self_attention.index, [keys], [values])
+            return self._piece(x, 0, size, rope, read, cross, gates)
+        with self.held(self._in_every_piece, x.device):
+            parts = [self.self_attention.keys_values(x[:, cut], _of(rope, cut)) for cut in cuts]
+            read = attend(self.self_attention.index, [k for k, _ in parts], [v for _, v in parts])
+            del parts
+            for cut in cuts:
+                chunks = slice(cut.start // size, -(-cut.stop // size))
+                part_gates = gates[0][:, chunks], gates[1][:, chunks]
+                self._piece(x[:, cut], cut.start, size, _of(rope, cut), read, cross, part_gates, in_place=True)
+        return x
+
+    @property
+    def _in_every_piece(self) -> list[nn.Module]:
+        """The layers that run once a piece: all but the gates and the text's keys and values."""
+        attention = self.self_attention
+        norms = (attention.q_layernorm, attention.q_layernorm_xattn, attention.k_layernorm)
+        own = (self.self_attn_post_norm, self.mlp, self.mlp_post_norm)
+        return [attention.linear_qkv, attention.linear_proj, *norms, *own]
+
+    def _piece(
+        self,
+        x: Tensor,
+        first: int,
+        size: int,
+        rope: Rope,
+        read: Read,
+        cross: CrossAttention,
+        gates: tuple[Tensor, Tensor],
+        *,
+        in_place: bool = False,
+    ) -> Tensor:
+        update = self.self_attention(x, first, size, rope, read, cross)
+        x = self.self_attn_post_norm.added(x, update, gates[0], in_place=in_place)
+        del update
+        return self.mlp_post_norm.added(x, self.mlp(x), gates[1], in_place=in_place)
+
+
+def _of(rope: Rope, rows: slice) -> Rope:
+    sine, cosine = rope
+    return sine[rows], cosine[rows]
+
+
+def of_the_norm(norm: LayerNorm, x: Tensor, *linears: nn.Module) -> list[Tensor]:
+    """What each of `linears` makes of the norm of `x`, which is computed once, for fp8 linears quantised on its way."""
+    eights = [linear for linear in linears if isinstance(linear, Fp8Linear)]
+    if len(eights) == len(linears):
+        quantised = norm.quantised(x, [linear.scale(x.device) for linear in eights])
+        return [linear.product(rows, x.dtype) for linear, rows in zip(eights, quantised, strict=True)]
+    normed = norm(x)
+    return [linear(normed) for linear in linears]
 
 
 def make_linear(

@@ -10,8 +10,11 @@ from dataclasses import dataclass
 
 from magi_core.config import CHUNK_FRAMES, PIXELS_PER_LATENT, DiTConfig, SamplingSettings
 from magi_core.device import FP32
+from magi_core.dit.pieces import widest_piece
 
-MARGIN = 1.15  # weights that are widened for one product, the allocator's rounding
+MARGIN = 1.05  # the allocator's rounding
+WORKSPACE = 100_000_000  # bytes that the kernels of products and attention need for themselves on a GPU
+FP8 = 1  # bytes
 
 
 @dataclass(frozen=True)
@@ -35,21 +38,25 @@ def sampling_memory(
     height: int,
     chunks: int,
     itemsize: int,
+    fused: bool = False,
+    pages: int | None = None,
     page_budget: int = 0,
 ) -> SamplingMemory:
     """What one run of the sampler takes.
 
     chunks: length of the video at its end. itemsize: bytes per number in the transformer's blocks.
+    fused: whether blocks compute in the fast forms of `magi_core.kernels`. pages: K/V pages held at the same time, one
+    that is being made included; None: as many as a chunk may look at.
     page_budget: bytes of pages that the engine keeps on the device where it has them.
     """
     size = chunk_tokens(config, width, height)
     page = page_bytes(config, size, itemsize)
-    past = min(chunks, max(settings.kv_ranges, default=chunks))  # itself included, as its page is made
+    past = min(chunks, max(settings.kv_ranges, default=chunks)) if pages is None else pages  # one being made included
     together = settings.window + int(config.distill)  # with one that is seen twice
-    attended = (past + together) * page // config.num_layers  # keys and values of one layer, side by side
     text = config.caption_max_length * kv_bytes(config, itemsize)
+    forward = forward_bytes(config, together, size, itemsize, history=past, fused=fused)
     return SamplingMemory(
-        activations=forward_bytes(config, together * size, itemsize) + attended,
+        activations=forward + (WORKSPACE if fused else 0),
         pages=max(past * page, min(chunks * page, page_budget)),
         text=(settings.window + 1) * text,
     )
@@ -70,14 +77,37 @@ def page_bytes(config: DiTConfig, tokens: int, itemsize: int) -> int:
     return tokens * kv_bytes(config, itemsize)
 
 
-def forward_bytes(config: DiTConfig, tokens: int, itemsize: int) -> int:
-    """Activations of one forward over `tokens` tokens at the widest point of a block."""
-    hidden, inner = config.hidden_size, config.ffn_hidden_size
-    stream = 3 * hidden * itemsize  # the residual, its norm, the query
-    query = hidden * (2 * itemsize + 4 * FP32)  # a query in its own dtype, and in float32 while it is rotated
-    keys = 2 * config.num_groups * config.head_dim * itemsize
-    mixed = hidden * (5 * itemsize + 3 * FP32)  # both attentions, side by side, widened, projected
-    gated = 5 * hidden * FP32  # update, gate, norm and sum in float32
-    mlp = inner * itemsize * (4 if config.gated else 2) + hidden * itemsize
+def forward_bytes(
+    config: DiTConfig, chunks: int, size: int, itemsize: int, *, history: int = 0, fused: bool = False
+) -> int:
+    """Activations of one forward over `chunks` chunks of `size` tokens and as many pages of `history`, at the widest
+    point of a block: what all rows take, and what the widest piece takes beside it.
+    """
+    kv = 2 * config.num_groups * config.head_dim * itemsize
     rotation = 2 * 3 * config.head_dim // 8 * FP32
-    return int(MARGIN * tokens * (stream + rotation + keys + max(query, mixed, gated, mlp)))
+    rows = chunks * size
+    everything = rows * (config.hidden_size * itemsize + rotation) + (rows + history * size) * kv
+    piece = widest_piece(chunks, size) * (fused_bytes if fused else plain_bytes)(config, itemsize)
+    return int(MARGIN * (everything + max(piece, rows * kv)))  # keys and values are there twice while they are joined
+
+
+def fused_bytes(config: DiTConfig, itemsize: int) -> int:
+    """Bytes a row of a piece in the fast forms; fp8 models have blocks that are not quantised, too."""
+    hidden, inner = config.hidden_size, config.ffn_hidden_size
+    fan = inner * (2 if config.gated else 1)
+    attention = hidden * max(4 * itemsize, 2 * itemsize + FP32)  # both attentions, side by side, projected
+    mlp = max(hidden * itemsize + fan * itemsize, (fan + (inner if config.gated else 0)) * itemsize)
+    quantised = fan * itemsize + inner * FP8
+    return max(attention, mlp, quantised if config.fp8 else 0)
+
+
+def plain_bytes(config: DiTConfig, itemsize: int) -> int:
+    """Bytes a row of a piece where norms, gates and quantisation pass through float32."""
+    hidden, inner = config.hidden_size, config.ffn_hidden_size
+    fan = inner * (2 if config.gated else 1)
+    query = hidden * (2 * itemsize + 4 * FP32)  # two queries, and one in float32 while it is rotated
+    mixed = hidden * (2 * itemsize + 2 * FP32)  # both attentions side by side, widened, projected
+    gated = 5 * hidden * FP32  # update, gate, norm and sum
+    mlp = (fan + inner * (2 if config.gated else 1) + hidden) * itemsize
+    quantised = (fan + inner) * itemsize + 2 * inner * FP32
+    return max(query, mixed, gated, mlp, quantised if config.fp8 else 0)

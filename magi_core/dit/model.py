@@ -13,6 +13,7 @@ from magi_core.config import DiTConfig
 from magi_core.dit.context import TextContext
 from magi_core.dit.embed import CaptionEmbedder, FinalLinear, TimestepEmbedder
 from magi_core.dit.layers import Block, CrossAttention, SelfAttention
+from magi_core.dit.pieces import FEWEST, pieces
 from magi_core.dit.rope import RotaryEmbedding
 from magi_core.operations import PLAIN, Operations, Placed
 
@@ -84,17 +85,29 @@ class DiT(Placed):
         config = self.config
         patch_t, patch = config.t_patch_size, config.patch_size
         size = (latents.shape[2] // patch_t, latents.shape[3] // patch, latents.shape[4] // patch)
-        x = latents.float() * config.x_rescale_factor
-        if config.half_channel_vae:
-            x = torch.cat([x, x], dim=1)
-        x = self.x_embedder(x).flatten(2).transpose(1, 2).to(self.dtype)
+        x = self._embedded(latents, size)
         condition = self.condition(timesteps, dropped, step_factor).to(self.dtype)
         rope = self.rope(frames[::patch_t], *size[1:])
         for block in self.videodit_blocks:
             x = block(x, condition, rope, attend, cross)
-        x = self.final_linear(self.videodit_blocks.final_layernorm(x.float()))
+        norm = self.videodit_blocks.final_layernorm
+        cuts = pieces(timesteps.shape[1], x.shape[1] // timesteps.shape[1])
+        x = torch.cat([self.final_linear(norm(x[:, cut].float())) for cut in cuts], dim=1)
         x = unpatchify(x, size, (patch_t, patch, patch))
         return x[:, : config.latent_channels] / config.x_rescale_factor
+
+    def _embedded(self, latents: Tensor, size: tuple[int, int, int]) -> Tensor:
+        """The residual stream [B, S, hidden] that blocks read, made a few frames at a time; size: in tokens."""
+        config, per_frame = self.config, size[1] * size[2]
+        at_once = -(-FEWEST // per_frame)
+        stream = latents.new_empty((len(latents), size[0] * per_frame, config.hidden_size), dtype=self.dtype)
+        for i, part in enumerate(latents.split(at_once * config.t_patch_size, dim=2)):
+            x = part.float() * config.x_rescale_factor
+            if config.half_channel_vae:
+                x = torch.cat([x, x], dim=1)
+            x = self.x_embedder(x).flatten(2).transpose(1, 2)
+            stream[:, i * at_once * per_frame :][:, : x.shape[1]] = x
+        return stream
 
     def condition(self, timesteps: Tensor, dropped: bool | Tensor, step_factor: float | Tensor | None) -> Tensor:
         """[B, n, cond] float32: timestep embedding (+ step-size embedding) + the adaptive branch's null row."""

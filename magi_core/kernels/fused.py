@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from magi_core.kernels.compilation import fusible
+from magi_core.kernels.fast import with_fast_form
 
 
 def rotate(x: Tensor, sine: Tensor, cosine: Tensor) -> Tensor:
@@ -17,17 +20,20 @@ def rotate(x: Tensor, sine: Tensor, cosine: Tensor) -> Tensor:
     return torch.cat([first * cosine - second * sine, second * cosine + first * sine, rest], dim=-1)
 
 
+@with_fast_form
 def layer_norm_1p(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
     """Layer norm over the last axis with gain `1 + weight`."""
     return F.layer_norm(x, (x.shape[-1],), weight + 1, bias, eps)
 
 
+@with_fast_form
 @fusible(x=(1,), sine=(0,), cosine=(0,))
 def normalise_and_rotate(x: Tensor, sine: Tensor, cosine: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
     """`layer_norm_1p`, then `rotate`, of `x` [B, S, heads, d] in float32; returned in the dtype of `x`."""
     return rotate(layer_norm_1p(x.float(), weight, bias, eps), sine, cosine).to(x.dtype)
 
 
+@with_fast_form
 @fusible(x=(1,))
 def gated_silu(x: Tensor) -> Tensor:
     """The first half of the last axis through SiLU, times the second half."""
@@ -35,6 +41,7 @@ def gated_silu(x: Tensor) -> Tensor:
     return F.silu(gate) * value
 
 
+@with_fast_form
 @fusible(x=(1, 2), update=(1, 2), gate=(1,))
 def add_gated(x: Tensor, update: Tensor, gate: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
     """`x + layer_norm_1p(gate * update)` in float32, returned in the dtype of `x`; the norm comes after the gate.
@@ -44,10 +51,59 @@ def add_gated(x: Tensor, update: Tensor, gate: Tensor, weight: Tensor, bias: Ten
     return (x.float() + layer_norm_1p(update.float() * gate.float()[:, :, None], weight, bias, eps)).to(x.dtype)
 
 
+@with_fast_form
+def add_gated_in_place(x: Tensor, update: Tensor, gate: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+    """`add_gated`, written over `x`."""
+    return x.copy_(add_gated(x, update, gate, weight, bias, eps))
+
+
+def interleave(own: Tensor, text: Tensor, groups: int) -> Tensor:
+    """[..., 2 * width] from two of [..., width], `groups` groups of channels of either in turn."""
+    return torch.stack([own.unflatten(-1, (groups, -1)), text.unflatten(-1, (groups, -1))], dim=-2).flatten(-3)
+
+
 FP8_MAX = torch.finfo(torch.float8_e4m3fn).max
 
 
+@with_fast_form
 @fusible(x=(1,))
 def quantise(x: Tensor, scale: Tensor) -> Tensor:
     """`x / scale` in float32, clamped, rounded to bfloat16, then to float8_e4m3fn (twice, like the reference)."""
     return (x.float() / scale).clamp(-FP8_MAX, FP8_MAX).to(torch.bfloat16).to(torch.float8_e4m3fn)
+
+
+@with_fast_form
+@fusible(x=(1,))
+def normalise_and_quantise(
+    x: Tensor, weight: Tensor, bias: Tensor, scales: Sequence[Tensor], eps: float
+) -> tuple[Tensor, ...]:
+    """The layer norm of `x` with gain `weight`, in its dtype, quantised by each of `scales`."""
+    normed = F.layer_norm(x, (x.shape[-1],), weight, bias, eps)
+    return tuple(quantise(normed, scale) for scale in scales)
+
+
+@with_fast_form
+def gelu_in_place(x: Tensor) -> Tensor:
+    """GELU in the dtype of `x`, written over it."""
+    return x.copy_(F.gelu(x))
+
+
+@with_fast_form
+@fusible(x=(1,))
+def gelu_and_quantise(x: Tensor, scale: Tensor) -> Tensor:
+    """GELU in the dtype of `x`, quantised."""
+    return quantise(F.gelu(x), scale)
+
+
+@with_fast_form
+@fusible(x=(1,))
+def gated_silu_and_quantise(x: Tensor, scale: Tensor) -> Tensor:
+    """`gated_silu`, quantised."""
+    return quantise(gated_silu(x), scale)
+
+
+@with_fast_form
+@fusible(own=(1,), text=(1,))
+def interleave_and_quantise(own: Tensor, text: Tensor, scale: Tensor, groups: int) -> Tensor:
+    """`interleave`, quantised."""
+    return quantise(interleave(own, text, groups), scale)

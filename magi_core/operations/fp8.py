@@ -34,8 +34,15 @@ class Fp8Linear(OwnWeights, nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., out] in the dtype of `x` (values rounded to bfloat16) from `x` [..., in]."""
-        rows = quantise(x, self.placed(self.smooth_scale if self.per_channel else self.input_scale, x.device))
-        scale = self.placed(self.input_scale, x.device)[:1] * self.placed(self.weight_scale, x.device)
-        with self.weights(x.device) as (weight,):
+        return self.product(quantise(x, self.scale(x.device)), x.dtype)
+
+    def scale(self, device: torch.device) -> Tensor:
+        """[in], what inputs are divided by when they are quantised."""
+        return self.placed(self.smooth_scale[0] if self.per_channel else self.input_scale, device)
+
+    def product(self, rows: Tensor, dtype: torch.dtype) -> Tensor:
+        """[..., out] in `dtype` from an input [..., in] that is quantised already."""
+        scale = self.placed(self.input_scale, rows.device)[:1] * self.placed(self.weight_scale, rows.device)
+        with self.weights(rows.device) as (weight,):
             out = multiply_fp8(rows.flatten(0, -2), weight[0], scale)
-        return out.view(*x.shape[:-1], -1).to(x.dtype)
+        return out.view(*rows.shape[:-1], -1).to(dtype)

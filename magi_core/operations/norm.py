@@ -1,12 +1,34 @@
-"""The layer norm of the transformer's attention heads and residual stream, and the two fused forms it is used in."""
+"""The transformer's layer norms, and the fused forms they are used in."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from magi_core.kernels.fused import add_gated, layer_norm_1p, normalise_and_rotate
+from magi_core.kernels.fused import (
+    add_gated,
+    add_gated_in_place,
+    layer_norm_1p,
+    normalise_and_quantise,
+    normalise_and_rotate,
+)
 from magi_core.operations.placed import OwnWeights
+
+
+class LayerNorm(OwnWeights, nn.LayerNorm):  # type: ignore[misc]  # a parameter is a tensor
+    """PyTorch's layer norm over the last axis, also quantised in the same pass."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        with self.weights(x.device) as (weight, bias):
+            return F.layer_norm(x, self.normalized_shape, weight, bias, self.eps)
+
+    def quantised(self, x: Tensor, scales: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """The norm of `x` in float8_e4m3fn, once for each of `scales` [width]."""
+        with self.weights(x.device) as (weight, bias):
+            return normalise_and_quantise(x, weight, bias, tuple(scales), self.eps)
 
 
 class LayerNorm1p(OwnWeights, nn.Module):
@@ -29,12 +51,12 @@ class LayerNorm1p(OwnWeights, nn.Module):
         with self.weights(x.device) as (weight, bias):
             return normalise_and_rotate(x, *rope, weight, bias, self.eps)
 
-    def added(self, x: Tensor, update: Tensor, gate: Tensor) -> Tensor:
+    def added(self, x: Tensor, update: Tensor, gate: Tensor, *, in_place: bool = False) -> Tensor:
         """`x + norm(gate * update)` in float32, in the dtype of `x`; the norm comes after the gate.
 
-        x, update: [B, S, hidden]; gate: [B, n, hidden], one row per chunk of S / n tokens.
+        x, update: [B, S, hidden]; gate: [B, n, hidden], one row per chunk of S / n tokens. in_place: written over `x`.
         """
-        chunks = gate.shape[1]
+        chunks, add = gate.shape[1], add_gated_in_place if in_place else add_gated
         per_chunk = x.unflatten(1, (chunks, -1)), update.unflatten(1, (chunks, -1))
         with self.weights(x.device) as (weight, bias):
-            return add_gated(*per_chunk, gate, weight, bias, self.eps).flatten(1, 2)
+            return add(*per_chunk, gate, weight, bias, self.eps).flatten(1, 2)

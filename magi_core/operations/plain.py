@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor, nn
 
 from magi_core.operations.fp8 import Fp8Linear
 from magi_core.operations.linear_fp32 import LinearFp32
-from magi_core.operations.norm import LayerNorm1p
+from magi_core.operations.norm import LayerNorm, LayerNorm1p
 from magi_core.operations.protocol import Operations
 
 
 class Plain:
     """The default `Operations`. What replaces some of them inherits the others."""
 
-    Linear, LayerNorm, Conv3d = nn.Linear, nn.LayerNorm, nn.Conv3d
-    LinearFp32, LayerNorm1p, Fp8Linear = LinearFp32, LayerNorm1p, Fp8Linear
+    Linear, Conv3d = nn.Linear, nn.Conv3d
+    LinearFp32, LayerNorm, LayerNorm1p, Fp8Linear = LinearFp32, LayerNorm, LayerNorm1p, Fp8Linear
 
     def placed(self, parameter: Tensor, device: torch.device) -> Tensor:
         return parameter
+
+    def held(self, modules: Iterable[nn.Module], device: torch.device) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 PLAIN: Operations = Plain()

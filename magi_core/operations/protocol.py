@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from magi_core.operations.norm import LayerNorm1p
+from magi_core.operations.norm import LayerNorm, LayerNorm1p
 
 Device = torch.device | str | None
 Size = int | tuple[int, int, int]
@@ -46,8 +48,8 @@ class Operations(Protocol):
 
     def LayerNorm(
         self, size: int, /, eps: float = 1e-5, *, device: Device = None, dtype: torch.dtype | None = None
-    ) -> nn.Module:
-        """Over the last axis."""
+    ) -> LayerNorm:
+        """See `magi_core.operations.norm.LayerNorm`."""
         ...
 
     def LayerNorm1p(
@@ -74,4 +76,8 @@ class Operations(Protocol):
 
     def placed(self, parameter: Tensor, device: torch.device) -> Tensor:
         """A parameter that a module reads by itself (bands, positions, null text), on `device`, in its own dtype."""
+        ...
+
+    def held(self, modules: Iterable[nn.Module], device: torch.device) -> AbstractContextManager[None]:
+        """Around several uses of the layers in `modules`: weights that wait elsewhere are fetched once for all."""
         ...

@@ -14,6 +14,7 @@ from magi_core.digest import digest
 from magi_core.dit import KVLayer, KVPage
 from magi_core.dit.memory import SamplingMemory, chunk_tokens, page_bytes, sampling_memory
 from magi_core.errors import MagiError
+from magi_core.kernels.fast import has_fast_forms
 from magi_core.sampling.asked import new_chunks, ranges_of
 from magi_core.sampling.broken_off import start_of
 from magi_core.sampling.cost import Cost, stage_cost
@@ -60,14 +61,15 @@ def plan(
         frontier=final,
         cost=Cost(),
         forwards=0,
-        need=_need(engine, begun, stop),
+        need=_need(engine, begun, stop, 0),
         model_key=engine.model_key,
         end=None if end is None or end >= stop * VIDEO_FRAMES_PER_CHUNK else end,
     )
     per_stage = begun.settings.steps // begun.settings.window
     pieces = [piece for piece in parts if isinstance(piece, Piece)]
     forwards = sum(len(piece.plan(begun.settings.window)) * per_stage for piece in pieces)
-    return replace(planned, cost=_cost(engine, planned, pieces), forwards=forwards)
+    cost, pages = _cost(engine, planned, pieces)
+    return replace(planned, cost=cost, forwards=forwards, need=_need(engine, begun, stop, pages))
 
 
 def _check_schedule(settings: SamplingSettings, distill: bool) -> None:
@@ -232,7 +234,7 @@ def _fates(
     return (*kept, *(ChunkFate(index, chunk.at.key, kinds[index]) for index, chunk in new.items()))
 
 
-def _need(engine: Sampler, state: SamplerState, chunks: int) -> SamplingMemory:
+def _need(engine: Sampler, state: SamplerState, chunks: int, pages: int) -> SamplingMemory:
     return sampling_memory(
         engine.dit.config,
         state.settings,
@@ -240,13 +242,16 @@ def _need(engine: Sampler, state: SamplerState, chunks: int) -> SamplingMemory:
         height=state.height,
         chunks=chunks,
         itemsize=engine.dit.dtype.itemsize,
+        fused=has_fast_forms(engine.dit.device) and engine.dit.dtype == torch.bfloat16,
+        pages=pages,
         page_budget=engine.cache.stats["pages"].budget,
     )
 
 
-def _cost(engine: Sampler, extension: Extension, pieces: Sequence[Piece]) -> Cost:
-    """The steps, counted from the window plan; the pages to make, by rehearsing the pieces on a copy of the pool."""
-    state, distill, cost = extension.begun, engine.dit.config.distill, Cost()
+def _cost(engine: Sampler, extension: Extension, pieces: Sequence[Piece]) -> tuple[Cost, int]:
+    """The steps, counted from the window plan; the pages to make, by rehearsing the pieces on a copy of the pool, and
+    the most pages that are held at the same time."""
+    state, distill, cost, held = extension.begun, engine.dit.config.distill, Cost(), 0
     settings, pool = state.settings, engine.cache.pages.rehearsal()
     page = _page_of(engine, state)
     for piece in pieces:
@@ -258,8 +263,9 @@ def _cost(engine: Sampler, extension: Extension, pieces: Sequence[Piece]) -> Cos
             for index in missing:
                 book.add(index, page)
             made += len(missing)
+            held = max(held, len(book.by_chunk))
         cost += Cost(steps, made)
-    return cost
+    return cost, held
 
 
 def _page_of(engine: Sampler, state: SamplerState) -> KVPage:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 
 import comfy.model_management as management
 import comfy.ops
 import torch
+import torch.nn.functional as F
 from comfy.ops import disable_weight_init as plain  # weights have the format that layers compute in: nothing to cast
-from torch import Tensor
+from torch import Tensor, nn
 
 from magi_core.kernels.products import multiply_fp32
 from magi_core.operations import Operations
@@ -24,8 +25,26 @@ def placed(parameter: Tensor, device: torch.device) -> Tensor:
 class _Fetched(comfy.ops.CastWeightBiasOp):
     """`magi_core.operations.placed.OwnWeights` through ComfyUI."""
 
+    _held: tuple[Tensor, ...] | None = None
+
+    @contextmanager
+    def held(self, device: torch.device) -> Iterator[None]:
+        """Fetch the weights once for all uses until the context is left."""
+        with self.weights(device) as fetched:
+            own = {parameter.data_ptr() for parameter in (self.weight, self.bias) if parameter is not None}
+            # what is not the layer's own may lie in a buffer that the next layer's weights are fetched to
+            held = tuple(tensor if tensor.data_ptr() in own else tensor.clone() for tensor in fetched)
+        self._held = held
+        try:
+            yield
+        finally:
+            self._held = None
+
     @contextmanager
     def weights(self, device: torch.device) -> Iterator[tuple[Tensor, ...]]:
+        if self._held is not None:
+            yield self._held
+            return
         comfy.ops.run_every_op()
         own = {"dtype": self.weight.dtype, "bias_dtype": None if self.bias is None else self.bias.dtype}
         weight, bias, stream = comfy.ops.cast_bias_weight(self, device=device, **own, offloadable=True)
@@ -36,6 +55,13 @@ class _Fetched(comfy.ops.CastWeightBiasOp):
 
     def placed(self, parameter: Tensor, device: torch.device) -> Tensor:
         return placed(parameter, device)
+
+
+class Linear(_Fetched, plain.Linear):
+    """ComfyUI's linear; where its weights are held, with those."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) if self._held is None else F.linear(x, *self._held)
 
 
 class LinearFp32(_Fetched, plain.Linear):
@@ -51,6 +77,9 @@ class LinearFp32(_Fetched, plain.Linear):
             return multiply_fp32(x, weight)
 
 
+class LayerNorm(_Fetched, core_norm.LayerNorm): ...  # type: ignore[misc]  # a parameter is a tensor
+
+
 class LayerNorm1p(_Fetched, core_norm.LayerNorm1p): ...
 
 
@@ -60,11 +89,20 @@ class Fp8Linear(_Fetched, core_fp8.Fp8Linear): ...
 class ComfyOperations:
     """`magi_core.operations.Operations` of ComfyUI."""
 
-    Linear, LayerNorm, Conv3d = plain.Linear, plain.LayerNorm, plain.Conv3d
-    LinearFp32, LayerNorm1p, Fp8Linear = LinearFp32, LayerNorm1p, Fp8Linear
+    Linear, Conv3d = Linear, plain.Conv3d
+    LinearFp32, LayerNorm, LayerNorm1p, Fp8Linear = LinearFp32, LayerNorm, LayerNorm1p, Fp8Linear
 
     def placed(self, parameter: Tensor, device: torch.device) -> Tensor:
         return placed(parameter, device)
+
+    @contextmanager
+    def held(self, modules: Iterable[nn.Module], device: torch.device) -> Iterator[None]:
+        with ExitStack() as stack:
+            for module in modules:
+                for layer in module.modules():
+                    if isinstance(layer, _Fetched):
+                        stack.enter_context(layer.held(device))
+            yield
 
 
 COMFYUI: Operations = ComfyOperations()

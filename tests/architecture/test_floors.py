@@ -16,7 +16,7 @@ REPOSITORY = Path(__file__).parents[2]
 ENGINE = REPOSITORY / "magi_core"
 ROOT_FILES = 10
 IMPORTED_AS = {"pillow": "PIL", "beautifulsoup4": "bs4"}  # other packages are imported by the name they install under
-OPTIONAL = {"flash_attn", "flash_attn_interface", "sageattention", "zstandard"}
+OPTIONAL = {"flash_attn", "flash_attn_interface", "sageattention", "triton", "zstandard"}
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@ batch."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from magi_core.config import DiTConfig
 from magi_core.dit import DiT
+from magi_core.dit.layers import Read
 from magi_core.text.special_tokens import SPECIAL_TOKEN_NAMES
 from tools.nano import convolutions
 from tools.nano.batches import assemble
@@ -124,11 +126,12 @@ def predict(
     tokens = dit.text_tokens(text)
     hidden = visible[:, None, None, :]
 
-    def attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        k, v = k.repeat_interleave(groups, dim=2), v.repeat_interleave(groups, dim=2)
-        return (flex_attend if backend == "flex" else sdpa_attend)(q, k, v, mask)
+    def attend(layer: int, keys: Sequence[Tensor], values: Sequence[Tensor]) -> Read:
+        k, v = (torch.cat(list(parts), dim=1).repeat_interleave(groups, dim=2) for parts in (keys, values))
+        computed = flex_attend if backend == "flex" else sdpa_attend
+        return lambda q, first: computed(q, k, v, mask)
 
-    def cross(layer: int, q: Tensor) -> Tensor:
+    def cross(layer: int, q: Tensor, first: int, size: int) -> Tensor:
         k, v = dit.videodit_blocks.layers[layer].self_attention.text_keys_values(tokens)
         k, v = (y.repeat_interleave(groups, dim=2).transpose(1, 2) for y in (k, v))
         rows = q.unflatten(1, (slots, -1)).flatten(0, 1).transpose(1, 2)

@@ -43,6 +43,33 @@ def test_prefetched_pages_are_on_the_device_when_asked_for():
     assert pool.get("0") is not None and pool.get("1") is not None and pool.stats.hits == hits + 2
 
 
+def test_a_page_too_large_for_the_device_tier_is_read_from_the_host_and_stays_there():
+    pool = PagePool(CPU, 0, 1600)
+    for value in range(3):
+        pool.put(str(value), page(value))
+    for _ in range(2):
+        pool.prefetch(["1"])
+        assert pool.get("1").layers[0].keys_values[0] == 1
+    assert pool.host_stats.entries == 2 and pool.get("0") is None
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="host memory is page-locked for a GPU")
+def test_page_locked_memory_is_used_again_and_stays_within_its_budget():
+    device = torch.device("cuda")
+    pool = PagePool(device, 0, 3 * 800)
+    wanted = {str(i): page(i).to(device) for i in range(50)}
+    for key, each in wanted.items():
+        pool.put(key, each)
+    blocks = pool._blocks
+    assert blocks is not None and blocks.nbytes <= 3 * 1024, "an aligned page takes 1024 bytes"
+    for key in ("47", "48", "49", "47"):
+        assert pool.get(key).layers[1].keys_values[3].item() == int(key)
+    pool.put("other size", KVPage((KVLayer(torch.ones(200, device=device)),)))
+    assert pool.get("other size").layers[0].keys_values.sum() == 200
+    pool.clear()
+    assert pool._blocks is not None and pool._blocks.nbytes == 0
+
+
 def test_releasing_the_device_leaves_pages_on_the_host():
     pool = PagePool(CPU, 8000, 1600)
     for value in range(4):

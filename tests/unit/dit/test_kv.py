@@ -50,7 +50,7 @@ def test_a_kept_chunk_is_what_later_chunks_attend_to() -> None:
 
     q, k, v = torch.randn(1, 8, 4, 6), torch.randn(1, 8, 2, 6), torch.randn(1, 8, 2, 6)
     first = WindowAttention(attention, [(0, 1)], keep=[0])
-    first(0, q[:, :4], k[:, :4], v[:, :4])
+    first(0, [k[:, :4]], [v[:, :4]])(q[:, :4], 0)
     second = WindowAttention(attention, [(0, 2)], [first.pages[0]])
-    second(0, q[:, 4:], k[:, 4:], v[:, 4:])
+    second(0, [k[:, 4:]], [v[:, 4:]])(q[:, 4:], 0)
     assert torch.equal(read[1][0], k[0]) and torch.equal(read[1][1], v[0])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ from magi_core.dit import DiT, TextAttention, WindowAttention
 from magi_core.operations import PLAIN, Operations, Placed
 from magi_core.operations.fp8 import Fp8Linear
 from magi_core.operations.linear_fp32 import LinearFp32
-from magi_core.operations.norm import LayerNorm1p
+from magi_core.operations.norm import LayerNorm, LayerNorm1p
 from magi_core.vae import ViTVAE
 from tools.small_models import tiny_dit, tiny_vae
 
@@ -42,17 +42,15 @@ class TurnedLinear(nn.Linear):
         return F.linear(x, turned(self.weight), None if self.bias is None else turned(self.bias))
 
 
-class TurnedLayerNorm(nn.LayerNorm):
-    def forward(self, x: Tensor) -> Tensor:
-        return F.layer_norm(x, self.normalized_shape, turned(self.weight), turned(self.bias), self.eps)
-
-
 class TurnedConv3d(nn.Conv3d):
     def forward(self, x: Tensor) -> Tensor:
         return self._conv_forward(x, turned(self.weight), None if self.bias is None else turned(self.bias))
 
 
 class TurnedLinearFp32(Turning, LinearFp32): ...
+
+
+class TurnedLayerNorm(Turning, LayerNorm): ...
 
 
 class TurnedLayerNorm1p(Turning, LayerNorm1p): ...
@@ -70,6 +68,9 @@ class Host:
     def placed(self, parameter: Tensor, device: torch.device) -> Tensor:
         assert device == torch.device("cpu")
         return turned(parameter)
+
+    def held(self, modules: Iterable[nn.Module], device: torch.device) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 HOST: Operations = Host()

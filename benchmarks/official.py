@@ -1,0 +1,117 @@
+"""Transformers of the official shapes with random weights, made on the device, and the forwards of a steady window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from magi_core.attention.spans import Attention
+from magi_core.config import DiTConfig
+from magi_core.dit import DiT, KVLayer, KVPage, TextAttention, WindowAttention
+
+SIZES = {
+    "4.5B": DiTConfig(34, 3072, 12288, 24, 8, 128),
+    "24B": DiTConfig(
+        48,
+        6144,
+        16384,
+        48,
+        8,
+        128,
+        in_channels=32,
+        out_channels=32,
+        gated=True,
+        half_channel_vae=True,
+        x_rescale_factor=0.1,
+    ),
+    "tiny": DiTConfig(4, 64, 128, 4, 2, 16, caption_channels=32, caption_max_length=64),
+}
+TEXT_TOKENS = 202
+FP8_STEP = 32  # standard deviation of fp8 weights before their scale
+
+
+def official_config(size: str, *, fp8: bool = False, layers: int | None = None, distill: bool = True) -> DiTConfig:
+    config = replace(SIZES[size], fp8=fp8, distill=distill)
+    return replace(config, num_layers=layers) if layers else config
+
+
+def random_weights(dit: DiT, seed: int = 0) -> DiT:
+    """`dit` with weights normal(0, 0.02), gains of 1, and fp8 scales that use the range of the format."""
+    generator = torch.Generator(dit.device).manual_seed(seed)
+    for name, parameter in dit.requires_grad_(False).named_parameters():
+        if "scale" in name:
+            parameter.fill_(0.02 / FP8_STEP if "weight" in name else 0.02)
+        elif parameter.dtype == torch.float8_e4m3fn:
+            numbers = torch.randn(parameter.shape, generator=generator, device=dit.device)
+            parameter.copy_((FP8_STEP * numbers).to(parameter.dtype))
+        elif name != "rope.bands":
+            parameter.normal_(0, 0.02, generator=generator)
+            if "layer_norm.weight" in name:
+                parameter.add_(1)
+    return dit
+
+
+def random_dit(config: DiTConfig) -> DiT:
+    """On the GPU, blocks in bfloat16."""
+    with torch.no_grad():
+        return random_weights(DiT(config, device="cuda", dtype=torch.bfloat16))
+
+
+@dataclass(frozen=True)
+class SteadyForward:
+    """One forward of a distilled model's window of four: 5 chunks read a clean page, 6 make one.
+
+    The last chunk of either is the nearly clean one again, by itself. width, height: pixels.
+    """
+
+    chunks: int
+    width: int
+    height: int
+
+    @property
+    def size(self) -> int:
+        """Tokens of a chunk."""
+        return 6 * (self.height // 16) * (self.width // 16)
+
+    @property
+    def keys(self) -> tuple[tuple[int, int], ...]:
+        """Range that every chunk attends to, over history and own chunks."""
+        seen = ((0, 2), (0, 3), (0, 4), (0, 5), (5, 6))
+        return seen if self.chunks == 5 else ((0, 1), *seen)
+
+    def of(self, dit: DiT, attention: Attention) -> Callable[[], tuple[Tensor, dict[int, KVPage]]]:
+        """A function that makes the forward: velocity and pages."""
+        generator = torch.Generator("cuda").manual_seed(1)
+
+        def noise(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+            return torch.randn(shape, generator=generator, device="cuda", dtype=dtype)
+
+        config, history = dit.config, []
+        latents = noise(1, config.latent_channels, 6 * self.chunks, self.height // 8, self.width // 8)
+        texts = [dit.text_context(noise(TEXT_TOKENS, config.caption_channels)) for _ in range(self.chunks)]
+        if self.chunks == 5:
+            shape = (self.size, config.num_groups, 2 * config.head_dim)
+            history = [KVPage(tuple(KVLayer(noise(*shape, dtype=dit.dtype)) for _ in range(config.num_layers)))]
+        timesteps = torch.linspace(0.8, 0.1, self.chunks, device="cuda")[None]
+        frames = torch.arange(6 * self.chunks, device="cuda")
+
+        def forward() -> tuple[Tensor, dict[int, KVPage]]:
+            window = WindowAttention(attention, self.keys, history, keep=[] if history else [0])
+            cross = TextAttention(attention, texts)
+            with torch.no_grad():
+                velocity = dit(latents, timesteps, cross, frames=frames, attend=window, dropped=False, step_factor=2.0)
+            return velocity, window.pages
+
+        return forward
+
+    def flops(self, config: DiTConfig) -> tuple[float, float]:
+        """Operations of all linear layers in the blocks, and of self-attention; a multiply-add counts as two."""
+        hidden, kv = config.hidden_size, config.num_groups * config.head_dim
+        inner = config.ffn_hidden_size * (3 if config.gated else 2)
+        per_token = 2 * hidden * (2 * hidden + 2 * kv + 2 * hidden + inner)
+        pairs = self.size**2 * sum(stop - start for start, stop in self.keys)
+        layers = config.num_layers
+        return layers * self.chunks * self.size * per_token, layers * 4 * pairs * config.num_heads * config.head_dim

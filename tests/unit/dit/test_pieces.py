@@ -1,0 +1,84 @@
+"""A forward goes in pieces: all rows once and in order, the same result, and no more memory than its widest piece."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from magi_core.attention.sdpa import sdpa
+from magi_core.config import DiTConfig
+from magi_core.dit import DiT, KVPage, TextAttention, WindowAttention
+from magi_core.dit import pieces as cutting
+from magi_core.dit.pieces import MOST, pieces, widest_piece
+from tests.peak_memory import PeakMemory
+
+CHUNKS, SIDE = 4, 8  # 6 x 4 x 4 = 96 tokens a chunk
+RANGES = [(0, 2), (0, 3), (1, 4), (4, 5)]  # over one page and four chunks
+
+
+@pytest.mark.parametrize("chunks", [1, 2, 5, 6])
+@pytest.mark.parametrize("size", [1, 24, 5_280, 8_192, 12_150, 16_384, 21_600, 100_000])
+def test_every_row_is_in_one_piece(chunks: int, size: int) -> None:
+    cuts = pieces(chunks, size)
+    assert cuts[0].start == 0 and cuts[-1].stop == chunks * size
+    assert all(before.stop == after.start for before, after in zip(cuts, cuts[1:], strict=False))
+    assert widest_piece(chunks, size) <= MOST
+    for cut in cuts:
+        first, last = cut.start // size, (cut.stop - 1) // size
+        assert first == last or (cut.start % size == cut.stop % size == 0), "a piece is of one chunk, or of whole ones"
+
+
+def made(dit: DiT) -> tuple[Tensor, KVPage]:
+    generator = torch.Generator().manual_seed(1)
+    text = [dit.text_context(torch.randn(n, 16, generator=generator)) for n in (3, 5, 7, 2)]
+    latents = torch.randn(1, 16, 6 * (CHUNKS + 1), SIDE, SIDE, generator=generator)
+
+    def forward(frames: range, window: WindowAttention, texts: list) -> Tensor:
+        x, t = latents[:, :, frames.start : frames.stop], torch.linspace(0.8, 0.1, len(texts))[None]
+        return dit(x, t, TextAttention(sdpa, texts), frames=torch.tensor(frames), attend=window, dropped=False)
+
+    with torch.no_grad():
+        first = WindowAttention(sdpa, [(0, 1)], keep=[0])
+        forward(range(6), first, text[:1])
+        second = WindowAttention(sdpa, RANGES, [first.pages[0]], keep=[1])
+        return forward(range(6, 6 * (CHUNKS + 1)), second, text), second.pages[1]
+
+
+@pytest.mark.parametrize(("fewest", "most"), [(1, 1000), (100, 1000), (1, 40)], ids=["a chunk", "two chunks", "thirds"])
+@pytest.mark.parametrize("fp8", [False, True], ids=["plain", "fp8"])
+def test_pieces_give_what_the_whole_gives(fewest: int, most: int, fp8: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = DiTConfig(3, 64, 96, 8, 2, 8, caption_channels=16, caption_max_length=20, gated=True, fp8=fp8)
+    dit, generator = DiT(config).requires_grad_(False), torch.Generator().manual_seed(2)
+    for name, parameter in dit.named_parameters():
+        if "_scale" in name:
+            parameter.fill_(0.05)
+        elif "bands" not in name:
+            parameter.copy_((0.2 * torch.randn(parameter.shape, generator=generator)).to(parameter.dtype))
+    velocity, page = made(dit)
+    monkeypatch.setattr(cutting, "FEWEST", fewest)
+    monkeypatch.setattr(cutting, "MOST", most)
+    assert len(pieces(CHUNKS, 96)) > 1
+    in_pieces, its_page = made(dit)
+    assert (in_pieces - velocity).norm() <= 1e-5 * velocity.norm()
+    for ours, expected in zip(its_page.layers, page.layers, strict=True):
+        assert (ours.keys_values - expected.keys_values).norm() <= 1e-5 * expected.keys_values.norm()
+
+
+def test_a_forward_takes_no_more_for_being_wide_than_its_stream_and_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten chunks against five: beside the residual stream and one layer's keys and values nothing grows."""
+    config = DiTConfig(2, 128, 2048, 4, 2, 32, caption_channels=16, caption_max_length=20)
+    dit = DiT(config).requires_grad_(False)
+    monkeypatch.setattr(cutting, "FEWEST", 1)
+
+    def peak(chunks: int) -> int:
+        text = TextAttention(sdpa, [dit.text_context(torch.randn(4, 16))] * chunks)
+        window = WindowAttention(sdpa, [(i, i + 1) for i in range(chunks)])
+        latents, frames = torch.randn(1, 16, 6 * chunks, 16, 16), torch.arange(6 * chunks)
+        with torch.no_grad(), PeakMemory() as memory:
+            dit(latents, torch.rand(1, chunks), text, frames=frames, attend=window, dropped=False)
+        return memory.peak
+
+    rows = 5 * 6 * 8 * 8
+    stream, keys, rotation = 128 * 4, 2 * 2 * 2 * 32 * 4, 6 * 12 * 4
+    assert peak(10) - peak(5) <= 1.1 * rows * (stream + keys + rotation)
