@@ -1,4 +1,4 @@
-// A node of this pack that fails, or is not run, says its sentence in a toast: ComfyUI's own message has it clicks away.
+// A node of this pack that fails, or is not run, says its sentence in a toast: in ComfyUI's it is clicks away.
 import { app } from "../../../scripts/app.js"
 import { onFailure, onRefused, workflowOf } from "../magi/api.js"
 import { findNode } from "../magi/graph.js"

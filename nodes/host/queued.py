@@ -17,7 +17,9 @@ _QUEUED: ContextVar[Mapping[str, Any] | None] = ContextVar("magi_queued", defaul
 
 def listen() -> None:
     """From now on every request to queue a graph is remembered, for as long as it is handled."""
-    PromptServer.instance.add_on_prompt_handler(_remember)
+    server = getattr(PromptServer, "instance", None)  # there is none where the nodes run without ComfyUI's server
+    if server is not None:
+        server.add_on_prompt_handler(_remember)
 
 
 def queued_nodes(node_class: str) -> Iterator[tuple[str, Inputs]]:
