@@ -20,7 +20,7 @@ from magi_core.kernels.fused import (
     interleave_and_quantise,
 )
 from magi_core.operations import Operations
-from magi_core.operations.fp8 import Fp8Linear
+from magi_core.operations.fp8 import takes_quantised
 from magi_core.operations.norm import LayerNorm
 
 Read = Callable[[Tensor, int], Tensor]
@@ -100,7 +100,7 @@ class Attention(nn.Module):
         qx = self.q_layernorm_xattn(qx)
         text = cross(self.index, qx, first, size).flatten(-2)
         del qx
-        if isinstance(self.linear_proj, Fp8Linear):
+        if takes_quantised(self.linear_proj):
             mixed = interleave_and_quantise(own, text, self.linear_proj.scale(x.device), MIX_GROUPS)
             del own, text
             return self.linear_proj.product(mixed, x.dtype)
@@ -121,7 +121,7 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         (inner,) = of_the_norm(self.layer_norm, x, self.linear_fc1)
-        if isinstance(self.linear_fc2, Fp8Linear):
+        if takes_quantised(self.linear_fc2):
             activate = gated_silu_and_quantise if self.gated else gelu_and_quantise
             inner = activate(inner, self.linear_fc2.scale(x.device))
             return self.linear_fc2.product(inner, x.dtype)
@@ -204,7 +204,7 @@ def _of(rope: Rope, rows: slice) -> Rope:
 
 def of_the_norm(norm: LayerNorm, x: Tensor, *linears: nn.Module) -> list[Tensor]:
     """What each of `linears` makes of the norm of `x`, which is computed once, for fp8 linears quantised on its way."""
-    eights = [linear for linear in linears if isinstance(linear, Fp8Linear)]
+    eights = [linear for linear in linears if takes_quantised(linear)]
     if len(eights) == len(linears):
         quantised = norm.quantised(x, [linear.scale(x.device) for linear in eights])
         return [linear.product(rows, x.dtype) for linear, rows in zip(eights, quantised, strict=True)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 import torch
 from torch import Tensor, nn
 
@@ -46,3 +48,12 @@ class Fp8Linear(OwnWeights, nn.Module):
         with self.weights(rows.device) as (weight,):
             out = multiply_fp8(rows.flatten(0, -2), weight[0], scale)
         return out.view(*rows.shape[:-1], -1).to(dtype)
+
+
+def takes_quantised(layer: nn.Module) -> TypeGuard[Fp8Linear]:
+    """Whether `layer` is an fp8 linear that can be given inputs which are quantised already.
+
+    Not where something stands in its way: a host lays a LoRA beside such a layer by a `forward` of its own.
+    """
+    watched = layer._forward_hooks or layer._forward_pre_hooks
+    return isinstance(layer, Fp8Linear) and "forward" not in vars(layer) and not watched

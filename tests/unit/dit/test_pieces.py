@@ -11,6 +11,7 @@ from magi_core.config import DiTConfig
 from magi_core.dit import DiT, KVPage, TextAttention, WindowAttention
 from magi_core.dit import pieces as cutting
 from magi_core.dit.pieces import MOST, pieces, widest_piece
+from magi_core.operations.fp8 import Fp8Linear
 from tests.peak_memory import PeakMemory
 
 CHUNKS, SIDE = 4, 8  # 6 x 4 x 4 = 96 tokens a chunk
@@ -45,9 +46,7 @@ def made(dit: DiT) -> tuple[Tensor, KVPage]:
         return forward(range(6, 6 * (CHUNKS + 1)), second, text), second.pages[1]
 
 
-@pytest.mark.parametrize(("fewest", "most"), [(1, 1000), (100, 1000), (1, 40)], ids=["a chunk", "two chunks", "thirds"])
-@pytest.mark.parametrize("fp8", [False, True], ids=["plain", "fp8"])
-def test_pieces_give_what_the_whole_gives(fewest: int, most: int, fp8: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def random_dit(fp8: bool) -> DiT:
     config = DiTConfig(3, 64, 96, 8, 2, 8, caption_channels=16, caption_max_length=20, gated=True, fp8=fp8)
     dit, generator = DiT(config).requires_grad_(False), torch.Generator().manual_seed(2)
     for name, parameter in dit.named_parameters():
@@ -55,6 +54,13 @@ def test_pieces_give_what_the_whole_gives(fewest: int, most: int, fp8: bool, mon
             parameter.fill_(0.05)
         elif "bands" not in name:
             parameter.copy_((0.2 * torch.randn(parameter.shape, generator=generator)).to(parameter.dtype))
+    return dit
+
+
+@pytest.mark.parametrize(("fewest", "most"), [(1, 1000), (100, 1000), (1, 40)], ids=["a chunk", "two chunks", "thirds"])
+@pytest.mark.parametrize("fp8", [False, True], ids=["plain", "fp8"])
+def test_pieces_give_what_the_whole_gives(fewest: int, most: int, fp8: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    dit = random_dit(fp8)
     velocity, page = made(dit)
     monkeypatch.setattr(cutting, "FEWEST", fewest)
     monkeypatch.setattr(cutting, "MOST", most)
@@ -63,6 +69,23 @@ def test_pieces_give_what_the_whole_gives(fewest: int, most: int, fp8: bool, mon
     assert (in_pieces - velocity).norm() <= 1e-5 * velocity.norm()
     for ours, expected in zip(its_page.layers, page.layers, strict=True):
         assert (ours.keys_values - expected.keys_values).norm() <= 1e-5 * expected.keys_values.norm()
+
+
+def test_what_a_host_lays_beside_an_fp8_linear_is_heard() -> None:
+    """A LoRA there is a `forward` of the layer's own: no faster way may pass it by."""
+    dit, heard = random_dit(fp8=True), set()
+    plain, _ = made(dit)
+
+    def beside(name: str, layer: Fp8Linear):
+        forward = layer.forward
+        return lambda x: (heard.add(name), 2 * forward(x))[1]
+
+    layers = {name: layer for name, layer in dit.named_modules() if isinstance(layer, Fp8Linear)}
+    for name, layer in layers.items():
+        layer.forward = beside(name, layer)
+    louder, _ = made(dit)
+    assert heard == set(layers) and len(layers) == 7
+    assert not torch.allclose(louder, plain, rtol=1e-2)
 
 
 def test_a_forward_takes_no_more_for_being_wide_than_its_stream_and_keys(monkeypatch: pytest.MonkeyPatch) -> None:
