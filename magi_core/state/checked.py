@@ -44,8 +44,11 @@ def check_take(words: Words, chunks: Sequence[Any], tensors: Mapping[str, Tensor
             _check_frontier(frontier, finished, words["settings"]["window"], latent, tensors)
         if words["unfinished"] is not None:
             _check_unfinished(words["unfinished"], finished)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except ValueError as error:
         raise MagiError(f"{where} is damaged, or no take that can be: {echo(error)}") from None
+    except (TypeError, KeyError, AttributeError):
+        what = "something that it says is missing or of another kind"
+        raise MagiError(f"{where} is damaged, or no take that can be: {what}") from None
 
 
 def files_of_chunks(words: Words, folder: Path) -> range:

@@ -115,8 +115,11 @@ def from_format_2(words: Words, chunks: list[Words], tensors: Tensors, where: Pa
         since = {"prefix_key": "" if prefix is None else digest(prefix), "end": None}
         today = from_format_3(words) | since | {"frontier": own, "frontiers": frontiers}
         return today, [_chunk_of_2(chunk, "index", seed) | {"run_start": chunk["run_start"]} for chunk in chunks]
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except ValueError as error:
         raise MagiError(f"{where} is damaged, or no take that can be: {echo(error)}") from None
+    except (TypeError, KeyError, AttributeError):
+        what = "something that it says is missing or of another kind"
+        raise MagiError(f"{where} is damaged, or no take that can be: {what}") from None
 
 
 def _chunk_of_2(chunk: Words, number: str, seed: int) -> Words:
