@@ -92,7 +92,7 @@ def locate(model: str | Path, variant: str = "auto") -> ModelFiles:
         if variant not in ("auto", own):
             raise MagiError(f"{model} is a {own} model: choose variant 'auto', or one of {', '.join(BUNDLED)}")
         return find_model(folder, own)
-    if not possible(model, "model").exists():
+    if not possible(model, "model", folder=True).exists():
         raise MagiError(
             f"there is no model at {model}: give a folder with MAGI-1 weights, or {' or '.join(map(repr, BUNDLED))} "
             "for the bundled model"

@@ -93,16 +93,21 @@ class PagePool:
         waiting = self._on_host.peek(key)
         if waiting is None:
             return None
-        page = waiting.page
-        if self._copies is not None:
-            with torch.cuda.stream(self._copies):
-                page = page.to(self.device, non_blocking=True)
-            self._arriving[key] = page, self._copies.record_event()
+        page = self._uploaded(key, waiting.page)
         if page.nbytes <= self._on_device.budget:
             self._on_host.pop(key)
             self._forget(key, waiting)
             self._on_device.put(key, page)
         return page
+
+    def _uploaded(self, key: str, page: KVPage) -> KVPage:
+        """On its way to the device; where that raises for want of room, the page stays on the host."""
+        if self._copies is None:
+            return page
+        with torch.cuda.stream(self._copies):
+            moved = page.to(self.device, non_blocking=True)
+        self._arriving[key] = moved, self._copies.record_event()
+        return moved
 
     def _to_host(self, key: str, page: KVPage) -> None:
         self._arriving.pop(key, None)

@@ -25,7 +25,7 @@ DOWNLOAD = (
 def models(folders: Sequence[str] = ()) -> int:
     """List what is in the box, in the usual places, and in `folders`."""
     for folder in folders:
-        if not possible(folder, "folder").exists():
+        if not possible(folder, "folder", folder=True).exists():
             raise MagiError(f"there is no folder {folder}: check the path")
     places = search_places(folders)
     bundled = find_models([ASSETS])

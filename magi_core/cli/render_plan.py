@@ -188,7 +188,7 @@ def checked_device(options: argparse.Namespace) -> torch.device:
 
 def checked_model(model: str) -> str:
     """The name or folder of a model, or `MagiError`."""
-    if model not in BUNDLED and not possible(model, "model").exists():
+    if model not in BUNDLED and not possible(model, "model", folder=True).exists():
         raise MagiError(
             f"there is no model {echo(model)}: give a folder with MAGI-1 weights"
             + "".join(f", or {name}" for name in BUNDLED)

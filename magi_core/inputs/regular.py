@@ -39,12 +39,13 @@ def regular_file(path: str | Path, what: str) -> Path:
     return path
 
 
-def possible(path: str | Path, what: str) -> Path:
+def possible(path: str | Path, what: str, *, folder: bool = False) -> Path:
     """`path`, whatever is there or nothing; `MagiError` where no file of that name can be asked for at all.
 
     That is an empty name, one that is too long or has a NUL character, a folder that may not be looked into.
+    folder: whether it may be a folder, the current one included.
     """
-    if str(path) in ("", "."):
+    if not str(path) or str(path) == "." and not folder:
         raise MagiError(f"the name of the {what} is empty: give a path")
     try:
         os.stat(path)
