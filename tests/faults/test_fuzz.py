@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import sys
 import time
 
 import pytest
@@ -47,5 +46,6 @@ def test_what_counts_as_a_finding(tmp_path, monkeypatch):
     assert "SystemExit" in given(_raises(SystemExit(1)), b"", tmp_path)
     monkeypatch.setattr(hunting, "SECONDS", 1)
     assert "more than 1 s" in given(lambda _content, _folder: time.sleep(5), b"", tmp_path)
-    monkeypatch.setattr(hunting, "BYTES", 64 << 20)
-    assert "MiB" in given(lambda _content, _folder: len(bytearray(b"1") * (sys.maxsize >> 33)), b"", tmp_path)
+    peaks = iter([0, 3 << 30])
+    monkeypatch.setattr(hunting, "_peak", lambda: next(peaks))
+    assert "3072 MiB" in given(lambda _content, _folder: 1, b"", tmp_path)
