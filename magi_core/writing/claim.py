@@ -56,7 +56,6 @@ class Claim:
             )
         self._let_go = weakref.finalize(self, partial(_let_go, held, lock, os.getpid()))
         with suppress(OSError):
-            remove_parts(lock.with_name(self.path.name))
             _sweep(lock.parent)
 
     def release(self) -> None:
@@ -112,6 +111,8 @@ def _nothing() -> None:
 def _let_go(descriptor: int, lock: Path, process: int) -> None:
     if os.getpid() != process:  # a fork's copy
         return
+    with suppress(OSError):  # what an interrupt kept the writer from removing
+        remove_parts(lock.with_name(lock.name[1 : -len(SUFFIX)]))
     if sys.platform == "win32":  # an open file cannot be removed there, and one that another has opened neither
         os.close(descriptor)
         with suppress(OSError):
@@ -131,7 +132,6 @@ def _sweep(folder: Path) -> None:
         except OSError:
             continue
         if held is not None:
-            remove_parts(lock.with_name(lock.name[1 : -len(SUFFIX)]))
             _let_go(held, lock, os.getpid())
 
 

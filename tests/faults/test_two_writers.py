@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ from magi_core.video import VideoWriter, read_video
 from magi_core.video.contact_sheet import ContactSheet
 from magi_core.video.recording import VideoRecording
 from magi_core.writing.claim import Claim, is_claimed
+from magi_core.writing.replacing import discard
 from tests.pictures import numbered
 from tools.faults.render import SAVED, TAKE, VIDEO, Render, render_words
 from tools.small_models import tiny_engine
@@ -90,12 +92,14 @@ def test_a_name_said_in_another_way_is_the_same_name(tmp_path, monkeypatch):
 def test_the_second_of_two_renders_is_refused_before_its_model_is_loaded(tmp_path, command, capsys):
     first = Render(tmp_path, render_words(12))
     first.follow(lambda events: SAVED in events)
+    os.kill(first.process, signal.SIGSTOP)
     asked = {TAKE: ["--save", TAKE, "--out", "b.mp4"], VIDEO: ["--out", VIDEO]}
     for name, words in asked.items():
         assert command("render", "green", "--width", 32, "--height", 32, *words, engine="never asked") == 2
         assert f"{name} {WRITTEN}" in capsys.readouterr().err
     assert command("extend", TAKE, "--prompt", "green", engine="never asked") == 2
     assert f"{TAKE} {WRITTEN}" in capsys.readouterr().err
+    os.kill(first.process, signal.SIGCONT)
     assert first.end() == 0
     assert load_state(tmp_path / TAKE).finished == 12 and len(read_video(tmp_path / VIDEO).frames) == 12 * 24
     assert sorted(os.listdir(tmp_path)) == [VIDEO, TAKE]
@@ -114,6 +118,19 @@ def test_what_a_killed_writer_left_is_taken_away_by_the_next_in_its_folder(tmp_p
     assert len(os.listdir(tmp_path)) == 2
     with Claim(tmp_path / "b.mp4"):
         assert os.listdir(tmp_path) == [".b.mp4.magi-lock"]
+
+
+def test_what_an_interrupt_kept_a_writer_from_removing_goes_with_its_claim(tmp_path, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    with Claim(tmp_path / "a.magi"):
+        (tmp_path / "a.magi.parts").mkdir()
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr("magi_core.writing.replacing.shutil.rmtree", interrupted)
+            discard(tmp_path / "a.magi.parts", tmp_path / "a.magi")
+        assert len(os.listdir(tmp_path)) == 2
+    assert os.listdir(tmp_path) == []
 
 
 def test_what_a_living_writer_has_is_left_alone(tmp_path):
