@@ -9,6 +9,7 @@ import torch
 from magi_core.config import DiTConfig, SamplingSettings
 from magi_core.dit import DiT
 from magi_core.engine import Engine
+from magi_core.operations import PLAIN, Operations
 from magi_core.text.conditioning import PromptEmbedding
 from magi_core.vae import VAE, VAEConfig, ViTVAE
 
@@ -49,6 +50,18 @@ def tiny_dit(distill: bool = False) -> DiT:
         if name != "rope.bands":
             parameter.data.normal_(0, 0.2 if parameter.ndim > 1 else 0.1, generator=generator)
     return dit.eval().requires_grad_(False)
+
+
+def random_dit(fp8: bool, operations: Operations = PLAIN) -> DiT:
+    """Three layers with gated MLPs; fp8: the one in the middle is quantised."""
+    config = DiTConfig(3, 64, 96, 8, 2, 8, caption_channels=CHANNELS, caption_max_length=20, gated=True, fp8=fp8)
+    dit, generator = DiT(config, operations=operations).requires_grad_(False), torch.Generator().manual_seed(2)
+    for name, parameter in dit.named_parameters():
+        if "_scale" in name:
+            parameter.fill_(0.05)
+        elif "bands" not in name:
+            parameter.copy_((0.2 * torch.randn(parameter.shape, generator=generator)).to(parameter.dtype))
+    return dit
 
 
 @cache

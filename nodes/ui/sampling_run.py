@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import comfy.model_management as management
@@ -77,14 +78,8 @@ def sample(
     length = agreed_length(state, chunks, conditioning.told, seconds)
     directions = conditioning.for_chunks(length.chunks)
     plan = partial(engine.plan, state, directions, handoff=handoff, drain=not leave_in_flight, end=length.end)
-    extension = plan()
-    place: Place | None = None
-    if autosave.strip():
-        path = autosave_path(resolved(autosave, width=state.width, height=state.height, graph=graph))
-        place = place_for(path, state, [chunk.key for chunk in extension.chunks])
-        if place.older is not None:
-            engine.recall(place.older)
-            extension = plan()
+    name = resolved(autosave, width=state.width, height=state.height, graph=graph)
+    extension, place = _placed(engine, plan, autosave_path(name) if name.strip() else None)
     cost = cost_in_words(extension.cost, other_ways(engine, extension, directions, handoff))
     preview = Preview.on(node_id, vae, state)
     said = [*filter(None, [*notes, *length.notes, told_again(state, conditioning.specs)])]
@@ -104,6 +99,18 @@ def sample(
     made_there = () if place is None or not place.note else (_in_output(place),)
     show_notes(node_id, (*extension.notes, *made_there), below)
     return HeldState.of(made)
+
+
+def _placed(engine: Engine, plan: Callable[[], Extension], path: Path | None) -> tuple[Extension, Place | None]:
+    """What is to be done, and where it is kept up to date, if that is asked for: a broken-off take there goes on."""
+    extension = plan()
+    if path is None:
+        return extension, None
+    place = place_for(path, extension.given, [chunk.key for chunk in extension.chunks])
+    if place.older is None:
+        return extension, place
+    engine.recall(place.older)
+    return plan(), place
 
 
 def _run(

@@ -11,23 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from magi_core.attention.sdpa import sdpa
-from magi_core.config import DiTConfig
 from magi_core.dit import DiT, TextAttention, WindowAttention
 from magi_core.dit import pieces as cutting
-from magi_core.operations import PLAIN, Operations
+from tools.small_models import random_dit
 
 CHUNKS = 3
-
-
-def made(operations: Operations, fp8: bool) -> DiT:
-    config = DiTConfig(3, 64, 96, 8, 2, 8, caption_channels=16, caption_max_length=20, fp8=fp8)
-    dit, generator = DiT(config, operations=operations).requires_grad_(False), torch.Generator().manual_seed(2)
-    for name, parameter in dit.named_parameters():
-        if "_scale" in name:
-            parameter.fill_(0.05)
-        elif "bands" not in name:
-            parameter.copy_((0.2 * torch.randn(parameter.shape, generator=generator)).to(parameter.dtype))
-    return dit
 
 
 def velocity(dit: DiT) -> Tensor:
@@ -48,7 +36,7 @@ def test_a_block_in_pieces_fetches_its_weights_once(
     import comfy.ops
 
     expected, fetched, buffer = (
-        velocity(made(PLAIN, fp8)),
+        velocity(random_dit(fp8)),
         Counter[nn.Module](),
         torch.zeros(1 << 16, dtype=torch.uint8),
     )
@@ -65,7 +53,7 @@ def test_a_block_in_pieces_fetches_its_weights_once(
 
     monkeypatch.setattr(comfy.ops, "cast_bias_weight", fetch)
     monkeypatch.setattr(cutting, "FEWEST", 1)
-    dit = made(part("host.layers").COMFYUI, fp8)
+    dit = random_dit(fp8, part("host.layers").COMFYUI)
     assert (velocity(dit) - expected).norm() <= 1e-5 * expected.norm()
     block = dit.videodit_blocks.layers[1]
     layers = [layer for layer in block.modules() if layer in fetched]

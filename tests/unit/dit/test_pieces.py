@@ -13,6 +13,7 @@ from magi_core.dit import pieces as cutting
 from magi_core.dit.pieces import MOST, pieces, widest_piece
 from magi_core.operations.fp8 import Fp8Linear
 from tests.peak_memory import PeakMemory
+from tools.small_models import random_dit
 
 CHUNKS, SIDE = 4, 8  # 6 x 4 x 4 = 96 tokens a chunk
 RANGES = [(0, 2), (0, 3), (1, 4), (4, 5)]  # over one page and four chunks
@@ -44,17 +45,6 @@ def made(dit: DiT) -> tuple[Tensor, KVPage]:
         forward(range(6), first, text[:1])
         second = WindowAttention(sdpa, RANGES, [first.pages[0]], keep=[1])
         return forward(range(6, 6 * (CHUNKS + 1)), second, text), second.pages[1]
-
-
-def random_dit(fp8: bool) -> DiT:
-    config = DiTConfig(3, 64, 96, 8, 2, 8, caption_channels=16, caption_max_length=20, gated=True, fp8=fp8)
-    dit, generator = DiT(config).requires_grad_(False), torch.Generator().manual_seed(2)
-    for name, parameter in dit.named_parameters():
-        if "_scale" in name:
-            parameter.fill_(0.05)
-        elif "bands" not in name:
-            parameter.copy_((0.2 * torch.randn(parameter.shape, generator=generator)).to(parameter.dtype))
-    return dit
 
 
 @pytest.mark.parametrize(("fewest", "most"), [(1, 1000), (100, 1000), (1, 40)], ids=["a chunk", "two chunks", "thirds"])
