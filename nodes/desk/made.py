@@ -32,7 +32,7 @@ from .recipes import Fingerprints, Graph, Recipes, inputs_of, is_link
 
 T = TypeVar("T")
 MOST = 1000
-PASSES_ON = {"MagiLoRA", "MagiModelSettings"}  # make a model that remembers what the one before it does
+PASSES_ON = {"MagiLoRA", "MagiModelSettings"}  # make a model of the same kind as the one that comes in
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,12 +199,12 @@ def note_run(graph: Graph | None, inputs: Mapping[str, Any], output: SamplerStat
 
 
 def _note_before(recipes: Recipes, graph: Graph, link: Any, model: Model) -> None:
-    """What a model remembers, the models that it was made from remember too: only their weights are others."""
+    """A model costs what the ones cost that it was made from."""
     while graph[str(link[0])].get("class_type") in PASSES_ON:
         link = inputs_of(graph[str(link[0])]).get("model")
         if not is_link(link):
             return
-        MADE.note(f"cache of {recipes.of_link(link)}", model.cache)
+        MADE.note(f"like {recipes.of_link(link)}", model)
 
 
 def _noted(value: Any) -> Any:

@@ -44,6 +44,11 @@ class Recipes:
         self.graph, self._fingerprints = graph, fingerprints
         self._known: dict[str, str] = {}
 
+    @property
+    def known(self) -> list[str]:
+        """Nodes that were asked for and all before them, each after those it depends on."""
+        return list(self._known)
+
     def of_link(self, link: Any) -> str:
         """Of one output of a node."""
         return digest("output", self.of(str(link[0])), link[1])
