@@ -36,6 +36,7 @@ from .desk import SPEEDS
 from .events import Plan
 from .made import MADE, Conditioning, Model, Prefix, Words, fingerprints
 from .recipes import MOST_NODES, Graph, Recipes, class_of, inputs_of, is_link
+from .unloaded import unloaded_model
 
 SAMPLERS: dict[str, Any] = {"MagiChunkSampler": MagiChunkSampler, "MagiExtend": MagiExtend}
 PASS_STATE = {"MagiRewind", "MagiSaveState"}
@@ -182,6 +183,8 @@ class _Graph:
             model, known = self._model(before)
             same = known and class_of(node) == "MagiModelSettings"
             return replace(model, cache=model.cache if same else None), same
+        if class_of(node) == "MagiLoadModel":
+            return unloaded_model(inputs_of(node)), True
         raise MagiError("what this will cost is known when its model was loaded once: run it")
 
     def _conditioning(self, link: Any) -> Conditioning:

@@ -6,7 +6,7 @@ Equal recipes make equal things, so what one prompt made is found again from the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from magi_core.digest import digest
 from magi_core.errors import MagiError, echo
@@ -20,7 +20,7 @@ Fingerprints = Mapping[str, Callable[..., str]]
 MOST_NODES = 5000
 
 
-def is_link(value: Any) -> bool:
+def is_link(value: Any) -> TypeGuard[list[Any]]:
     """Whether an input comes from another node: [id, output]."""
     return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str | int) and type(value[1]) is int
 

@@ -61,7 +61,10 @@ def _until(what: Callable[[], Any]) -> Any:
 
 def test_one_edited_prompt_is_what_is_made_again_at_the_price_that_was_told(server: Server) -> None:
     before, edited = _graph(*LINES), _graph(*LINES[:2], "2: it jumps", LINES[3])
+    first = _plan(server, before)
+    assert _kinds(first) == ["computed"] * 4
     _run(server, before, "edits")
+    assert server.get("/magi/desk?workflow=edits")["nodes"]["5:4"]["plan"]["cost"] == first["cost"] > 0
     assert _kinds(_plan(server, before)) == ["remembered"] * 4
     plan = _plan(server, edited)
     assert (plan["node_id"], plan["exact"]) == ("5:4", True)
