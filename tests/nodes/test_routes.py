@@ -1,4 +1,4 @@
-"""The routes under /magi/: what they answer, whatever comes in. See tests/comfy/test_desk.py for the server around."""
+"""The routes under /magi/: what they answer, whatever comes in. See tests/comfy/test_desk_routes.py for the server around."""
 
 from __future__ import annotations
 
