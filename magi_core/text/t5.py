@@ -16,7 +16,8 @@ from magi_core.text.cleaning import check_prompt, prepare_caption, whole_letters
 from magi_core.text.conditioning import PromptEmbedding
 from magi_core.text.reading import lost_in_cleaning, unknown_words, words_of
 from magi_core.text.t5_config import read_config
-from magi_core.text.tokenizer import TOKENIZER_FILES, Tokenizer, load_tokenizer
+from magi_core.text.tokenizer import Tokenizer, load_tokenizer
+from magi_core.weights.find import TOKENIZER_FILES, tokenizer_folder
 
 if TYPE_CHECKING:
     from transformers import T5EncoderModel
@@ -158,7 +159,7 @@ def read_t5(
             f"the text encoder in {folder} gives {config.d_model} channels, but this video model reads text of "
             f"{channels} channels: choose the text encoder that belongs to the model"
         )
-    tokenizer = load_tokenizer(folder)
+    tokenizer = load_tokenizer(tokenizer_folder(folder))
     if tokenizer.size > config.vocab_size:
         raise MagiError(
             f"the tokenizer in {folder} has {tokenizer.size} tokens, the model only {config.vocab_size}: they are of "
@@ -200,7 +201,7 @@ def _identity(folder: Path, config: Any) -> str:
     """What an embedding depends on beside the words. Of the tokenizer's files each is read whole: they are small."""
     from magi_core.weights import fingerprint
 
-    files = [path for path in map(folder.joinpath, TOKENIZER_FILES) if path.is_file()]
+    files = [path for path in map(tokenizer_folder(folder).joinpath, TOKENIZER_FILES) if path.is_file()]
     return digest(fingerprint(folder), config.to_json_string(), *(path.read_bytes() for path in files))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -109,3 +110,15 @@ def test_prompts_as_typed_are_other_words_and_lost_ones_are_told(bin_folder) -> 
     assert any("the model reads 'rolls' (left out: 'c3po')" in note for note in cleaned.notes)
     assert not any("the model reads" in note for note in typed.notes)
     assert cleaned.origin != typed.origin and encoder.clean
+
+
+def test_a_tokenizer_in_the_folder_beside_is_read(bin_folder: Path, tmp_path: Path) -> None:
+    whole = load_text_encoder(shutil.copytree(bin_folder, tmp_path / "whole"))
+    t5 = shutil.copytree(bin_folder, tmp_path / "text_encoder")
+    (tmp_path / "tokenizer").mkdir()
+    for name in ("spiece.model", "tokenizer.json"):
+        if (t5 / name).exists():
+            (t5 / name).rename(tmp_path / "tokenizer" / name)
+    apart = load_text_encoder(t5)
+    assert torch.equal(apart.encode("a red ball").tokens, whole.encode("a red ball").tokens)
+    assert apart.identity == whole.identity
