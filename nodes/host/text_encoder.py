@@ -32,23 +32,13 @@ class PlacedT5:
 
     def __init__(self, parts: T5Parts, devices: Devices) -> None:
         self.parts, self.devices = parts, devices
-        config = parts.config
-        settings = {name: getattr(config, name) for name in ("num_layers", "d_model", "d_kv", "num_heads", "d_ff")}
-        settings |= {"vocab_size": config.vocab_size, "model_type": config.model_type}
-        settings |= {"is_gated_act": config.is_gated_act, "dense_act_fn": _activation(config.dense_act_fn)}
-        self._model = T5(settings, parts.dtype, torch.device("meta"), comfy.ops.manual_cast)
-        first = self._model.encoder.block[0].layer[0].SelfAttention  # the one that holds the positions of all
-        if config.relative_attention_num_buckets != first.relative_attention_num_buckets:
-            raise MagiError(
-                "this T5 counts positions differently from T5-v1.1: use the one that MAGI-1 is published with"
-            )
-        first.relative_attention_max_distance = config.relative_attention_max_distance
 
     @cached_property
     def patcher(self) -> Patcher:
         with weights_that_move():
-            self._model.load_state_dict(self.parts.read(), assign=True)
-            return in_patcher(self._model.eval().requires_grad_(False), self.devices)
+            model = _empty_model(self.parts)
+            model.load_state_dict(self.parts.read(), assign=True)
+            return in_patcher(model.eval().requires_grad_(False), self.devices)
 
     @property
     def channels(self) -> int:
@@ -67,7 +57,21 @@ class PlacedT5:
         shape = {"width": config.d_model, "inner": config.d_ff, "heads": config.num_heads}
         make_room(patcher, t5_bytes(len(ids), **shape))
         batch = torch.tensor([ids], device=patcher.load_device)
-        return self._model(batch, None, dtype=torch.float32)[0][0]
+        return patcher.model(batch, None, dtype=torch.float32)[0][0]
+
+
+def _empty_model(parts: T5Parts) -> T5:
+    """The encoder without weights. Raises `MagiError` for one that counts positions otherwise than ComfyUI's."""
+    config = parts.config
+    settings = {name: getattr(config, name) for name in ("num_layers", "d_model", "d_kv", "num_heads", "d_ff")}
+    settings |= {"vocab_size": config.vocab_size, "model_type": config.model_type}
+    settings |= {"is_gated_act": config.is_gated_act, "dense_act_fn": _activation(config.dense_act_fn)}
+    model = T5(settings, parts.dtype, torch.device("meta"), comfy.ops.manual_cast)
+    first = model.encoder.block[0].layer[0].SelfAttention  # the one that holds the positions of all
+    if config.relative_attention_num_buckets != first.relative_attention_num_buckets:
+        raise MagiError("this T5 counts positions differently from T5-v1.1: use the one that MAGI-1 is published with")
+    first.relative_attention_max_distance = config.relative_attention_max_distance
+    return model
 
 
 class ClipT5:
@@ -100,7 +104,7 @@ class ClipT5:
 
 
 def placed_text_encoder(parts: T5Parts, devices: Devices, max_length: int) -> TextEncoder:
-    """A T5 folder in ComfyUI's hands. Raises `MagiError` for one that counts positions otherwise."""
+    """A T5 folder in ComfyUI's hands."""
     return TextEncoder(PlacedT5(parts, devices), parts.tokenizer, max_length, parts.identity, keeps=parts.large)
 
 
