@@ -29,7 +29,7 @@ from .ui.sampling_widgets import (
     settings_from,
 )
 from .ui.widgets import run_inputs, seed_input, size_inputs
-from .wires import CATEGORY, SOUND, Conditioning, Model, Prompt, Prompts, State, from_latent, notes_on
+from .wires import CATEGORY, SOUND, Conditioning, Model, Prompt, Prompts, State, filled_in, from_latent, notes_on
 
 
 def _check_width(width: int, prefix: object = None) -> None:
@@ -137,14 +137,14 @@ class MagiChunkSampler(io.ComfyNode):
         with node_run(cls.hidden) as run:
             refuse(CHECKS, {"prefix": prefix} | widgets)
             latents = None if prefix is None else from_latent(prefix)
-            begun = begin(model, widgets, latents)
+            begun = begin(model, widgets, latents, 0 if prefix is None else filled_in(prefix))
             state, notes = begun.state, begun.notes
             if prefix is not None:
                 state, more = with_sound(state, prefix.get(SOUND))
                 notes = (*notes_on(prefix), *more, *notes)
             given: dict[str, Any] = {"model": model, "conditioning": conditioning}
             if state.prefix is not None:
-                given["prefix"] = Prefix(tuple(state.prefix.shape), state.prefix_key)
+                given["prefix"] = Prefix(tuple(state.prefix.shape), state.prefix_key, state.filled)
             note_run(graph, given)
             made = sample(
                 begun.engine,
@@ -172,8 +172,9 @@ class Begun:
     notes: tuple[str, ...]
 
 
-def begin(model: Engine, widgets: Mapping[str, Any], latents: Tensor | None) -> Begun:
-    """What the widgets of Magi Chunk Sampler begin. latents: of the prefix, [1, C, t, h, w], which decide the size."""
+def begin(model: Engine, widgets: Mapping[str, Any], latents: Tensor | None, filled: int = 0) -> Begun:
+    """What the widgets of Magi Chunk Sampler begin. latents: of the prefix, [1, C, t, h, w], which decide the size.
+    filled: see `SamplerState`."""
     engine = model.copy(settings=settings_from(model.settings, dict(widgets)))
     own = own_values(engine.settings, dict(widgets), distilled=model.dit.config.distill)
     width, height = widgets["width"], widgets["height"]
@@ -189,6 +190,7 @@ def begin(model: Engine, widgets: Mapping[str, Any], latents: Tensor | None) -> 
         fps=widgets["fps"],
         total_chunks=widgets["total_chunks"] or None,
         prefix=latents,
+        filled=filled,
     )
     return Begun(engine, state, tuple(own), (engine.far_from_own_size(width, height),))
 

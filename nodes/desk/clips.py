@@ -20,7 +20,8 @@ from ..host.vae import PlacedVAE
 
 def clip_name(state: SamplerState, index: int, vae: PlacedVAE) -> str:
     """Name of the clip of a finished chunk: the same for the same frames."""
-    frames = min(VIDEO_FRAMES_PER_CHUNK, state.frames - index * VIDEO_FRAMES_PER_CHUNK)
+    before = index * VIDEO_FRAMES_PER_CHUNK
+    frames = max(0, state.filled - before), min(VIDEO_FRAMES_PER_CHUNK, state.filled + state.frames - before)
     return f"magi_{digest('clip', state.chunk_key(index), vae.identity, state.fps, frames)[:32]}.mp4"
 
 

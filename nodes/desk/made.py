@@ -135,10 +135,11 @@ class Conditioning:
 
 @dataclass(frozen=True)
 class Prefix:
-    """Given latents without their numbers. key: see `SamplerState.prefix_key`."""
+    """Given latents without their numbers. key, filled: see `SamplerState`."""
 
     shape: tuple[int, ...]
     key: str
+    filled: int = 0
 
 
 class Made:

@@ -258,7 +258,8 @@ class _Graph:
             raise MagiError("what the video starts with is not encoded yet: the plan is known when it was")
         rows, columns = (8 * side for side in given.shape[-2:])
         begun = begin(model.engine(), {**widgets, "height": rows, "width": columns}, None)
-        state = replace(begun.state, prefix=torch.empty(given.shape, device="meta"), prefix_key=given.key)
+        latents = torch.empty(given.shape, device="meta")
+        state = replace(begun.state, prefix=latents, prefix_key=given.key, filled=given.filled)
         return begun.engine, _Incoming(state, True, True), begun.notes
 
     def _state(self, link: Any) -> _Incoming:
