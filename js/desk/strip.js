@@ -2,7 +2,8 @@
 //
 // It knows chunks and seconds, and nothing of what a cell shows: a lane fills its cells. One lane, the first, has focus
 // and selection. The keyboard goes into a read-only input: ComfyUI leaves keys to inputs, also those of undo and delete.
-import { words } from "./words.js"
+import { useStyles } from "../magi/style.js"
+import { words } from "./story_words.js"
 
 /**
  * What lies on a lane: chunks `first` to `last`.
@@ -85,6 +86,7 @@ export class Strip {
       this.width = this.scroller.clientWidth
       this.#soon()
     })
+    useStyles(new URL("./desk.css", import.meta.url).href)
     this.#build(label)
     this.#listen()
   }
@@ -182,7 +184,7 @@ export class Strip {
    * @param {Event} event
    */
   itemUnder(event) {
-    const cell = /** @type {HTMLElement | null} */ (event.target)?.closest?.(".magi-cell")
+    const cell = /** @type {HTMLElement | null} */ (event.target)?.closest?.(".magi-slot")
     const id = cell && [.../** @type {Map<Item["id"], HTMLElement>} */ (this.drawn[0])].find(([, e]) => e === cell)?.[0]
     return id === undefined ? undefined : this.items.find((item) => item.id === id)
   }
@@ -330,7 +332,7 @@ export class Strip {
    * @param {Item} item
    */
   #cell(lane, number, item) {
-    const cell = make("div", `magi-cell magi-lane-${lane.name}`)
+    const cell = make("div", `magi-slot magi-lane-${lane.name}`)
     if (!number) {
       cell.id = `magi-strip-${this.number}-${item.id}`
       cell.setAttribute("role", "option")
