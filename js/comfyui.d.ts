@@ -96,7 +96,7 @@ declare namespace ComfyUI {
     addEventListener(name: `magi.${string}`, listener: (event: CustomEvent) => void): void
     /** The address of one of the server's routes. */
     apiURL(route: string): string
-    fetchApi(route: string): Promise<Response>
+    fetchApi(route: string, options?: RequestInit): Promise<Response>
   }
 }
 
