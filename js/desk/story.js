@@ -153,7 +153,7 @@ export function duplicate(story, ids) {
   const copies = story.filter(({ id }) => ids.includes(id)).map(({ length, held, source: _source, ...said }) => {
     return block(said, length, held)
   })
-  const index = story.findLastIndex(({ id }) => ids.includes(id)) + 1
+  const index = behind(story, ids)
   return [[...story.slice(0, index), ...copies, ...story.slice(index)], copies.map(({ id }) => id)]
 }
 
@@ -200,8 +200,8 @@ export function stretch(story, id, length) {
 export function move(story, ids, index) {
   const moved = story.filter(({ id }) => ids.includes(id))
   const before = story.slice(0, index).filter(({ id }) => !ids.includes(id))
-  const behind = story.slice(index).filter(({ id }) => !ids.includes(id))
-  const all = [...before, ...moved, ...behind]
+  const after = story.slice(index).filter(({ id }) => !ids.includes(id))
+  const all = [...before, ...moved, ...after]
   return all.every(({ id }, i) => id === story[i]?.id) ? story : all
 }
 
@@ -214,8 +214,7 @@ export function move(story, ids, index) {
  */
 export function shift(story, ids, by) {
   const first = story.findIndex(({ id }) => ids.includes(id))
-  const last = story.findLastIndex(({ id }) => ids.includes(id))
-  const index = by < 0 ? first - 1 : last + 2
+  const index = by < 0 ? first - 1 : behind(story, ids) + 1
   return index < 0 || index > story.length ? story : move(story, ids, index)
 }
 
@@ -342,6 +341,15 @@ function sameBlock(a, b) {
  */
 function block(said, length, held) {
   return tidy({ ...said, id: ++newest, length, held })
+}
+
+/**
+ * Index behind the last of some blocks.
+ * @param {Story} story
+ * @param {readonly number[]} ids
+ */
+function behind(story, ids) {
+  return story.reduce((index, { id }, i) => (ids.includes(id) ? i + 1 : index), 0)
 }
 
 /** @param {Block} each */

@@ -186,12 +186,66 @@ export async function desk(workflow) {
  * @returns {Promise<Plan[]>}
  */
 export async function plan(graph, workflow) {
-  const body = JSON.stringify({ graph, workflow })
+  return (await post("/magi/plan", { graph, workflow })).nodes
+}
+
+/**
+ * One line of a storyboard; docs/desk.md.
+ * @typedef {object} Line
+ * @property {number} first chunk
+ * @property {number} last chunk
+ * @property {string} prompt
+ * @property {"continue" | "new_shot" | "restyle" | "cut"} [transition]
+ * @property {number} [reroll]
+ * @property {readonly number[]} [ranges]
+ * @property {readonly string[]} [tokens]
+ * @property {boolean} [echo]
+ * @property {string} [source] as it was typed, with the comments and blank lines before it
+ */
+
+/** @typedef {{ line: number | null, message: string }} Mistake line: from 1 */
+
+/**
+ * A storyboard that was read, or what is wrong with it.
+ * @typedef {object} Read
+ * @property {readonly Line[]} [lines]
+ * @property {number} [chunks]
+ * @property {"text" | "json"} [form]
+ * @property {readonly string[]} [notes]
+ * @property {readonly Mistake[]} [errors]
+ */
+
+/**
+ * What a storyboard says. Rejects where the server does not answer.
+ * @param {string} text
+ * @param {number} fps
+ * @returns {Promise<Read>}
+ */
+export function readStoryboard(text, fps) {
+  return post("/magi/storyboard/read", { text, fps })
+}
+
+/**
+ * The text of a storyboard. Rejects where the server says no.
+ * @param {readonly Line[]} lines
+ * @param {string} form "text" or "json"
+ * @param {number} fps
+ * @returns {Promise<string>}
+ */
+export async function writeStoryboard(lines, form, fps) {
+  return (await post("/magi/storyboard/write", { lines, form, fps })).text
+}
+
+/**
+ * @param {string} route
+ * @param {unknown} content
+ */
+async function post(route, content) {
   const headers = { "Content-Type": "application/json" }
-  const answer = await api.fetchApi("/magi/plan", { method: "POST", body, headers })
+  const answer = await api.fetchApi(route, { method: "POST", body: JSON.stringify(content), headers })
   const said = await answer.json()
   if (!answer.ok) throw new Error(said.error)
-  return said.nodes
+  return said
 }
 
 /**
