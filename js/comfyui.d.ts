@@ -45,12 +45,16 @@ declare namespace ComfyUI {
     name: string
     setup?(): void
     nodeCreated?(node: Node): void
+    /** Nodes of a workflow that was opened have their ids, values and links. */
+    afterConfigureGraph?(): void
   }
 
   interface App {
     rootGraph: Graph
+    /** The graph as it is queued: ids inside subgraphs are paths. */
+    graphToPrompt(): Promise<{ output: Record<string, { class_type: string; inputs: Record<string, unknown> }> }>
     registerExtension(extension: Extension): void
-    extensionManager?: { toast: { add(message: Toast): void } }
+    extensionManager?: { toast: { add(message: Toast): void }; setting?: { get(id: string): unknown } }
   }
 
   interface Toast {
@@ -93,6 +97,7 @@ declare namespace ComfyUI {
       name: "execution_error" | "execution_interrupted",
       listener: (event: CustomEvent<{ prompt_id: string; node_id: string }>) => void,
     ): void
+    addEventListener(name: "graphChanged" | "reconnected", listener: () => void): void
     addEventListener(name: `magi.${string}`, listener: (event: CustomEvent) => void): void
     /** The address of one of the server's routes. */
     apiURL(route: string): string

@@ -94,7 +94,7 @@ export class CellView {
     const count = state === "denoising" ? stages : 0
     while (this.stages.children.length > count) this.stages.lastChild?.remove()
     while (this.stages.children.length < count) this.stages.append(document.createElement("i"))
-    for (const [i, each] of [...this.stages.children].entries()) each.toggleAttribute("data-on", i < stage)
+    for (const [i, each] of [...this.stages.children].entries()) each.toggleAttribute("data-on", i <= stage)
   }
 
   #addVideo() {
@@ -148,7 +148,7 @@ export class CellView {
  * @param {Cell} cell
  */
 export function describe({ index, state, stage, stages, stale, exact }) {
-  const words = [say("chunk", { index }), say(state, { stage, stages })]
+  const words = [say("chunk", { index }), say(state, { stage: Math.min(stage + 1, stages), stages })]
   if (stale) words.push(say(exact ? "stale" : "maybe stale"))
   return words.join(", ")
 }
@@ -158,7 +158,7 @@ export function describe({ index, state, stage, stages, stale, exact }) {
  * @param {Cell} cell
  */
 function noteOf({ state, stage, stages, still, stale }) {
-  if (state === "denoising") return `${stage}/${stages}`
+  if (state === "denoising") return `${Math.min(stage + 1, stages)}/${stages}`
   if (state === "failed" || state === "queued" || (state === "planned" && !stale && !still)) return say(state)
   return ""
 }

@@ -29,7 +29,7 @@
  * @property {State} state
  * @property {boolean} stale what is shown is not what the graph asks for now
  * @property {boolean} exact false: it may not be stale after all, what comes before is not made yet
- * @property {number} stage from 1, while it is denoising
+ * @property {number} stage how many it has behind it, while it is denoising
  * @property {number} stages
  * @property {Still | undefined} still
  * @property {string} clip name of a temporary file, or ""

@@ -1,4 +1,4 @@
-// What the desk says, in the languages of this pack. The nodes' own words are in locales/.
+// What cells, the strip of nodes that sample and the player say; the timeline's words are in story_words.js.
 
 const EN = {
   // one cell
@@ -34,49 +34,47 @@ const EN = {
   "nothing to play": "There is nothing to play here yet.",
 }
 
-/** @type {Record<string, Readonly<Record<keyof typeof EN, string>>>} */
-const LANGUAGES = {
-  en: EN,
-  zh: {
-    "chunk": "片段 {index}",
-    "planned": "待生成",
-    "queued": "排队中",
-    "denoising": "降噪中，第 {stage} 阶段，共 {stages} 阶段",
-    "done": "已完成",
-    "remembered": "已记住：不花时间",
-    "kept": "保留自之前",
-    "failed": "失败",
-    "lost": "需重新生成才能观看",
-    "stale": "已过时：与当前要求不符",
-    "maybe stale": "可能已过时：之前的内容尚未生成",
-    "strip": "{node} 的片段",
-    "time left": "还剩 {time}",
-    "estimating": "正在生成片段",
-    "interrupted": "已中断：完成的部分已记住",
-    "all there": "全部就绪：下次运行不花时间",
-    "cost": "待生成 {count}：{cost} 次片段前向",
-    "cost at most": "待生成 {count}：最多 {cost} 次片段前向",
-    "about": "约 {time}",
-    "seconds": "{s} 秒",
-    "minutes": "{m} 分 {s} 秒",
-    "hours": "{h} 小时 {m} 分",
-    "player": "播放器",
-    "play all": "全部播放",
-    "close": "关闭",
-    "previous": "上一片段",
-    "next": "下一片段",
-    "nothing to play": "这里还没有可播放的内容。",
-  },
+/** @type {Record<keyof typeof EN, string>} */
+const ZH = {
+  "chunk": "片段 {index}",
+  "planned": "待生成",
+  "queued": "排队中",
+  "denoising": "降噪中，第 {stage} 阶段，共 {stages} 阶段",
+  "done": "已完成",
+  "remembered": "已记住：不花时间",
+  "kept": "保留自之前",
+  "failed": "失败",
+  "lost": "需重新生成才能观看",
+  "stale": "已过时：与当前要求不符",
+  "maybe stale": "可能已过时：之前的内容尚未生成",
+  "strip": "{node} 的片段",
+  "time left": "还剩 {time}",
+  "estimating": "正在生成片段",
+  "interrupted": "已中断：完成的部分已记住",
+  "all there": "全部就绪：下次运行不花时间",
+  "cost": "待生成 {count}：{cost} 次片段前向",
+  "cost at most": "待生成 {count}：最多 {cost} 次片段前向",
+  "about": "约 {time}",
+  "seconds": "{s} 秒",
+  "minutes": "{m} 分 {s} 秒",
+  "hours": "{h} 小时 {m} 分",
+  "player": "播放器",
+  "play all": "全部播放",
+  "close": "关闭",
+  "previous": "上一片段",
+  "next": "下一片段",
+  "nothing to play": "这里还没有可播放的内容。",
 }
 
-let language = EN
+/** @type {() => string} */
+let locale = () => "en"
 
 /**
- * Say everything in this language from now on; in English where this pack lacks it.
- * @param {string | undefined} locale "zh", "zh-TW", ...
+ * Where the language is asked for, each time: it can be changed while ComfyUI runs.
+ * @param {() => string} asked such as "en", "zh" or "zh-TW"
  */
-export function speak(locale) {
-  language = LANGUAGES[locale?.split("-")[0] ?? "en"] ?? EN
+export function speak(asked) {
+  locale = asked
 }
 
 /**
@@ -84,7 +82,8 @@ export function speak(locale) {
  * @param {Readonly<Record<string, string | number>>} [values] for the places in braces
  */
 export function say(what, values = {}) {
-  return language[what].replace(/\{(\w+)\}/g, (place, name) => String(values[name] ?? place))
+  const said = (locale().startsWith("zh") ? ZH : EN)[what]
+  return said.replace(/\{(\w+)\}/g, (place, name) => String(values[name] ?? place))
 }
 
 /**

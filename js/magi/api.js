@@ -33,7 +33,7 @@ import { api } from "../../../scripts/api.js"
  */
 
 /** @typedef {Plan & Place} RunPlan */
-/** @typedef {{ index: number, key: string, stage: number, stages: number, t: number }} Flight */
+/** @typedef {{ index: number, key: string, stage: number, stages: number, t: number }} Flight stage: how many it has behind it */
 
 /**
  * @typedef {object} Step
@@ -73,6 +73,16 @@ export function onClip(listener) {
 /** @param {(ended: Ended) => void} listener a node is through */
 export function onEnded(listener) {
   api.addEventListener("magi.ended", ({ detail }) => listener(detail))
+}
+
+/** @param {() => void} listener the graph may have been changed, by the user or by loading another one */
+export function onGraphChanged(listener) {
+  api.addEventListener("graphChanged", listener)
+}
+
+/** @param {() => void} listener the server is there again; it may be another one */
+export function onReconnected(listener) {
+  api.addEventListener("reconnected", listener)
 }
 
 /**

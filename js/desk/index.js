@@ -1,0 +1,18 @@
+// The desk: which node gets what.
+import { app } from "../../../scripts/app.js"
+import { listen, recall } from "./live.js"
+import { showAll, showOnSamplers } from "./sampling.js"
+import { speak } from "./words.js"
+
+app.registerExtension({ name: "magi.desk", setup, afterConfigureGraph })
+
+function setup() {
+  speak(() => String(app.extensionManager?.setting?.get("Comfy.Locale") ?? "en"))
+  listen()
+  showOnSamplers()
+}
+
+function afterConfigureGraph() {
+  showAll()
+  void recall()
+}
