@@ -21,7 +21,7 @@ export function drawBlock(cell, block) {
   const { prompt, transition, length, held } = block
   let body = /** @type {HTMLElement | null} */ (cell.firstElementChild)
   if (!body) {
-    body = part("div", "magi-block", {}, part("div", "magi-line"), part("div", "magi-held"), part("div", "magi-edge"))
+    body = part("div", "magi-block", {}, part("div", "magi-body"), part("div", "magi-held"), part("div", "magi-edge"))
     cell.append(body)
   }
   const [line, tail, edge] = /** @type {[HTMLElement, HTMLElement, HTMLElement]} */ (/** @type {unknown} */ ([...body.children]))
