@@ -102,11 +102,13 @@ function follow(strip, row, begun, { move, dropped }) {
     cancelAnimationFrame(frame)
     dropped(keep, moved)
   }
-  row.setPointerCapture(begun.pointerId)
   const onMove = (/** @type {PointerEvent} */ event) => {
     latest = event
     if (!moved && Math.abs(event.clientX - begun.clientX) < SLACK * strip.zoom) return
-    if (!moved) frame = requestAnimationFrame(scroll)
+    if (!moved) {
+      row.setPointerCapture(begun.pointerId) // not before: a double click would be the row's
+      frame = requestAnimationFrame(scroll)
+    }
     moved = true
     move(event)
   }

@@ -7,6 +7,7 @@ import { dragOn } from "./drag.js"
 import { editLine } from "./line_editor.js"
 import { iconButton, keepInside, part } from "./parts.js"
 import { inWords, priceOf } from "./price.js"
+import { promptsOf } from "./script.js"
 import * as model from "./story.js"
 import { placeInWords, words } from "./story_words.js"
 import { clock, Strip } from "./strip.js"
@@ -197,7 +198,7 @@ export class StoryboardDesk {
     this.tools.hidden = tab !== "timeline"
     this.text.element.hidden = tab !== "text"
     if (tab === "text") this.text.show(this.host.text())
-    else this.strip.draw()
+    this.draw()
   }
 
   /** The widgets of the node may say something else. */
@@ -635,11 +636,18 @@ export class StoryboardDesk {
     this.#say(words("copied", { n: lines.length }))
   }
 
+  /** @param {string} text */
+  async #readScript(text) {
+    const read = await this.host.read(text, this.strip.fps)
+    const chunks = read.lines ? undefined : promptsOf(text)?.map((prompt) => ({ prompt }))
+    return chunks ? this.host.read(JSON.stringify({ chunks }), this.strip.fps) : read
+  }
+
   /** @param {string} text a storyboard, a numbered script, or one line for each chunk */
   async paste(text) {
     if (this.locked || !text.trim()) return
     try {
-      const { lines, errors } = await this.host.read(text, this.strip.fps)
+      const { lines, errors } = await this.#readScript(text)
       if (!lines?.length) return this.#say(words("not_pasted", { why: errors?.[0]?.message ?? "" }))
       const { story, ids } = this
       const index = story.map(({ id }) => ids.includes(id)).lastIndexOf(true) + 1
