@@ -54,7 +54,7 @@ function marks({ transition, reroll, ranges, tokens, echo }) {
   if (echo) mark("echo", words("echo"))
   if (tokens) mark("tokens", tokens.map((name) => SHORT[name] ?? name).join(" ") || words("no_tokens"))
   if (ranges) mark("ranges", ranges.join(","))
-  row.append(part("span", "magi-mark magi-more", { title: words("direct_menu"), "data-tag": "direct" }, icon("direct")))
+  row.append(part("span", "magi-mark magi-more", { text: "⋯", title: words("direct_menu"), "data-tag": "direct" }))
   return row
 }
 

@@ -356,7 +356,6 @@ export class StoryboardDesk {
 
   /** Until all edits are in the widget. */
   settled() {
-    this.endEdit?.()
     return this.sync.settled()
   }
 
