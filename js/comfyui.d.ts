@@ -2,7 +2,10 @@
 declare namespace ComfyUI {
   interface Widget {
     name: string
-    options?: { advanced?: boolean; getMinHeight?: () => number }
+    value?: unknown
+    options?: { advanced?: boolean; hidden?: boolean; getMinHeight?: () => number }
+    /** What is queued in place of the value. */
+    serializeValue?: () => Promise<unknown>
     advanced?: boolean
     hidden?: boolean
     serialize?: boolean
@@ -21,6 +24,9 @@ declare namespace ComfyUI {
   }
 
   interface Node {
+    id: string | number
+    inputs?: { name: string; widget?: { name: string } }[]
+    isInputConnected(slot: number): boolean
     comfyClass?: string
     title?: string
     size: [number, number]
@@ -44,6 +50,7 @@ declare namespace ComfyUI {
   interface Graph {
     /** The workflow's id, in the graph of a whole workflow. */
     id: string
+    nodes: Node[]
     getNodeById(id: string | number): Node | null | undefined
   }
 
@@ -57,7 +64,12 @@ declare namespace ComfyUI {
 
   interface App {
     rootGraph: Graph
-    canvas: { default_connection_color_byType: Record<string, unknown> }
+    canvas: {
+      canvas: HTMLCanvasElement
+      emitBeforeChange(): void
+      emitAfterChange(): void
+      default_connection_color_byType: Record<string, unknown>
+    }
     /** The graph as it is queued: ids inside subgraphs are paths. */
     graphToPrompt(): Promise<{ output: Record<string, { class_type: string; inputs: Record<string, unknown> }> }>
     registerExtension(extension: Extension): void

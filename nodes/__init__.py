@@ -11,6 +11,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from .chunk_sampler import MagiChunkSampler
 from .decode_to_file import MagiDecodeToFile
+from .desk.routes import register
 from .extend import MagiExtend
 from .host.example_inputs import offer_example_inputs
 from .host.model_folder import register_model_folder
@@ -59,6 +60,7 @@ class MagiExtension(ComfyExtension):
         register_model_folder()
         offer_example_inputs()
         listen()
+        register()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return [telling(node) for node in NODES]

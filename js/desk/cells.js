@@ -65,7 +65,7 @@
  * @property {string} run
  * @property {Plan | undefined} ran what the newest run announced
  * @property {Plan | undefined} wanted what the graph asks for, as it is now; undefined: not asked since the run
- * @property {[number, number]} edited places changed since then, from and up to: shown as stale at once
+ * @property {readonly (readonly [number, number])[]} edited places changed since then, from and up to: shown as stale at once
  * @property {readonly Flight[]} flight
  * @property {Set<string>} finished keys that this run has finished
  * @property {Status} status
@@ -76,8 +76,8 @@
  */
 
 const MOST = 2000 // stills, and clips, that are remembered: those not asked for the longest time make room
-/** @type {[number, number]} */
-const NOWHERE = [0, 0]
+/** @type {readonly (readonly [number, number])[]} */
+const NOWHERE = []
 
 /** @returns {Node} */
 function fresh() {
@@ -98,6 +98,8 @@ export class Cells {
   /** @type {Set<(workflow: string, nodeId: string) => void>} */
   #listeners = new Set()
   #clock = 0
+  /** Another number after every change. */
+  version = 0
 
   /** Says when something was asked of the server; `recalled` takes it with the answer. */
   get clock() {
@@ -219,13 +221,12 @@ export class Cells {
    * The artist is changing these places of the video: they are shown as stale until the server has said what is.
    * @param {string} workflow
    * @param {string} nodeId
-   * @param {number} from
-   * @param {number} to the first place behind them
+   * @param {readonly (readonly [number, number])[]} places from and up to, of each stretch
    */
-  edited(workflow, nodeId, from, to) {
+  edited(workflow, nodeId, places) {
     const node = this.#workflows.get(workflow)?.get(nodeId)
-    if (!node || (node.edited[0] === from && node.edited[1] === to)) return
-    node.edited = [from, to]
+    if (!node || JSON.stringify(node.edited) === JSON.stringify(places)) return
+    node.edited = places
     this.#changed(workflow, nodeId)
   }
 
@@ -246,6 +247,17 @@ export class Cells {
    */
   nodesOf(workflow) {
     return [...(this.#workflows.get(workflow)?.keys() ?? [])]
+  }
+
+  /**
+   * What a node would do, or did last.
+   * @param {string} workflow
+   * @param {string} nodeId
+   * @returns {Plan | undefined}
+   */
+  planOf(workflow, nodeId) {
+    const node = this.#workflows.get(workflow)?.get(nodeId)
+    return node?.wanted ?? node?.ran
   }
 
   /**
@@ -291,7 +303,7 @@ export class Cells {
     const shown = known || !ran ? chunk : ran
     const { key } = shown
     const flying = flight.get(key)
-    const edited = index >= node.edited[0] && index < node.edited[1]
+    const edited = node.edited.some(([from, to]) => index >= from && index < to)
     const stale = edited || shown !== chunk
     return {
       index,
@@ -380,6 +392,7 @@ export class Cells {
    * @param {string} id
    */
   #changed(workflow, id) {
+    this.version++
     for (const listener of this.#listeners) listener(workflow, id)
   }
 }

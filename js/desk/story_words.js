@@ -1,4 +1,5 @@
-// Every word that the desk shows, in the languages of the pack, and which of them ComfyUI is set to.
+// What the timeline of Magi Storyboard says, in the languages of this pack.
+import { inLanguage } from "./words.js"
 
 /** @typedef {keyof typeof EN} Word */
 
@@ -10,6 +11,7 @@ export const EN = {
   seconds: "{n}s",
   chunk: "chunk {first}",
   chunks: "chunks {first}–{last}",
+  chunk_list: "chunks {list}",
   // what a line is
   empty: "no words: it follows what came before",
   goes_on: "goes on",
@@ -28,7 +30,7 @@ export const EN = {
   tokens: "Tokens",
   tokens_help: "Special tokens in place of the sampler's.",
   tokens_settings: "As in the sampler",
-  tokens_own: "These:",
+  no_tokens: "no tokens",
   ranges: "Ranges",
   ranges_help: "How many chunks it sees, from noisy to clean: 1, 1, 3, 2. Empty: by its transition.",
   ranges_wrong: "Ranges are whole numbers from 1 on, with commas: 1, 1, 3, 2",
@@ -41,6 +43,7 @@ export const EN = {
   BORDERNESS: "Borders",
   // what can be done
   prompt: "Prompt of {where}",
+  prompt_here: "What happens here? Enter: done, Tab: next line, Ctrl+Enter: new line",
   direct: "Direct {where}",
   edit: "Edit the words",
   direct_menu: "Direct…",
@@ -67,13 +70,12 @@ export const EN = {
   // what is said below
   length: "{chunks} chunks, {time}",
   one_chunk: "1 chunk, {time}",
-  plan_exact: "{made}: {cost} chunk-forwards",
-  plan_at_most: "{made}: at most {cost} chunk-forwards",
+  plan_exact: "{made}: {cost} chunk-forwards{seconds}{rest}",
+  plan_at_most: "{made}: at most {cost} chunk-forwards{seconds}{rest}",
   plan_seconds: ", about {time}",
   plan_known: "; {known} from memory",
   plan_nothing: "Nothing is made: all {chunks} chunks are there",
-  kept: "{chunks} kept",
-  asking: "…",
+  plan_kept: "; {known} kept",
   stale_edit: "Changed: {chunks} will be made again",
   stale_move: "Noise belongs to the place in the video: {chunks} will be made again",
   stale_none: "Nothing has to be made again",
@@ -100,6 +102,7 @@ export const ZH = {
   seconds: "{n}秒",
   chunk: "片段 {first}",
   chunks: "片段 {first}–{last}",
+  chunk_list: "片段 {list}",
   empty: "没有文字：延续前面的内容",
   goes_on: "延续",
   continue: "延续",
@@ -117,7 +120,7 @@ export const ZH = {
   tokens: "标记",
   tokens_help: "用这些特殊标记代替采样器的设置。",
   tokens_settings: "与采样器相同",
-  tokens_own: "使用：",
+  no_tokens: "无标记",
   ranges: "范围",
   ranges_help: "从噪到净各阶段能看到多少片段：1, 1, 3, 2。留空则由过渡决定。",
   ranges_wrong: "范围是从 1 起的整数，用逗号分隔：1, 1, 3, 2",
@@ -129,6 +132,7 @@ export const ZH = {
   DYNAMIC_FIRST_FRAMES: "运动开场",
   BORDERNESS: "黑边",
   prompt: "{where} 的提示词",
+  prompt_here: "这里发生什么？回车完成，Tab 下一行，Ctrl+回车新的一行",
   direct: "指导 {where}",
   edit: "编辑文字",
   direct_menu: "指导…",
@@ -154,13 +158,12 @@ export const ZH = {
   keys: "方向键移动，回车编辑，Delete 删除；, 和 . 移动播放头,S 拆分,+ 和 - 伸缩,M 指导。",
   length: "{chunks} 个片段，{time}",
   one_chunk: "1 个片段，{time}",
-  plan_exact: "{made}：{cost} 次片段前向",
-  plan_at_most: "{made}：最多 {cost} 次片段前向",
+  plan_exact: "{made}：{cost} 次片段前向{seconds}{rest}",
+  plan_at_most: "{made}：最多 {cost} 次片段前向{seconds}{rest}",
   plan_seconds: "，约 {time}",
   plan_known: "；{known} 来自记忆",
   plan_nothing: "无需生成：全部 {chunks} 个片段都已存在",
-  kept: "{chunks} 保留",
-  asking: "…",
+  plan_kept: "；{known} 保留",
   stale_edit: "已修改：{chunks} 将重新生成",
   stale_move: "噪声属于视频中的位置：{chunks} 将重新生成",
   stale_none: "无需重新生成",
@@ -178,25 +181,13 @@ export const ZH = {
   last_line: "最后一行保留：分镜至少有一行",
 }
 
-/** @type {() => string} */
-let locale = () => "en"
-
 /**
- * Where the language is asked for, each time: it can be changed while ComfyUI runs.
- * @param {() => string} asked such as "en", "zh" or "zh-TW"
- */
-export function speak(asked) {
-  locale = asked
-}
-
-/**
- * What the desk says, in the language of the frontend.
+ * What the timeline says, in the language of the frontend.
  * @param {Word} word
  * @param {Record<string, string | number>} [values] for what stands in braces
  */
 export function words(word, values = {}) {
-  const text = (locale().startsWith("zh") ? ZH : EN)[word]
-  return text.replace(/\{(\w+)\}/g, (whole, name) => String(values[name] ?? whole))
+  return inLanguage(EN, ZH, word, values)
 }
 
 /**

@@ -304,18 +304,25 @@ export class Strip {
   #seeLane(lane, number, from, to, all) {
     const cells = /** @type {Map<Item["id"], HTMLElement>} */ (this.drawn[number])
     const items = lane.items()
+    const row = /** @type {HTMLElement} */ (this.rows[number])
     const seen = new Set()
+    let previous = /** @type {HTMLElement | null} */ (null)
     for (let i = Math.max(0, at(items, from)); i < items.length; i++) {
       const item = /** @type {Item} */ (items[i])
       if (item.first > to) break
       seen.add(item.id)
       const before = cells.get(item.id)
-      if (before && !all) continue
       const cell = before ?? this.#cell(lane, number, item)
-      this.#put(cell, item, i, items.length)
-      lane.draw(cell, item)
-      if (lane.say) cell.setAttribute("aria-label", lane.say(item))
-      if (!before) this.rows[number]?.append(cell)
+      if (!before || all) {
+        this.#put(cell, item, i, items.length)
+        lane.draw(cell, item)
+        if (lane.say) cell.setAttribute("aria-label", lane.say(item))
+        // In order of time also for who hears the page.
+        /** @type {ChildNode | null} */
+        const follows = previous ? previous.nextSibling : row.firstChild
+        if (cell !== follows) row.insertBefore(cell, follows)
+      }
+      previous = cell
     }
     const held = number ? undefined : this.focused?.id // the keyboard's cell stays, for who reads the screen
     for (const [id, cell] of cells) {

@@ -82,7 +82,19 @@ export function speak(asked) {
  * @param {Readonly<Record<string, string | number>>} [values] for the places in braces
  */
 export function say(what, values = {}) {
-  const said = (locale().startsWith("zh") ? ZH : EN)[what]
+  return inLanguage(EN, ZH, what, values)
+}
+
+/**
+ * The same out of the words of a part of the desk.
+ * @template {string} W
+ * @param {Readonly<Record<W, string>>} en
+ * @param {Readonly<Record<W, string>>} zh
+ * @param {W} what
+ * @param {Readonly<Record<string, string | number>>} values
+ */
+export function inLanguage(en, zh, what, values) {
+  const said = (locale().startsWith("zh") ? zh : en)[what]
   return said.replace(/\{(\w+)\}/g, (place, name) => String(values[name] ?? place))
 }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +16,8 @@ from magi_core.state.decode import TakeDecoder
 from magi_core.vae.latent_rgb import CHART, FRAMES, LatentRGB, latent_rgb
 from magi_core.video import write_video
 
+from ..desk.events import Clip, NodeRun
 from ..host.vae import PlacedVAE, magi_vae
-from .events import ClipMade, running_prompt, send
 
 if TYPE_CHECKING:
     from magi_core.sampling.events import Stepped
@@ -33,7 +32,7 @@ class Preview:
 
     def __init__(self, node_id: str | None, vae: PlacedVAE | None, fit: LatentRGB | None) -> None:
         self.node_id, self.vae, self.fit = node_id, vae, fit
-        self._run = uuid.uuid4().hex[:12]
+        self._run = NodeRun(node_id)
         self._computed = False
 
     @classmethod
@@ -62,7 +61,7 @@ class Preview:
         index = state.finished - 1
         if not _has_room(self.vae, state.latent_shape):
             return
-        name = f"magi_{self._run}_{index:05}.mp4"
+        name = f"magi_{self._run.id}_{index:05}.mp4"
         try:
             with self.vae.working(VIDEO_FRAMES_PER_CHUNK, state.width, state.height) as codec:
                 blocks = TakeDecoder(codec).decode(state, start=index)
@@ -71,7 +70,7 @@ class Preview:
             logging.warning("MAGI: no clips of finished chunks: %s", printable(error))
             self.vae = None
             return
-        send(ClipMade(running_prompt(), self.node_id, state.chunks[-1].key, index, self._run, name))
+        self._run.tell(Clip(index, state.chunks[-1].key, name))
 
 
 def _has_room(vae: PlacedVAE, shape: tuple[int, ...]) -> bool:

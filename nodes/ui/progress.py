@@ -10,7 +10,7 @@ import comfy.utils
 
 from magi_core.errors import printable
 
-from .events import show_text
+from ..host.page import show_text
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -81,7 +81,7 @@ test("with an edit taken back, the old clips are there at once", () => {
 
 test("places being edited are stale at once, until the server has said what is", () => {
   const cells = ran("a b c d")
-  cells.edited("w", "5", 1, 3)
+  cells.edited("w", "5", [[1, 3]])
   assert.deepEqual(stale(cells), [1, 2])
   cells.wanted("w", [plan("+a +b +c +d")])
   assert.deepEqual(stale(cells), [])

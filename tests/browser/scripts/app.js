@@ -16,6 +16,28 @@ class Node {
     return widget
   }
 
+  /** A widget that has a value and no element; its callback is called like ComfyUI's. */
+  addValue(name, value) {
+    let now = value
+    const widget = {
+      name,
+      options: {},
+      get value() {
+        return now
+      },
+      set value(given) {
+        now = given
+        widget.callback?.(given)
+      },
+    }
+    this.widgets.push(widget)
+    return widget
+  }
+
+  isInputConnected(slot) {
+    return this.inputs?.[slot]?.link != null
+  }
+
   removeWidget(widget) {
     this.widgets.splice(this.widgets.indexOf(widget), 1)
     widget.element.remove()
@@ -49,6 +71,13 @@ class Graph {
 
 export const app = {
   rootGraph: new Graph("workflow"),
+  /** Steps that ComfyUI's own undo would have heard of. */
+  steps: 0,
+  canvas: {
+    canvas: document.createElement("canvas"),
+    emitBeforeChange() {},
+    emitAfterChange: () => void app.steps++,
+  },
   extensions: [],
   registerExtension(extension) {
     this.extensions.push(extension)
@@ -60,8 +89,13 @@ export const app = {
     return this.rootGraph
   },
   async graphToPrompt() {
-    const output = this.rootGraph.nodes.map(({ id, comfyClass }) => [id, { class_type: comfyClass, inputs: {} }])
-    return { output: Object.fromEntries(output) }
+    const output = {}
+    for (const { id, comfyClass, widgets, links = {} } of this.rootGraph.nodes) {
+      const values = widgets.filter((widget) => "value" in widget)
+      const inputs = await Promise.all(values.map(async (w) => [w.name, w.serializeValue ? await w.serializeValue() : w.value]))
+      output[id] = { class_type: comfyClass, inputs: { ...Object.fromEntries(inputs), ...links } }
+    }
+    return { output }
   },
   extensionManager: { toast: { add() {} }, setting: { get: () => window.locale ?? "en" } },
 }
