@@ -202,6 +202,7 @@ function addRow(node, element) {
   const least = node.computeSize()
   node.setSize([Math.max(least[0], node.size[0]), Math.max(least[1], before)])
   grown.set(node, node.size[1] - before)
+  app.canvas.setDirty(true, true) // the classic canvas places elements when it draws
   if (saved.has(node)) return
   saved.add(node)
   const { onSerialize } = node
