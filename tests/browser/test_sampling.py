@@ -100,6 +100,37 @@ def test_only_what_is_seen_holds_a_video(desk: Any) -> None:
     assert len(later) <= 12 and not set(first) & set(later)
 
 
+def test_six_hundred_live_chunks_scroll_without_stalling_the_page(desk: Any) -> None:
+    """Script, style and layout take at most 8 ms per scroll event, while clips play."""
+    desk.evaluate("tell.plan(Array.from({ length: 600 }, (_, i) => [`k${i}`, 'remembered']))")
+    desk.evaluate("for (let i = 0; i < 600; i++) { tell.still(`k${i}`, 1, picture(i)); tell.clip(`k${i}`) }")
+    desk.wait_for_selector("video[data-ready]")
+    session = desk.context.new_cdp_session(desk)
+    session.send("Performance.enable")
+    before = _spent(session)
+    scrolls = desk.evaluate("""async () => {
+        const scroller = document.querySelector('.magi-scroller')
+        let count = 0
+        scroller.addEventListener('scroll', () => count++)
+        for (let i = 0; i < 100; i++) {
+            scroller.scrollLeft += i < 60 ? 90 : 900
+            await new Promise(requestAnimationFrame)
+        }
+        return count
+    }""")
+    assert scrolls >= 60
+    each = (_spent(session) - before) / scrolls
+    print(f"{each:.2f} ms per scroll event")
+    assert each <= 8
+
+
+def _spent(session: Any) -> float:
+    """Milliseconds of script, style and layout so far."""
+    names = ("ScriptDuration", "LayoutDuration", "RecalcStyleDuration")
+    metrics = session.send("Performance.getMetrics")["metrics"]
+    return 1000 * sum(each["value"] for each in metrics if each["name"] in names)
+
+
 def test_pointing_at_a_cell_scrubs_its_clip(desk: Any) -> None:
     finished(desk)
     desk.wait_for_selector("video[data-ready]")
