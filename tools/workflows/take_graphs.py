@@ -26,7 +26,7 @@ EXAMPLE_TAKE = "magi_example_take.magi [input]"
 
 
 def fork_two_takes() -> Workflow:
-    lower = 690
+    lower = 770
     nodes = loaders("nano-distill") | {
         "note": note(
             "Both **Magi Extend** nodes go on from the same state, which neither of them changes: two takes of what is "
@@ -37,12 +37,12 @@ def fork_two_takes() -> Workflow:
         "first": prompt("a big green square moves right on a white background", (420, 0), "The beginning"),
         "sampler": sampler((420, ROW), "first"),
         "prompt_a": prompt("it moves up", (880, 0), "Take A"),
-        "take_a": extend((880, 240), "prompt_a", "sampler", title="Magi Extend: take A"),
-        "info_a": info((1340, 190), "take_a", (340, 330), "Take A"),
+        "take_a": extend((880, 230), "prompt_a", "sampler", title="Magi Extend: take A"),
+        "info_a": info((1340, 190), "take_a", (340, 300), "Take A"),
         "decode_a": decode((1340, 0), "take_a", "Decode take A"),
         "prompt_b": prompt("it turns pink", (880, lower), "Take B"),
-        "take_b": extend((880, lower + 240), "prompt_b", "sampler", title="Magi Extend: take B"),
-        "info_b": info((1340, lower + 190), "take_b", (340, 330), "Take B"),
+        "take_b": extend((880, lower + 230), "prompt_b", "sampler", title="Magi Extend: take B"),
+        "info_b": info((1340, lower + 190), "take_b", (340, 300), "Take B"),
         "decode_b": decode((1340, lower), "take_b", "Decode take B"),
         "side_by_side": Node(
             "ImageStitch",
