@@ -11,6 +11,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from .chunk_sampler import MagiChunkSampler
 from .decode_to_file import MagiDecodeToFile
+from .desk.made import knows
 from .desk.routes import register
 from .extend import MagiExtend
 from .host.example_inputs import offer_example_inputs
@@ -53,6 +54,10 @@ NODES: tuple[type[io.ComfyNode], ...] = (
 )
 
 
+READING = (MagiLoadModel, MagiLoadVAE, MagiLoadTextEncoder, MagiLoRA, MagiLoadState)
+"""Nodes whose files ComfyUI asks them about."""
+
+
 class MagiExtension(ComfyExtension):
     """Everything this pack adds to ComfyUI."""
 
@@ -60,6 +65,7 @@ class MagiExtension(ComfyExtension):
         register_model_folder()
         offer_example_inputs()
         listen()
+        knows({node.define_schema().node_id: node.fingerprint_inputs for node in READING})
         register()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:

@@ -104,11 +104,18 @@ Event = Plan | Progress | Still | Clip | Ended
 class NodeRun:
     """One run of one node, whose page is told. A node can run more than once in a prompt.
 
-    node_id: inside subgraphs a path, "1:2:3"; None: of no page. heard: gets every event too.
+    node_id: inside subgraphs a path, "1:2:3"; None: of no page. workflow: id of the one that is run, or "".
+    heard: gets every event too. words: what is asked of its chunks, by key.
     """
 
-    def __init__(self, node_id: str | None, heard: Callable[[NodeRun, Event], None] = lambda run, event: None) -> None:
+    def __init__(
+        self,
+        node_id: str | None,
+        workflow: str = "",
+        heard: Callable[[NodeRun, Event], None] = lambda run, event: None,
+    ) -> None:
         self.node_id, self.prompt_id, self.id = node_id, running_prompt(), uuid.uuid4().hex[:12]
+        self.workflow, self.words = workflow, dict[str, Any]()
         self._heard = heard
 
     def tell(self, event: Event) -> None:

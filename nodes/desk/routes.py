@@ -15,8 +15,9 @@ from server import PromptServer
 
 from magi_core.errors import MagiError
 
-from . import storyboards
-from .asked import MAX_BODY, body_of
+from . import plans, storyboards
+from .asked import MAX_BODY, body_of, name_of
+from .desk import MEMORY
 
 Answer = tuple[int, bytes]
 """Status and JSON."""
@@ -24,6 +25,7 @@ Answer = tuple[int, bytes]
 POSTS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "/magi/storyboard/read": storyboards.read,
     "/magi/storyboard/write": storyboards.write,
+    "/magi/plan": plans.plan,
 }
 MOST_WAITING = 16
 
@@ -58,6 +60,11 @@ def posted(path: str, content: bytes) -> dict[str, Any]:
     return POSTS[path](body_of(content))
 
 
+def remembered(query: Mapping[str, Any]) -> dict[str, Any]:
+    """What `GET /magi/desk` answers."""
+    return MEMORY.desk(name_of(query, "workflow"))
+
+
 def register() -> None:
     """Add the routes to ComfyUI's server, where there is one."""
     routes = getattr(getattr(PromptServer, "instance", None), "routes", None)
@@ -79,6 +86,17 @@ def register() -> None:
 
         return handler
 
+    async def on_desk(request: web.Request) -> web.Response:
+        return response(await desk.answer(lambda: remembered(request.query)))
+
+    async def on_still(request: web.Request) -> web.Response:
+        jpeg = await asyncio.get_running_loop().run_in_executor(None, MEMORY.still, request.query.get("key", ""))
+        if jpeg is None:
+            return web.Response(status=404)
+        return web.Response(body=jpeg, content_type="image/jpeg", headers={"Cache-Control": "no-store"})
+
+    routes.get("/magi/desk")(on_desk)
+    routes.get("/magi/still")(on_still)
     for path in POSTS:
         routes.post(path)(on_post(path))
 
