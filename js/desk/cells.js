@@ -286,7 +286,8 @@ export class Cells {
     if (!node || !plan) return undefined
     const { status, sentence, pace } = node
     const { fps, width, height, first, cost, seconds } = plan
-    const toMake = plan.chunks.filter(({ kind }) => kind === "computed").length
+    const left = plan === node.ran ? plan.chunks.filter(({ key }) => !node.finished.has(key)) : plan.chunks
+    const toMake = left.filter(({ kind }) => kind === "computed").length
     return { status, sentence, ...pace, fps, width, height, first, cost, seconds, exact: plan.exact !== false, toMake }
   }
 

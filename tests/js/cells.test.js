@@ -168,6 +168,10 @@ test("two workflows with the same node ids do not meet, except where they made t
   assert.equal(states(cells, "5", "v"), "remembered queued")
 })
 
+test("what a run has made is not to be made any more", () => {
+  assert.equal(ran("a b").summaryOf("w", "5").toMake, 0)
+})
+
 test("another run on a node begins anew", () => {
   const cells = ran("a b", "failed")
   cells.planned("w", plan("a b", { run: "s" }))
