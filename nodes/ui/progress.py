@@ -45,4 +45,5 @@ def show_notes(node_id: str | None, notes: Iterable[str], below: str = "") -> No
     lines = list(notes)
     for line in lines:
         logging.info("MAGI: %s", printable(line))
-    show(node_id, *lines, below)
+    if lines or below:
+        show(node_id, *lines, below)
