@@ -70,12 +70,11 @@ def page(request: pytest.FixtureRequest, server: Server, frontend) -> Iterator[A
 
 def test_an_edit_makes_stale_what_it_changes_and_taking_it_back_shows_the_old_clips(server, frontend, page) -> None:
     page.evaluate(BUILD, [_seed(page, 40), 3])
-    height = page.evaluate(f"{SAMPLER}.serialize().size[1]")
     _run(server, frontend)
     _wait(page, STATES, "done done done done")
     page.wait_for_function(f"{PLAYING}.every(name => name)", timeout=30_000)
     first = page.evaluate(PLAYING)
-    assert page.evaluate(f"{SAMPLER}.serialize().size[1]") == pytest.approx(height, abs=12), "saved without the strip"
+    assert page.evaluate(f"{SAMPLER}.size[1] - {SAMPLER}.serialize().size[1]") > 100, "saved without the strip"
 
     page.evaluate(SAY, AFTER)
     _wait(page, STALE, "2,3")
