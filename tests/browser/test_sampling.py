@@ -212,9 +212,10 @@ def test_another_workflow_shows_none_of_it_and_coming_back_shows_all(desk: Any) 
 
 def test_a_page_that_opens_during_a_run_shows_where_it_is(desk: Any) -> None:
     desk.evaluate("""() => {
-        const plan = { prompt_id: 'p', node_id: '5', run: 'r', first: 0, fps: 24, width: 128, height: 128, notes: [], cost: 9,
-            seconds: null, chunks: ['a', 'b', 'c'].map((key, index) => ({ index, key, kind: 'computed' })) }
-        api.answers['/magi/desk'] = { nodes: { 5: { plan, status: 'running', sentence: '', words: { a: { prompt: 'a red ball' } },
+        const plan = { prompt_id: 'p', node_id: '5', run: 'r', first: 0, fps: 24, width: 128, height: 128, notes: [],
+            cost: 9, seconds: null, chunks: ['a', 'b', 'c'].map((key, index) => ({ index, key, kind: 'computed' })) }
+        api.answers['/magi/desk'] = { nodes: { 5: { plan, status: 'running', sentence: '',
+            words: { a: { prompt: 'a red ball' } },
             progress: { flight: [{ index: 1, key: 'b', stage: 2, stages: 4, t: 0.5 }], step: 2, steps: 9,
                 seconds_left: 4 }, stills: { a: 1 }, clips: { a: 'a.mp4' } } } }
         app.extensions.forEach(each => each.afterConfigureGraph())
