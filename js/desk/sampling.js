@@ -100,7 +100,7 @@ class SamplingStrip {
     this.line = Object.assign(document.createElement("div"), { className: "magi-line" })
     this.element = Object.assign(document.createElement("div"), { className: "magi-desk magi-sampling" })
     this.element.append(this.line, this.strip.element)
-    this.element.style.height = `${HEIGHT}px`
+    Object.assign(this.element.style, { height: `${HEIGHT}px`, flex: "none" }) // Nodes 2.0 would shrink it
   }
 
   /** @type {{ id: number, first: number, last: number }[]} */
