@@ -2,7 +2,10 @@
 declare namespace ComfyUI {
   interface Widget {
     name: string
-    options?: { advanced?: boolean; getMinHeight?: () => number }
+    value?: unknown
+    options?: { advanced?: boolean; hidden?: boolean; getMinHeight?: () => number }
+    /** What is queued in place of the value. */
+    serializeValue?: () => Promise<unknown>
     advanced?: boolean
     hidden?: boolean
     serialize?: boolean
@@ -21,12 +24,21 @@ declare namespace ComfyUI {
   }
 
   interface Node {
+    id: string | number
+    inputs?: { name: string; widget?: { name: string } }[]
+    isInputConnected(slot: number): boolean
     comfyClass?: string
     title?: string
     size: [number, number]
     widgets?: Widget[]
     /** What is inside, when the node is a subgraph. */
     subgraph?: Graph
+    inputs?: { widget?: { name: string } }[]
+    isInputConnected(slot: number): boolean
+    onConnectionsChange?(...change: unknown[]): void
+    onSerialize?(data: { size: [number, number] }): void
+    toggleAdvanced(): void
+    arrange(): void
     showAdvanced?: boolean
     getLayoutWidgets?: () => Widget[]
     addDOMWidget(name: string, type: string, element: HTMLElement, options: DOMWidgetOptions): DOMWidget
@@ -38,6 +50,7 @@ declare namespace ComfyUI {
   interface Graph {
     /** The workflow's id, in the graph of a whole workflow. */
     id: string
+    nodes: Node[]
     getNodeById(id: string | number): Node | null | undefined
   }
 
@@ -45,12 +58,23 @@ declare namespace ComfyUI {
     name: string
     setup?(): void
     nodeCreated?(node: Node): void
+    /** Nodes of a workflow that was opened have their ids, values and links. */
+    afterConfigureGraph?(): void
   }
 
   interface App {
     rootGraph: Graph
+    canvas: {
+      canvas: HTMLCanvasElement
+      setDirty(front: boolean, back?: boolean): void
+      emitBeforeChange(): void
+      emitAfterChange(): void
+      default_connection_color_byType: Record<string, unknown>
+    }
+    /** The graph as it is queued: ids inside subgraphs are paths. */
+    graphToPrompt(): Promise<{ output: Record<string, { class_type: string; inputs: Record<string, unknown> }> }>
     registerExtension(extension: Extension): void
-    extensionManager?: { toast: { add(message: Toast): void } }
+    extensionManager?: { toast: { add(message: Toast): void }; setting?: { get(id: string): unknown } }
   }
 
   interface Toast {
@@ -93,12 +117,17 @@ declare namespace ComfyUI {
       name: "execution_error" | "execution_interrupted",
       listener: (event: CustomEvent<{ prompt_id: string; node_id: string }>) => void,
     ): void
+    addEventListener(name: "graphChanged" | "reconnected", listener: () => void): void
     addEventListener(name: `magi.${string}`, listener: (event: CustomEvent) => void): void
     /** The address of one of the server's routes. */
     apiURL(route: string): string
-    fetchApi(route: string): Promise<Response>
+    fetchApi(route: string, options?: RequestInit): Promise<Response>
   }
 }
+
+/** vueNodesMode: Nodes 2.0. */
+declare const LiteGraph: { vueNodesMode?: boolean }
+declare const LGraphCanvas: { link_type_colors: Record<string, unknown> }
 
 declare module "*/scripts/app.js" {
   export const app: ComfyUI.App

@@ -4,41 +4,85 @@ import { api } from "../../../scripts/api.js"
 // Events -------------------------------------------------------------------------------------------------------------
 
 /**
- * A finished chunk as a short video; `ClipMade` of nodes/ui/events.py.
- * @typedef {object} Clip
+ * Where something happens.
+ * @typedef {object} Place
  * @property {string} prompt_id
  * @property {string} node_id inside subgraphs a path, "1:2:3"
- * @property {string} key digest of everything that the chunk depends on
- * @property {number} index the chunk's place in the video
  * @property {string} run a node can run more than once in a prompt
- * @property {string} filename in ComfyUI's folder of temporary files
  */
 
-/** @param {(clip: Clip) => void} listener */
+/**
+ * A chunk of a plan. key: digest of everything that it depends on; "" where what comes before it is not known.
+ * @typedef {{ index: number, key: string, kind: "kept" | "remembered" | "computed", words?: string }} PlannedChunk
+ */
+
+/**
+ * What a node does, or would do.
+ * @typedef {object} Plan
+ * @property {string} node_id
+ * @property {number} first index of `chunks[0]`
+ * @property {readonly PlannedChunk[]} chunks
+ * @property {number} cost in chunk-forwards
+ * @property {number | null} seconds null: this model and size was not timed yet
+ * @property {number} fps
+ * @property {number} width
+ * @property {number} height
+ * @property {readonly string[]} notes
+ * @property {boolean} [exact] false: what comes in is not made yet, and cost is "at most"
+ * @property {string} [error] why there is no plan
+ */
+
+/** @typedef {Plan & Place} RunPlan */
+/** @typedef {{ index: number, key: string, stage: number, stages: number, t: number }} Flight stage: how many it has behind it */
+
+/**
+ * @typedef {object} Step
+ * @property {readonly Flight[]} flight chunks that are being denoised
+ * @property {number} done
+ * @property {number} chunks
+ * @property {number} step
+ * @property {number} steps
+ * @property {number | null} seconds_left null until known
+ */
+
+/** @typedef {Place & Step} Progress */
+/** @typedef {Place & { index: number, key: string, t: number, jpeg: string }} StillMade jpeg: base64 */
+/** @typedef {Place & { index: number, key: string, filename: string }} Clip filename: of a temporary file */
+/** @typedef {Place & { status: "done" | "interrupted" | "failed", sentence: string }} Ended */
+
+/** @param {(plan: RunPlan) => void} listener a node is about to sample */
+export function onPlan(listener) {
+  api.addEventListener("magi.plan", ({ detail }) => listener(detail))
+}
+
+/** @param {(progress: Progress) => void} listener a step was made */
+export function onProgress(listener) {
+  api.addEventListener("magi.progress", ({ detail }) => listener(detail))
+}
+
+/** @param {(still: StillMade) => void} listener there is a picture of a chunk */
+export function onStill(listener) {
+  api.addEventListener("magi.still", ({ detail }) => listener(detail))
+}
+
+/** @param {(clip: Clip) => void} listener a chunk can be played */
 export function onClip(listener) {
   api.addEventListener("magi.clip", ({ detail }) => listener(detail))
 }
 
-/**
- * A node at work, or not (any more). Told again and again while a prompt runs.
- * @typedef {object} NodeRun
- * @property {string} prompt_id
- * @property {string} node_id
- * @property {boolean} running
- */
+/** @param {(ended: Ended) => void} listener a node is through */
+export function onEnded(listener) {
+  api.addEventListener("magi.ended", ({ detail }) => listener(detail))
+}
 
-/** @param {(run: NodeRun) => void} listener */
-export function onNodeRun(listener) {
-  api.addEventListener("progress_state", ({ detail: { prompt_id, nodes } }) => {
-    for (const [node_id, { state }] of Object.entries(nodes)) {
-      listener({ prompt_id, node_id, running: state === "running" })
-    }
-  })
-  for (const ending of /** @type {const} */ (["execution_error", "execution_interrupted"])) {
-    api.addEventListener(ending, ({ detail: { prompt_id, node_id } }) => {
-      listener({ prompt_id, node_id, running: false })
-    })
-  }
+/** @param {() => void} listener the graph may have been changed, by the user or by loading another one */
+export function onGraphChanged(listener) {
+  api.addEventListener("graphChanged", listener)
+}
+
+/** @param {() => void} listener the server is there again; it may be another one */
+export function onReconnected(listener) {
+  api.addEventListener("reconnected", listener)
 }
 
 /**
@@ -117,6 +161,109 @@ export async function workflowOf(promptId) {
   } catch {
     return undefined // no connection, or no JSON
   }
+}
+
+/**
+ * What the server remembers of a node: its newest run, and what there is to see of its chunks.
+ * @typedef {object} Remembered
+ * @property {RunPlan | null} plan
+ * @property {Step | null} progress null where none goes on
+ * @property {"" | "running" | "done" | "interrupted" | "failed"} status
+ * @property {string} sentence
+ * @property {Readonly<Record<string, { prompt?: string }>>} words what is asked of a chunk, by key
+ * @property {Readonly<Record<string, number>>} stills by key, how clean they are; 1: finished
+ * @property {Readonly<Record<string, string>>} clips by key, their file names
+ */
+
+/**
+ * The newest run of every node of a workflow; none where the server does not answer.
+ * @param {string} workflow
+ * @returns {Promise<Record<string, Remembered>>}
+ */
+export async function desk(workflow) {
+  try {
+    const answer = await api.fetchApi(`/magi/desk?${new URLSearchParams({ workflow })}`)
+    return answer.ok ? (await answer.json()).nodes : {}
+  } catch {
+    return {} // no connection, or no JSON
+  }
+}
+
+/**
+ * What the nodes of a graph would do. Rejects where the server says no.
+ * @param {unknown} graph as it is queued
+ * @param {string} workflow
+ * @returns {Promise<Plan[]>}
+ */
+export async function plan(graph, workflow) {
+  return (await post("/magi/plan", { graph, workflow })).nodes
+}
+
+/**
+ * One line of a storyboard; docs/desk.md.
+ * @typedef {object} Line
+ * @property {number} first chunk
+ * @property {number} last chunk
+ * @property {string} prompt
+ * @property {"continue" | "new_shot" | "restyle" | "cut"} [transition]
+ * @property {number} [reroll]
+ * @property {readonly number[]} [ranges]
+ * @property {readonly string[]} [tokens]
+ * @property {boolean} [echo]
+ * @property {string} [source] as it was typed, with the comments and blank lines before it
+ */
+
+/** @typedef {{ line: number | null, message: string }} Mistake line: from 1 */
+
+/**
+ * A storyboard that was read, or what is wrong with it.
+ * @typedef {object} Read
+ * @property {readonly Line[]} [lines]
+ * @property {number} [chunks]
+ * @property {"text" | "json"} [form]
+ * @property {readonly string[]} [notes]
+ * @property {readonly Mistake[]} [errors]
+ */
+
+/**
+ * What a storyboard says. Rejects where the server does not answer.
+ * @param {string} text
+ * @param {number} fps
+ * @returns {Promise<Read>}
+ */
+export function readStoryboard(text, fps) {
+  return post("/magi/storyboard/read", { text, fps })
+}
+
+/**
+ * The text of a storyboard. Rejects where the server says no.
+ * @param {readonly Line[]} lines
+ * @param {string} form "text" or "json"
+ * @param {number} fps
+ * @returns {Promise<string>}
+ */
+export async function writeStoryboard(lines, form, fps) {
+  return (await post("/magi/storyboard/write", { lines, form, fps })).text
+}
+
+/**
+ * @param {string} route
+ * @param {unknown} content
+ */
+async function post(route, content) {
+  const headers = { "Content-Type": "application/json" }
+  const answer = await api.fetchApi(route, { method: "POST", body: JSON.stringify(content), headers })
+  const said = await answer.json()
+  if (!answer.ok) throw new Error(said.error)
+  return said
+}
+
+/**
+ * The address of a chunk's small still.
+ * @param {string} key
+ */
+export function stillAddress(key) {
+  return api.apiURL(`/magi/still?${new URLSearchParams({ key })}`)
 }
 
 /**

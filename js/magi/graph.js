@@ -18,6 +18,21 @@ export function findNode(root, id) {
 }
 
 /**
+ * What the server calls `node`; undefined where it is in no graph of `root`.
+ * @param {ComfyUI.Graph} root
+ * @param {ComfyUI.Node} node
+ * @returns {string | undefined}
+ */
+export function pathOf(root, node) {
+  if (root.getNodeById(node.id) === node) return String(node.id)
+  for (const each of root.nodes) {
+    const inside = each.subgraph && pathOf(each.subgraph, node)
+    if (inside !== undefined) return `${each.id}:${inside}`
+  }
+  return undefined
+}
+
+/**
  * Whether `node` is one of this pack's.
  * @param {ComfyUI.Node} node
  */

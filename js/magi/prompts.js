@@ -1,14 +1,14 @@
 // Whose prompt it is. Events name nodes by numbers, which another open workflow uses as well.
 
 /**
- * Tells whether the workflow that is shown queued a prompt. Where the server does not say who did, it counts as ours.
+ * Tells which workflow queued a prompt. Where the server does not say, it is the one that is shown when the answer comes.
  *
  * The answers come in the order of the questions, so that events keep theirs.
- * @param {() => string} shown id of the workflow that is shown when the answer comes
+ * @param {() => string} shown id of the workflow that is shown
  * @param {(promptId: string) => Promise<string | undefined>} workflowOf asked once for a prompt
- * @returns {(promptId: string) => Promise<boolean>}
+ * @returns {(promptId: string) => Promise<string>}
  */
-export function promptsOfShown(shown, workflowOf) {
+export function workflowsOfPrompts(shown, workflowOf) {
   let asked = ""
   /** @type {Promise<string | undefined>} */
   let answer = Promise.resolve(undefined)
@@ -17,7 +17,17 @@ export function promptsOfShown(shown, workflowOf) {
       asked = promptId
       answer = Promise.all([workflowOf(promptId), answer]).then(([workflow]) => workflow)
     }
-    const workflow = await answer
-    return workflow === undefined || workflow === shown()
+    return (await answer) ?? shown()
   }
+}
+
+/**
+ * Tells whether the workflow that is shown when the answer comes queued a prompt.
+ * @param {() => string} shown
+ * @param {(promptId: string) => Promise<string | undefined>} workflowOf asked once for a prompt
+ * @returns {(promptId: string) => Promise<boolean>}
+ */
+export function promptsOfShown(shown, workflowOf) {
+  const whose = workflowsOfPrompts(shown, workflowOf)
+  return async (promptId) => (await whose(promptId)) === shown()
 }

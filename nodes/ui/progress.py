@@ -40,10 +40,10 @@ def show(node_id: str | None, *lines: str) -> None:
 def show_notes(node_id: str | None, notes: Iterable[str], below: str = "") -> None:
     """What was done to the user's input ("prompt cut to 800 tokens"): on the node, and in the log.
 
-    below: a line that is on the node already and stays.
+    below: a line that is on the node already and stays; by itself where there are no notes, without the last step.
     """
     lines = list(notes)
     for line in lines:
         logging.info("MAGI: %s", printable(line))
-    if lines:
+    if lines or below:
         show(node_id, *lines, below)

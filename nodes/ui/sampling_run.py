@@ -28,7 +28,7 @@ from ..host.no_room import in_words
 from ..host.queued import queued_graph
 from ..host.take_folder import autosave_path
 from ..wires import HeldState, Prompt, Prompts
-from .progress import StepProgress, show, show_notes
+from .progress import StepProgress, show_notes
 
 if TYPE_CHECKING:
     from magi_core.engine import Engine
@@ -114,7 +114,7 @@ def sample(
     showing = Showing(run, extension, Pictures.of(vae, state), str(engine.cache.pages.device))
     said = [*filter(None, [*notes, *told.notes])]
     words = "\n".join([cost, *([f"the model's own: {', '.join(own)}"] if own else [])])
-    show_notes(node_id, said, words) if said else show(node_id, words)
+    show_notes(node_id, said, words)
     showing.begins((*said, *extension.notes))
     below = "\n".join([words, *said])
     made = in_words(

@@ -1,0 +1,20 @@
+// The desk: which node gets what.
+import { app } from "../../../scripts/app.js"
+import { listen, recall } from "./live.js"
+import { showAll, showOnSamplers } from "./sampling.js"
+import { addDesk, showOnStoryboards } from "./story_node.js"
+import { speak } from "./words.js"
+
+app.registerExtension({ name: "magi.desk", setup, nodeCreated: addDesk, afterConfigureGraph })
+
+function setup() {
+  speak(() => String(app.extensionManager?.setting?.get("Comfy.Locale") ?? "en"))
+  listen()
+  showOnSamplers()
+  showOnStoryboards()
+}
+
+function afterConfigureGraph() {
+  showAll()
+  void recall()
+}

@@ -1,0 +1,116 @@
+// Feeds `cells`: with what the server tells of runs, what it remembers of the workflow that is shown, and what it would
+// make of the graph as it is now.
+import { app } from "../../../scripts/app.js"
+import * as magi from "../magi/api.js"
+import { workflowsOfPrompts } from "../magi/prompts.js"
+import { Cells } from "./cells.js"
+
+const SAMPLING = /^Magi(ChunkSampler|Extend)$/
+const PAUSE = 150 // milliseconds without a change until the server is asked what it makes
+
+/** What every part of the desk shows. */
+export const cells = new Cells()
+
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let pause
+let asked = "" // the graph that the server was asked about last
+let question = 0
+/** What the server was asked about. @type {Record<string, GraphNode>} */
+let graphAsked = {}
+
+/** @typedef {{ class_type: string, inputs: Record<string, unknown> }} GraphNode a node as it is queued */
+
+/** Id of the workflow that is shown. */
+export function shownWorkflow() {
+  return app.rootGraph.id
+}
+
+/** Hear the server, from now on. */
+export function listen() {
+  const whose = workflowsOfPrompts(shownWorkflow, magi.workflowOf)
+  /**
+   * @template {magi.Place} E
+   * @param {(hear: (event: E) => void) => void} on
+   * @param {(workflow: string, event: E) => void} take
+   */
+  const feed = (on, take) => on(async (event) => take(await whose(event.prompt_id), event))
+  feed(magi.onPlan, (workflow, plan) => {
+    cells.planned(workflow, plan)
+    void recall(workflow) // the words of its chunks; and the graph may have been changed since it was queued
+  })
+  feed(magi.onProgress, (workflow, progress) => cells.progressed(workflow, progress))
+  feed(magi.onStill, (workflow, still) => cells.pictured(workflow, still))
+  feed(magi.onClip, (workflow, clip) => cells.filmed(workflow, clip))
+  feed(magi.onEnded, (workflow, ended) => {
+    cells.ended(workflow, ended)
+    askAgain() // what was made is remembered now, and what follows has a price
+  })
+  magi.onGraphChanged(graphChanged)
+  magi.onReconnected(() => void recall())
+}
+
+/**
+ * Ask what the server remembers of a workflow: it was opened, or the server is another one.
+ * @param {string} [workflow] its id
+ */
+export async function recall(workflow = shownWorkflow()) {
+  const now = cells.clock
+  cells.recalled(workflow, await magi.desk(workflow), now)
+  askAgain()
+}
+
+/** The graph may have changed: ask what the server would make of it, once it is at rest. */
+export function graphChanged() {
+  clearTimeout(pause)
+  pause = setTimeout(ask, PAUSE)
+}
+
+function askAgain() {
+  asked = ""
+  graphChanged()
+}
+
+async function ask() {
+  const mine = ++question
+  const workflow = shownWorkflow()
+  const { output } = await app.graphToPrompt()
+  const graph = JSON.stringify(output)
+  if (mine !== question || graph === asked || !graph.includes('"class_type":"Magi')) return
+  asked = graph
+  graphAsked = /** @type {Record<string, GraphNode>} */ (output)
+  try {
+    const plans = await magi.plan(output, workflow)
+    if (mine === question) cells.wanted(workflow, plans)
+  } catch (error) {
+    console.debug("magi: no plan:", error) // a graph that is being changed is often not whole
+  }
+}
+
+/**
+ * Ids of the nodes that sample what a storyboard says, in the graph as it was asked about last.
+ * @param {string} id of the storyboard
+ * @returns {string[]}
+ */
+export function fedBy(id) {
+  /** @param {unknown} link @param {number} depth @returns {boolean} */
+  const comesFrom = (link, depth = 0) => {
+    if (!Array.isArray(link) || depth > 20) return false
+    if (String(link[0]) === id) return true
+    const node = graphAsked[String(link[0])]
+    if (!node || SAMPLING.test(node.class_type)) return false
+    return Object.values(node.inputs).some((each) => comesFrom(each, depth + 1))
+  }
+  return Object.keys(graphAsked).filter((each) => {
+    const node = graphAsked[each]
+    return node && SAMPLING.test(node.class_type) && comesFrom(node.inputs.conditioning)
+  })
+}
+
+/**
+ * What was last asked of a node's input, as it was queued or would be.
+ * @param {string} id
+ * @param {string} input
+ */
+export function askedOf(id, input) {
+  return graphAsked[id]?.inputs[input]
+}

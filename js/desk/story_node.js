@@ -1,0 +1,146 @@
+// The desk in ComfyUI: on every Magi Storyboard, in place of its text widget, which stays what is queued and saved.
+import { app } from "../../../scripts/app.js"
+import { readStoryboard, writeStoryboard } from "../magi/api.js"
+import { leaveToCanvas } from "../magi/canvas.js"
+import { findWidget, pathOf } from "../magi/graph.js"
+import { askedOf, cells, fedBy, graphChanged, shownWorkflow } from "./live.js"
+import { play } from "./player.js"
+import { StoryboardDesk } from "./storyboard.js"
+import { words } from "./story_words.js"
+
+const NAME = "magi_desk"
+const LEAST = 250 // pixels in height
+const SIZE = /** @type {const} */ ([620, 420]) // of a new node
+const MARGIN = 10 // that the classic canvas leaves around a DOM widget: it is part of the widget's height
+
+/** @type {Set<{ node: ComfyUI.Node, desk: StoryboardDesk }>} */
+const desks = new Set()
+
+/** Keep the desks up to date, from now on. */
+export function showOnStoryboards() {
+  cells.subscribe((workflow) => {
+    if (workflow !== shownWorkflow()) return
+    for (const { desk } of desks) desk.refreshCells()
+  })
+}
+
+/** @param {ComfyUI.Node} node a new one */
+export function addDesk(node) {
+  const text = findWidget(node, "text")
+  if (node.comfyClass !== "MagiStoryboard" || !text) return
+  const desk = new StoryboardDesk(hostOf(node, text))
+  const each = { node, desk }
+  desks.add(each)
+  const row = node.addDOMWidget(NAME, NAME, desk.element, {
+    serialize: false,
+    hideOnZoom: false,
+    margin: MARGIN,
+    getMinHeight: () => LEAST + 2 * MARGIN,
+  })
+  row.serialize = false
+  leaveToCanvas(desk.element, () => app.canvas.canvas)
+  hide(text, node)
+  text.serializeValue = async () => {
+    await desk.settled() // what was edited a moment ago is queued too
+    return text.value
+  }
+  after(text, "callback", () => desk.refresh())
+  const fps = findWidget(node, "fps")
+  if (fps) after(fps, "callback", () => desk.refresh())
+  after(node, "onConfigure", () => {
+    hide(text, node)
+    desk.refresh()
+  })
+  after(node, "onConnectionsChange", () => {
+    hide(text, node)
+    desk.refresh()
+  })
+  after(node, "onRemoved", () => {
+    desks.delete(each)
+    desk.strip.remove()
+  })
+  const least = node.computeSize()
+  node.setSize([Math.max(least[0], SIZE[0]), Math.max(least[1], SIZE[1])])
+}
+
+/**
+ * @param {ComfyUI.Node} node
+ * @param {ComfyUI.Widget} text
+ * @returns {import("./storyboard.js").Host}
+ */
+function hostOf(node, text) {
+  const path = () => pathOf(app.rootGraph, node) ?? ""
+  /** The node that makes this storyboard, as the server calls it. */
+  const sampler = () => fedBy(path())[0] ?? ""
+  /** @type {readonly import("./cells.js").Cell[]} */
+  let list = []
+  /** @type {unknown} */
+  let known
+  return {
+    read: readStoryboard,
+    write: writeStoryboard,
+    text: () => String(text.value ?? ""),
+    setText: (value) => {
+      text.value = value
+      graphChanged()
+    },
+    changed: () => {
+      app.canvas.emitBeforeChange()
+      app.canvas.emitAfterChange()
+    },
+    fps: () => Number(findWidget(node, "fps")?.value) || 24,
+    linked: () => isLinked(node),
+    isPlanned: () => askedOf(path(), "text") === text.value,
+    plan: () => cells.planOf(shownWorkflow(), sampler()),
+    cells: () => {
+      const version = `${shownWorkflow()} ${sampler()} ${cells.version}`
+      if (version !== known) [known, list] = [version, cells.cellsOf(shownWorkflow(), sampler())]
+      return list
+    },
+    note: () => (sampler() ? "" : words("no_sampler")),
+    edited: (stale) => {
+      const id = sampler()
+      const first = cells.planOf(shownWorkflow(), id)?.first ?? 0
+      cells.edited(shownWorkflow(), id, stale.map(([from, to]) => [from + first, to + 1 + first]))
+    },
+    play: (index, all) => {
+      const id = sampler()
+      const workflow = shownWorkflow()
+      const fps = cells.summaryOf(workflow, id)?.fps ?? 24
+      play({ title: node.title ?? "", cells: () => cells.cellsOf(workflow, id), fps }, index, { all })
+    },
+    gone: (key) => cells.gone(key),
+  }
+}
+
+/**
+ * The text has its place on the desk; where it comes from another node, ComfyUI shows that.
+ * @param {ComfyUI.Widget} text
+ * @param {ComfyUI.Node} node
+ */
+function hide(text, node) {
+  const linked = isLinked(node)
+  text.hidden = !linked
+  if (text.options) text.options.hidden = !linked
+}
+
+/** @param {ComfyUI.Node} node */
+function isLinked(node) {
+  const slot = node.inputs?.findIndex(({ widget }) => widget?.name === "text") ?? -1
+  return slot >= 0 && node.isInputConnected(slot)
+}
+
+/**
+ * Have `then` called after a method of ComfyUI's, whether there is one or not.
+ * @param {any} object
+ * @param {string} method
+ * @param {() => void} then
+ */
+function after(object, method, then) {
+  const before = object[method]
+  object[method] = function (/** @type {unknown[]} */ ...given) {
+    const answer = before?.apply(this, given)
+    then()
+    return answer
+  }
+}

@@ -1,0 +1,660 @@
+// The desk on Magi Storyboard: Timeline and Text tabs, menus, and the line with the price.
+import { useStyles } from "../magi/style.js"
+import { drawBlock, sayBlock } from "./block.js"
+import { chunkLane } from "./chunk_lane.js"
+import { openDirect, openMenu } from "./direct.js"
+import { dragOn } from "./drag.js"
+import { editLine } from "./line_editor.js"
+import { iconButton, keepInside, part } from "./parts.js"
+import { inWords, priceOf } from "./price.js"
+import { promptsOf } from "./script.js"
+import * as model from "./story.js"
+import { placeInWords, words } from "./story_words.js"
+import { clock, Strip } from "./strip.js"
+import { TextSync } from "./text_sync.js"
+import { TextTab } from "./text_tab.js"
+
+/** @typedef {import("../magi/api.js").Line} Line */
+/** @typedef {import("../magi/api.js").Mistake} Mistake */
+/** @typedef {import("../magi/api.js").Plan} Plan */
+/** @typedef {import("../magi/api.js").Read} Read */
+/** @typedef {import("./cells.js").Cell} Cell */
+/** @typedef {import("./story.js").Placed} Placed */
+/** @typedef {import("./story.js").Story} Story */
+/** @typedef {{ id: number, first: number, last: number, block: Placed }} Item a block on the strip, with what is held */
+
+/**
+ * What the desk needs of where it is.
+ * @typedef {object} Host
+ * @property {(text: string, fps: number) => Promise<Read>} read
+ * @property {(lines: readonly Line[], form: string, fps: number) => Promise<string>} write
+ * @property {() => string} text
+ * @property {(text: string) => void} setText
+ * @property {() => void} changed what was done to the text so far is one step, for ComfyUI's own undo
+ * @property {() => number} fps
+ * @property {() => boolean} linked the text comes from another node
+ * @property {() => Plan | undefined} plan of the node that makes this storyboard
+ * @property {() => boolean} isPlanned the plan is of the text as it is now
+ * @property {() => readonly Cell[]} cells its chunks; the same array until something changes
+ * @property {() => string} note what is said in place of a price, "" where there is a plan
+ * @property {(stale: readonly (readonly [number, number])[]) => void} edited chunks that are not what was planned
+ * @property {(index: number, all: boolean) => void} play
+ * @property {(key: string) => void} gone
+ */
+
+const FRAMES = 24 // of a chunk
+const ZOOM = 1.35
+
+export class StoryboardDesk {
+  /** @param {Host} host */
+  constructor(host) {
+    this.host = host
+    this.history = model.begin([])
+    /** @type {Story | undefined} a story that is only tried, while something is dragged or typed */
+    this.tried = undefined
+    /** @type {Story | undefined} what the newest plan is of */
+    this.planned = undefined
+    /** @type {Plan | undefined} */
+    this.plan = undefined
+    /** @type {readonly Item[]} */
+    this.items = []
+    this.known = "" // the text that the story is of
+    /** @type {readonly Mistake[]} */
+    this.mistakes = []
+    this.failure = ""
+    this.said = "" // what was done last
+    this.copied = ""
+    this.tab = "timeline"
+    /** @type {(() => void) | undefined} */
+    this.endEdit = undefined
+    this.frame = 0
+    this.moves = false // what is tried or was done moves chunks
+
+    useStyles(new URL("./desk.css", import.meta.url).href)
+    useStyles(new URL("./storyboard.css", import.meta.url).href)
+    this.sync = new TextSync({
+      read: (text) => host.read(text, host.fps()),
+      write: (lines, form) => host.write(lines, form, host.fps()),
+      setText: (text) => this.#written(text),
+      wasRead: (read) => this.#wasRead(read),
+      failed: (failure) => this.#failed(failure),
+    })
+    this.strip = this.#makeStrip()
+    this.text = new TextTab({ typed: (text) => this.#typed(text), left: () => host.changed() })
+    this.tabs = part("div", "magi-tabs", { role: "tablist", "aria-label": words("storyboard") })
+    this.tools = part("div", "magi-tools", { role: "toolbar", "aria-label": words("timeline") })
+    this.banner = part("div", "magi-banner", { hidden: "" })
+    this.timeline = part("div", "magi-timeline", { role: "tabpanel", "aria-label": words("timeline") }, this.strip.element)
+    this.price = part("span", "magi-price", { role: "status" })
+    this.length = part("span", "magi-length")
+    this.element = part("div", "magi-desk magi-storyboard", { role: "group", "aria-label": words("storyboard") })
+    keepInside(this.element)
+    this.#build()
+    this.#drag()
+    this.#clipboard()
+    this.refresh()
+  }
+
+  // What is shown -----------------------------------------------------------------------------------------------------
+
+  /** The story as it is, with what is being tried. */
+  get story() {
+    return this.tried ?? this.history.now
+  }
+
+  /** Whether nothing can be changed on the timeline: the text cannot be read, or is not this node's. */
+  get locked() {
+    return this.mistakes.length > 0 || this.host.linked()
+  }
+
+  /** Ids of the selected lines, in order of time. */
+  get ids() {
+    return this.strip.selected.map(({ id }) => Number(id))
+  }
+
+  #makeStrip() {
+    const { host } = this
+    /** @type {import("./strip.js").Lane<Item>} */
+    const lines = {
+      name: "lines",
+      items: () => this.items,
+      draw: (cell, { block }) => drawBlock(cell, block),
+      say: ({ block }) => sayBlock(block),
+    }
+    const play = (/** @type {number} */ index) => host.play(index, false)
+    return new Strip({
+      label: words("strip"),
+      lanes: [lines, chunkLane({ cells: () => host.cells(), play, gone: (key) => host.gone(key) })],
+      chunkWidth: 112,
+      fps: host.fps(),
+      hands: {
+        open: (item) => this.edit(Number(item.id)),
+        play: () => host.play((this.plan?.first ?? 0) + this.strip.cursor, true),
+        key: (event) => this.#key(event),
+        selected: () => this.#select(),
+        menu: (_, x, y) => this.menu(x, y),
+      },
+    })
+  }
+
+  #build() {
+    for (const tab of /** @type {const} */ (["timeline", "text"])) {
+      const button = part("button", "magi-tab", { type: "button", role: "tab", "data-tab": tab, text: words(tab) })
+      button.addEventListener("click", () => this.show(tab))
+      this.tabs.append(button)
+    }
+    this.tabs.addEventListener("keydown", (event) => {
+      if (event.key !== "ArrowLeft" && event.key !== "ArrowRight") return
+      this.show(this.tab === "text" ? "timeline" : "text")
+      const chosen = this.tabs.querySelector("[aria-selected=true]")
+      if (chosen instanceof HTMLElement) chosen.focus()
+    })
+    this.#addTools()
+    const head = part("div", "magi-head", {}, this.tabs, this.tools)
+    const foot = part("div", "magi-foot", {}, this.price, this.length)
+    this.element.append(head, this.banner, this.timeline, this.text.element, foot)
+    this.show("timeline")
+  }
+
+  #addTools() {
+    /**
+     * @param {import("./parts.js").Icon} name
+     * @param {import("./story_words.js").Word} word
+     * @param {string} keys
+     * @param {() => void} press
+     */
+    const tool = (name, word, keys, press) => {
+      const button = iconButton(name, keys ? `${words(word)} (${keys})` : words(word), press)
+      this.tools.append(button)
+      return button
+    }
+    const gap = (space = "magi-gap") => this.tools.append(part("span", space))
+    tool("add", "add", "I", () => this.add())
+    tool("split", "split", "S", () => this.split())
+    tool("duplicate", "duplicate", "Ctrl+D", () => this.duplicate())
+    tool("remove", "remove", "Delete", () => this.remove())
+    gap()
+    tool("direct", "direct_menu", "M", () => this.direct())
+    tool("reroll", "reroll_once", "R", () => this.reroll())
+    gap()
+    this.undoButton = tool("undo", "undo", "Ctrl+Z", () => this.undo())
+    this.redoButton = tool("redo", "redo", "Ctrl+Y", () => this.redo())
+    gap("magi-space")
+    tool("narrower", "narrower", "", () => this.strip.setChunkWidth(this.strip.chunkWidth / ZOOM))
+    tool("fit", "fit", "", () => this.strip.fit())
+    tool("wider", "wider", "", () => this.strip.setChunkWidth(this.strip.chunkWidth * ZOOM))
+  }
+
+  /** @param {"timeline" | "text"} tab */
+  show(tab) {
+    this.tab = tab
+    this.endEdit?.()
+    for (const button of this.tabs.children) {
+      const chosen = /** @type {HTMLElement} */ (button).dataset.tab === tab
+      button.setAttribute("aria-selected", String(chosen))
+      button.setAttribute("tabindex", chosen ? "0" : "-1")
+    }
+    this.timeline.hidden = tab !== "timeline"
+    this.tools.hidden = tab !== "timeline"
+    this.text.element.hidden = tab !== "text"
+    if (tab === "text") this.text.show(this.host.text())
+    this.draw()
+  }
+
+  /** The widgets of the node may say something else. */
+  refresh() {
+    const text = this.host.text()
+    const { fps } = this.strip
+    this.strip.fps = this.host.fps()
+    this.element.classList.toggle("magi-linked", this.host.linked())
+    if (text !== this.known || fps !== this.strip.fps) {
+      this.known = text
+      this.text.show(text)
+      this.sync.read(text)
+    }
+    this.draw()
+  }
+
+  /** What is known of the chunks has changed. */
+  refreshCells() {
+    const plan = this.host.plan()
+    if (plan !== this.plan && this.host.isPlanned()) {
+      this.plan = plan
+      this.planned = plan && this.history.now
+    }
+    this.#changed() // a plan of what was there before it says nothing of this
+    this.#drawSoon()
+  }
+
+  #drawSoon() {
+    this.frame ||= requestAnimationFrame(() => {
+      this.frame = 0
+      this.draw()
+    })
+  }
+
+  draw() {
+    this.items = model.place(this.story).map((block) => ({ id: block.id, first: block.first, last: block.end, block }))
+    const chunks = model.count(this.story)
+    const { locked } = this
+    this.element.classList.toggle("magi-locked", locked)
+    this.element.classList.toggle("magi-planned", this.host.cells().length > 0)
+    this.text.setReadOnly(this.host.linked())
+    for (const button of this.tools.querySelectorAll("button")) button.disabled = locked
+    if (this.undoButton) this.undoButton.disabled = locked || !this.history.past.length
+    if (this.redoButton) this.redoButton.disabled = locked || !this.history.future.length
+    this.#drawBanner()
+    this.strip.draw()
+    const time = clock((chunks * FRAMES) / this.strip.fps)
+    this.length.textContent = words(chunks === 1 ? "one_chunk" : "length", { chunks, time })
+    this.price.textContent = this.sentence()
+  }
+
+  #drawBanner() {
+    const [first] = this.mistakes
+    this.banner.hidden = !first && !this.host.linked() && !this.failure
+    this.banner.replaceChildren()
+    if (this.host.linked()) this.banner.textContent = words("linked")
+    else if (first && this.tab === "timeline") {
+      const { line, message } = first
+      const place = line === null || message.startsWith(`line ${line}`) ? message : words("at_line", { line, message })
+      const go = part("button", "magi-link", { type: "button", text: place })
+      go.addEventListener("click", () => {
+        this.show("text")
+        this.text.go(line ?? 1)
+      })
+      this.banner.append(part("span", "", { text: `${words("not_read")}. ` }), go)
+    } else if (this.failure) this.banner.textContent = `${words("no_answer")}: ${this.failure}`
+    else this.banner.hidden = true
+  }
+
+  /** What the line below says: what was tried or changed makes anew, or what the next run costs. */
+  sentence() {
+    const { plan, planned } = this
+    if (!plan || !planned) return this.said || this.host.note()
+    const stale = model.stale(planned, this.story)
+    if (planned === this.story || (!stale.length && model.sameStory(planned, this.story))) return this.said || priceOf(plan)
+    if (!stale.length) return words("stale_none")
+    return words(this.moves ? "stale_move" : "stale_edit", { chunks: inWords(stale) })
+  }
+
+  // Text and story ----------------------------------------------------------------------------------------------------
+
+  /** @param {string} text */
+  #typed(text) {
+    this.known = text
+    this.host.setText(text)
+    this.sync.read(text, { soon: true })
+  }
+
+  /** @param {string} text */
+  #written(text) {
+    this.known = text
+    this.host.setText(text)
+    this.text.show(text)
+    if (!this.endEdit) this.host.changed()
+  }
+
+  /** @param {Read} read */
+  #wasRead({ lines, errors, notes }) {
+    this.mistakes = errors ?? []
+    this.text.mark(this.mistakes)
+    void notes
+    if (lines) {
+      const story = model.again(lines, this.history.now)
+      this.history = this.history.now.length ? model.did(this.history, story) : model.begin(story)
+      this.history = { ...this.history, now: story }
+      this.#changed()
+    }
+    this.draw()
+  }
+
+  /** @param {string} failure */
+  #failed(failure) {
+    if (failure === this.failure) return
+    this.failure = failure
+    this.draw()
+  }
+
+  /**
+   * Do something to the story.
+   * @param {Story} story
+   * @param {readonly number[]} [select] ids that are selected then
+   */
+  do(story, select) {
+    if (this.locked) return
+    const before = this.history
+    this.history = model.did(before, story)
+    if (this.history === before) return
+    this.said = ""
+    this.#take(select)
+  }
+
+  /** @param {readonly number[]} [select] */
+  #take(select) {
+    this.tried = undefined
+    this.sync.write(model.toLines(this.history.now))
+    this.#changed()
+    this.draw()
+    if (select?.length) {
+      this.strip.select(select)
+      this.strip.reveal(this.strip.cursor)
+    }
+  }
+
+  /** Tell the cells what is not as it was planned. */
+  #changed() {
+    if (this.planned) this.host.edited(model.stale(this.planned, this.story))
+  }
+
+  /** @param {Story | undefined} story shown, but not done */
+  try(story) {
+    this.tried = story
+    this.#changed()
+    this.draw()
+  }
+
+  /** Until all edits are in the widget. */
+  settled() {
+    return this.sync.settled()
+  }
+
+  // What can be done --------------------------------------------------------------------------------------------------
+
+  undo() {
+    this.#goTo(model.undo(this.history), "undone")
+  }
+
+  redo() {
+    this.#goTo(model.redo(this.history), "redone")
+  }
+
+  /** @param {model.History} history @param {import("./story_words.js").Word} word */
+  #goTo(history, word) {
+    if (this.locked || history.now === this.history.now) return
+    this.history = history
+    this.#take()
+    this.#say(words(word))
+  }
+
+  /** @param {string} sentence said until something else happens */
+  #say(sentence) {
+    this.said = sentence
+    this.price.textContent = sentence
+  }
+
+  /** @param {boolean} [before] the selection, or else behind it */
+  add(before = false) {
+    const { story, ids } = this
+    const chosen = story.map(({ id }) => ids.includes(id))
+    const index = before ? chosen.indexOf(true) : chosen.lastIndexOf(true) + 1
+    const [longer, made] = model.insert(story, Math.max(0, index))
+    this.do(longer, made)
+    if (made[0] !== undefined) this.edit(made[0])
+  }
+
+  split() {
+    const { cursor } = this.strip
+    this.do(model.split(this.story, cursor))
+    this.strip.go(cursor)
+  }
+
+  duplicate() {
+    this.do(...model.duplicate(this.story, this.ids))
+  }
+
+  remove() {
+    const { story, ids } = this
+    if (story.length === ids.length) this.#say(words("last_line"))
+    const left = model.remove(story, ids)
+    const next = Math.min(story.findIndex(({ id }) => ids.includes(id)), left.length - 1)
+    this.do(left, left === story ? undefined : [left[next]?.id ?? 0])
+  }
+
+  reroll() {
+    this.do(model.reroll(this.story, this.ids), this.ids)
+  }
+
+  /** @param {-1 | 1} by */
+  move(by) {
+    this.do(model.shift(this.story, this.ids, by), this.ids)
+  }
+
+  /** @param {number} by chunks */
+  stretch(by) {
+    const { ids } = this
+    this.do(ids.reduce((story, id) => model.stretch(story, id, (story.find((each) => each.id === id)?.length ?? 1) + by), this.story))
+    this.strip.reveal(this.strip.cursor)
+  }
+
+  /**
+   * Edit the words of a line where they stand.
+   * @param {number} id
+   */
+  edit(id) {
+    if (this.locked) return
+    this.endEdit?.()
+    const block = this.items.find((each) => each.id === id)?.block
+    const row = this.strip.rows[0]
+    if (!block || !row) return
+    this.strip.reveal(block.first)
+    const { first, last, prompt } = block
+    const before = this.history
+    this.endEdit = editLine(this.strip, row, { first, last, prompt, where: placeInWords(first, last) }, {
+      typed: (typed) => {
+        this.history = model.did(before, model.direct(before.now, [id], { prompt: typed }))
+        this.#take()
+      },
+      ended: (how, byKeyboard) => this.#edited(how, byKeyboard, before, id),
+    })
+  }
+
+  /**
+   * @param {"done" | "cancel" | "next" | "previous" | "new"} how
+   * @param {boolean} byKeyboard
+   * @param {model.History} before
+   * @param {number} id
+   */
+  #edited(how, byKeyboard, before, id) {
+    this.endEdit = undefined
+    if (how === "cancel" && this.history !== before) {
+      this.history = before
+      this.#take()
+    }
+    void this.sync.settled().then(() => this.host.changed())
+    if (byKeyboard) this.strip.focus()
+    this.strip.select([id])
+    const next = this.story.findIndex((each) => each.id === id) + (how === "next" ? 1 : how === "previous" ? -1 : 0)
+    const line = this.story[next]
+    if (how === "new") this.add()
+    else if (line && line.id !== id) {
+      this.strip.select([line.id])
+      this.edit(line.id)
+    }
+  }
+
+  /** @param {string} [tag] what the keyboard is given to */
+  direct(tag) {
+    const item = this.strip.focused
+    if (this.locked || !item) return
+    const { ids } = this
+    const chosen = this.items.filter(({ id }) => ids.includes(id))
+    const box = (this.strip.cellOf(item.id) ?? this.strip.element).getBoundingClientRect()
+    const left = Math.max(box.left, this.strip.element.getBoundingClientRect().left)
+    openDirect({
+      where: placeInWords(chosen[0]?.first ?? 0, chosen.at(-1)?.block.last ?? 0),
+      said: () => this.history.now.find(({ id }) => id === ids[0]) ?? { prompt: "" },
+      change: (said) => this.do(model.direct(this.history.now, ids, said)),
+      closed: () => this.strip.focus(),
+      at: [left, box.bottom + 4],
+      tag,
+    })
+  }
+
+  /** @param {number} x @param {number} y in the window */
+  menu(x, y) {
+    const { story, ids, locked } = this
+    /** @param {Story} after */
+    const hint = (after) => {
+      const stale = this.planned ? model.stale(this.planned, after) : []
+      return stale.length ? words("stale_move", { chunks: inWords(stale) }) : ""
+    }
+    const earlier = model.shift(story, ids, -1)
+    const later = model.shift(story, ids, 1)
+    openMenu(
+      [
+        { name: words("edit"), keys: "Enter", run: () => this.edit(ids[0] ?? 0), possible: !locked },
+        { name: words("direct_menu"), keys: "M", run: () => this.direct(), possible: !locked },
+        { name: words("reroll_once"), keys: "R", run: () => this.reroll(), possible: !locked },
+        null,
+        { name: words("add"), keys: "I", run: () => this.add(), possible: !locked },
+        { name: words("add_before"), keys: "Shift+I", run: () => this.add(true), possible: !locked },
+        { name: words("split"), keys: "S", run: () => this.split(), possible: !locked && model.split(story, this.strip.cursor) !== story },
+        { name: words("duplicate"), keys: "Ctrl+D", run: () => this.duplicate(), possible: !locked },
+        { name: words("remove"), keys: "Delete", run: () => this.remove(), possible: !locked },
+        null,
+        { name: words("longer"), keys: "+", run: () => this.stretch(1), possible: !locked },
+        { name: words("shorter"), keys: "−", run: () => this.stretch(-1), possible: !locked },
+        { name: words("earlier"), keys: "Alt+←", hint: hint(earlier), run: () => this.move(-1), possible: !locked && earlier !== story },
+        { name: words("later"), keys: "Alt+→", hint: hint(later), run: () => this.move(1), possible: !locked && later !== story },
+      ],
+      [x, y],
+      () => {
+        if (!this.endEdit && !document.querySelector(".magi-popover")) this.strip.focus()
+      },
+    )
+  }
+
+  // Hands -------------------------------------------------------------------------------------------------------------
+
+  /** @param {KeyboardEvent} event */
+  #key({ key, ctrlKey, metaKey, altKey, shiftKey }) {
+    const letter = key.toLowerCase()
+    /** @type {Record<string, () => void>} */
+    const withControl = {
+      d: () => this.duplicate(),
+      z: () => (shiftKey ? this.redo() : this.undo()),
+      y: () => this.redo(),
+    }
+    /** @type {Record<string, () => void>} */
+    const plain = {
+      delete: () => this.remove(),
+      backspace: () => this.remove(),
+      f2: () => this.edit(this.ids[0] ?? -1),
+      i: () => this.add(shiftKey),
+      insert: () => this.add(shiftKey),
+      s: () => this.split(),
+      m: () => this.direct(),
+      r: () => this.reroll(),
+      "+": () => this.stretch(1),
+      "=": () => this.stretch(1),
+      "-": () => this.stretch(-1),
+      escape: () => this.strip.go(this.strip.cursor),
+    }
+    /** @type {Record<string, () => void>} */
+    const withAlt = { arrowleft: () => this.move(-1), arrowright: () => this.move(1) }
+    const done = (ctrlKey || metaKey ? withControl : altKey ? withAlt : plain)[letter]
+    done?.()
+    return done !== undefined
+  }
+
+  #select() {
+    this.said = ""
+    this.price.textContent = this.sentence()
+    this.#copySoon()
+  }
+
+  #drag() {
+    dragOn(this.strip, {
+      blocks: () => model.place(this.history.now),
+      locked: () => this.locked,
+      stretching: (id, length) => {
+        this.moves = true
+        this.try(model.stretch(this.history.now, id, length))
+      },
+      moving: (index) => {
+        this.moves = true
+        this.wish = model.move(this.history.now, this.ids, index)
+        this.element.classList.add("magi-moving")
+        if (this.planned) this.host.edited(model.stale(this.planned, this.wish))
+        const stale = this.planned ? model.stale(this.planned, this.wish) : []
+        this.#say(stale.length ? words("stale_move", { chunks: inWords(stale) }) : "")
+      },
+      dropped: (keep) => {
+        const story = this.wish ?? this.tried
+        const { ids } = this
+        this.element.classList.remove("magi-moving")
+        this.wish = this.tried = undefined
+        this.said = ""
+        if (keep && story) this.do(story, ids)
+        this.#changed()
+        this.draw()
+        this.moves = false
+      },
+      mark: (_, tag) => this.direct(tag === "direct" ? undefined : tag),
+    })
+  }
+
+  // Clipboard ---------------------------------------------------------------------------------------------------------
+
+  #clipboard() {
+    const { keys } = this.strip
+    keys.addEventListener("copy", (event) => this.#copy(event))
+    keys.addEventListener("cut", (event) => {
+      this.#copy(event)
+      this.remove()
+    })
+    keys.addEventListener("paste", (event) => {
+      event.preventDefault()
+      void this.paste(event.clipboardData?.getData("text/plain") ?? "")
+    })
+  }
+
+  /** Have the text of what is selected at hand: a copy cannot wait for the server. */
+  #copySoon() {
+    clearTimeout(this.copyPause)
+    this.copied = ""
+    const lines = model.linesOf(this.story, this.ids)
+    if (!lines.length) return
+    this.copyPause = setTimeout(async () => {
+      try {
+        const text = await this.host.write(lines, "text", this.strip.fps)
+        if (JSON.stringify(lines) === JSON.stringify(model.linesOf(this.story, this.ids))) this.copied = text
+      } catch {
+        // the JSON form is copied in its place
+      }
+    }, 100)
+  }
+
+  /** @param {ClipboardEvent} event */
+  #copy(event) {
+    const lines = model.linesOf(this.story, this.ids)
+    const chunks = lines.map(({ first, last, ...said }) => ({ at: first === last ? first : `${first}-${last}`, ...said }))
+    event.clipboardData?.setData("text/plain", this.copied || JSON.stringify({ chunks }, null, 2))
+    event.preventDefault()
+    this.#say(words("copied", { n: lines.length }))
+  }
+
+  /** @param {string} text */
+  async #readScript(text) {
+    const read = await this.host.read(text, this.strip.fps)
+    const chunks = read.lines ? undefined : promptsOf(text)?.map((prompt) => ({ prompt }))
+    return chunks ? this.host.read(JSON.stringify({ chunks }), this.strip.fps) : read
+  }
+
+  /** @param {string} text a storyboard, a numbered script, or one line for each chunk */
+  async paste(text) {
+    if (this.locked || !text.trim()) return
+    try {
+      const { lines, errors } = await this.#readScript(text)
+      if (!lines?.length) return this.#say(words("not_pasted", { why: errors?.[0]?.message ?? "" }))
+      const { story, ids } = this
+      const index = story.map(({ id }) => ids.includes(id)).lastIndexOf(true) + 1
+      const bare = lines.map(({ source: _source, ...line }) => line)
+      this.do(...model.insert(story, index, bare))
+      this.#say(words("pasted", { n: lines.length }))
+    } catch (error) {
+      this.#say(words("not_pasted", { why: error instanceof Error ? error.message : String(error) }))
+    }
+  }
+}

@@ -1,0 +1,401 @@
+"""The timeline on Magi Storyboard, on a page of its own: what is typed, pressed and dragged, and the text that comes of it.
+
+The text is read and written by the code that the server's routes use.
+"""
+
+from __future__ import annotations
+
+import bisect
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+
+from magi_core.errors import MagiError
+from magi_core.story.chunk import ChunkSpec, json_fields
+from magi_core.story.lines import Line, faults, read_lines
+from magi_core.story.rewrite import write_lines
+
+TEXT = "# the opening\n0-1: a circle moves\n2 [new_shot]: it turns blue\n3-4 [cut] [tokens hq]: a square\n5: it stops\n"
+BUILD = """async text => {
+    await import('/extensions/magi/desk/index.js')
+    const answers = { read: window.readStory, write: window.writeStory }
+    for (const [name, answer] of Object.entries(answers)) api.answers[`/magi/storyboard/${name}`] = answer
+    window.board = app.rootGraph.add(3, 'MagiStoryboard', 'Magi Storyboard')
+    window.text = board.addValue('text', text)
+    window.fps = board.addValue('fps', 24)
+    board.inputs = [{ name: 'text', widget: { name: 'text' }, link: null }]
+    const sampler = app.rootGraph.add(5, 'MagiChunkSampler', 'Magi Chunk Sampler')
+    sampler.links = { conditioning: ['3', 0] }
+    for (const each of app.extensions) each.setup?.()
+    for (const each of app.extensions) each.nodeCreated?.(board)
+    window.desk = document.querySelector('.magi-storyboard')
+}"""
+LIMIT = 4000  # milliseconds for what takes a few
+BLOCKS = "[...desk.querySelectorAll('.magi-words')].map(words => words.textContent).join('|')"
+PRICE = "desk.querySelector('.magi-price').textContent"
+
+
+@pytest.fixture
+def board(page: Any) -> Iterator[Any]:
+    page.expose_function("readStory", _read)
+    page.expose_function("writeStory", _write)
+    page.set_default_timeout(LIMIT)
+    page.evaluate(BUILD, TEXT)
+    shows(page, "a circle moves|it turns blue|a square|it stops")
+    yield page
+
+
+def _read(body: dict[str, Any]) -> dict[str, Any]:
+    try:
+        told = read_lines(body["text"], body["fps"])
+    except MagiError:
+        return {"errors": [asdict(fault) for fault in faults(body["text"], body["fps"])]}
+    return {"lines": [line.json for line in told.lines], "chunks": told.chunks, "form": told.form, "notes": []}
+
+
+def _write(body: dict[str, Any]) -> dict[str, Any]:
+    lines = [
+        Line(each["first"], each["last"], ChunkSpec(each["prompt"], **json_fields(each)), each.get("source", ""))
+        for each in body["lines"]
+    ]
+    return {"text": write_lines(lines, body["form"], body["fps"])}
+
+
+def shows(page: Any, expected: str) -> None:
+    _until(page, BLOCKS, expected)
+
+
+def says(page: Any, expected: str) -> None:
+    """Until the widget's value, which is what is queued and saved, is this."""
+    _until(page, "text.value", expected)
+
+
+def _until(page: Any, value: str, expected: str) -> None:
+    try:
+        page.wait_for_function(f"expected => {value} === expected", arg=expected)
+    except Exception:
+        raise AssertionError(f"{value} is {page.evaluate(value)!r}") from None
+
+
+def press(page: Any, *keys: str) -> None:
+    for key in keys:
+        page.keyboard.press(key)
+
+
+def on(page: Any, words: str) -> Any:
+    return page.locator(".magi-words", has_text=words)
+
+
+def test_a_storyboard_is_made_by_the_keyboard_alone(board: Any) -> None:
+    board.locator(".magi-tab >> nth=0").focus()
+    for _ in range(12):  # through the tools to the strip
+        press(board, "Tab")
+        if board.evaluate("document.activeElement.classList.contains('magi-keys')"):
+            break
+    press(board, "ArrowRight", "Enter")
+    board.keyboard.type(" slowly")
+    press(board, "Control+Enter")
+    board.keyboard.type("it grows")
+    press(board, "Enter", "+", "End", "Delete", "Home", "r")
+    says(
+        board,
+        "# the opening\n0-1 [reroll 1]: a circle moves\n2 [new_shot]: it turns blue slowly\n3-4: it grows\n"
+        "5-6 [cut] [tokens HQ]: a square\n",
+    )
+
+
+def test_what_is_left_as_it_was_keeps_the_form_it_was_typed_in(board: Any) -> None:
+    on(board, "it turns blue").click()
+    press(board, "m")
+    board.get_by_label("Restyle").check()
+    says(board, TEXT.replace("[new_shot]", "[restyle]"))
+
+
+def test_an_edge_is_dragged_and_what_follows_moves_along(board: Any) -> None:
+    edge = board.locator(".magi-edge >> nth=1").bounding_box()
+    drag(board, edge["x"] + 5, edge["y"] + 20, 112 * 2)
+    shows(board, "a circle moves|it turns blue|a square|it stops")
+    says(
+        board,
+        TEXT.replace("2 [new", "2-4 [new")
+        .replace("3-4 [cut] [tokens hq]", "5-6 [cut] [tokens HQ]")
+        .replace("5: it", "7: it"),
+    )
+
+
+def test_a_line_is_dragged_to_another_place(board: Any) -> None:
+    on(board, "it turns blue").click()
+    box = on(board, "it turns blue").bounding_box()
+    drag(board, box["x"] + 10, box["y"] + 4, -220)
+    shows(board, "it turns blue|a circle moves|a square|it stops")
+    says(
+        board,
+        "0 [new_shot]: it turns blue\n# the opening\n1-2: a circle moves\n3-4 [cut] [tokens hq]: a square\n5: it stops\n",
+    )
+
+
+def test_several_lines_are_selected_and_taken_out_and_come_back(board: Any) -> None:
+    on(board, "it turns blue").click()
+    on(board, "a square").click(modifiers=["Shift"])
+    press(board, "Delete")
+    says(board, "# the opening\n0-1: a circle moves\n2: it stops\n")
+    press(board, "Control+z")
+    says(board, TEXT)
+    press(board, "Control+y")
+    shows(board, "a circle moves|it stops")
+
+
+def test_one_edit_is_one_step_for_comfyui(board: Any) -> None:
+    on(board, "it stops").dblclick()
+    board.keyboard.type(" and waits for a while")
+    says(board, TEXT.replace("it stops", "it stops and waits for a while"))
+    assert board.evaluate("app.steps") == 0
+    press(board, "Enter")
+    board.wait_for_function("app.steps === 1")
+    press(board, "Delete")
+    board.wait_for_function("app.steps === 2")
+
+
+def test_an_edit_is_given_up(board: Any) -> None:
+    on(board, "it stops").dblclick()
+    board.keyboard.type(" never")
+    says(board, TEXT.replace("it stops", "it stops never"))
+    press(board, "Escape")
+    says(board, TEXT)
+
+
+def test_a_line_is_split_at_the_playhead(board: Any) -> None:
+    on(board, "a circle").click()
+    press(board, ".", "s")
+    shows(board, "a circle moves|a circle moves|it turns blue|a square|it stops")
+    press(board, "Control+d")
+    says(
+        board,
+        "# the opening\n0: a circle moves\n1: a circle moves\n2: a circle moves\n3 [new_shot]: it turns blue\n"
+        "4-5 [cut] [tokens HQ]: a square\n6: it stops\n",
+    )
+
+
+def test_lines_go_to_the_clipboard_as_text_and_come_back(board: Any) -> None:
+    board.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    on(board, "a square").click()
+    board.wait_for_function("api.asked.some(([route, body]) => route.endsWith('write') && body.lines.length === 1)")
+    board.wait_for_function("desk.querySelector('.magi-keys') === document.activeElement")
+    press(board, "Control+c")
+    board.wait_for_function(f"{PRICE} === '1 lines copied'")
+    press(board, "Home", "Control+v")
+    shows(board, "a circle moves|a square|it turns blue|a square|it stops")
+
+
+@pytest.mark.parametrize(
+    "script",
+    ["0: one\n1: two\n2-3: three", "one\ntwo\nthree", "1. one\r\n2. two\r\n3) three", "- one\n• two\n00:02 three"],
+)
+def test_a_script_is_pasted(board: Any, script: str) -> None:
+    on(board, "it stops").click()
+    paste(board, script)
+    shows(board, "a circle moves|it turns blue|a square|it stops|one|two|three")
+
+
+def test_what_is_typed_in_the_text_tab_is_on_the_timeline(board: Any) -> None:
+    board.get_by_role("tab", name="Text").click()
+    board.locator(".magi-text").fill("0: one\n1-3: two")
+    assert board.evaluate("text.value") == "0: one\n1-3: two"
+    shows(board, "one|two")
+    board.get_by_role("tab", name="Timeline").click()
+    on(board, "two").click()
+    press(board, "Delete")
+    says(board, "0: one\n")
+    board.get_by_role("tab", name="Text").click()
+    assert board.locator(".magi-text").input_value() == "0: one\n"
+
+
+def test_a_mistake_is_marked_at_its_line_and_leaves_the_timeline(board: Any) -> None:
+    board.get_by_role("tab", name="Text").click()
+    board.locator(".magi-text").fill("0: one\n1 [cutt]: two")
+    board.wait_for_selector(".magi-wrong-line")
+    assert board.locator(".magi-wrong-line").inner_text().startswith("1 [cutt]: two")
+    assert "cutt" in board.locator(".magi-mistake").inner_text()
+    board.get_by_role("tab", name="Timeline").click()
+    shows(board, "a circle moves|it turns blue|a square|it stops")
+    assert board.locator(".magi-locked").count() == 1
+    on(board, "it stops").click()
+    press(board, "Delete")
+    assert board.evaluate("text.value") == "0: one\n1 [cutt]: two"
+    board.locator(".magi-banner .magi-link").click()
+    assert board.evaluate("document.activeElement.className") == "magi-text"
+    board.locator(".magi-text").fill("0: one\n1 [cut]: two")
+    shows(board, "one|two")
+    assert board.locator(".magi-locked").count() == 0
+
+
+def test_a_text_from_another_node_is_not_edited(board: Any) -> None:
+    board.evaluate("board.inputs[0].link = 7, board.onConnectionsChange()")
+    assert "another node" in board.locator(".magi-banner").inner_text()
+    assert not board.evaluate("text.hidden")
+    board.locator(".magi-keys").focus()
+    press(board, "Delete")
+    assert board.evaluate("text.value") == TEXT
+
+
+def test_hostile_words_are_words(board: Any) -> None:
+    hostile = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'
+    board.evaluate("hostile => text.value = '0: ' + hostile", hostile)
+    shows(board, hostile)
+    board.locator(".magi-words").click(button="right")
+    board.get_by_role("menuitem", name="Direct").click()
+    board.get_by_label("Echo").wait_for()
+    assert board.evaluate("window.hacked") is None
+    assert board.locator("img[src=x]").count() == 0
+
+
+def test_keys_stay_on_the_desk(board: Any) -> None:
+    board.evaluate("window.leaked = [], addEventListener('keydown', event => leaked.push(event.key))")
+    on(board, "it stops").click()
+    press(board, "ArrowLeft", "Delete", "Control+z", "x", "Escape")
+    assert board.evaluate("leaked.filter(key => key !== 'Control')") == []
+    press(board, "Control+Enter")
+    assert "Enter" in board.evaluate("leaked"), "ComfyUI runs the workflow"
+
+
+def test_a_line_is_directed_and_undone(board: Any) -> None:
+    on(board, "a circle").click()
+    press(board, "m")
+    dialog = board.get_by_role("dialog")
+    dialog.get_by_role("radio", name="Cut").check()
+    dialog.get_by_label("Reroll").get_by_role("spinbutton").fill("7")
+    dialog.get_by_role("spinbutton").press("Enter")
+    dialog.get_by_label("As in the sampler").uncheck()
+    dialog.get_by_label("3-D").check()
+    says(board, TEXT.replace("0-1:", "0-1 [cut] [reroll 7] [tokens THREE_D_MODEL]:"))
+    ranges = dialog.get_by_role("textbox")
+    ranges.fill("1, 0")
+    ranges.press("Enter")
+    assert "whole numbers" in dialog.get_by_role("alert").inner_text()
+    ranges.fill("1，1, 3 2")
+    ranges.press("Enter")
+    says(board, TEXT.replace("0-1:", "0-1 [reroll 7] [ranges 1,1,3,2] [tokens THREE_D_MODEL]:"))
+    press(board, "Escape", "Control+z", "Control+z")
+    says(board, TEXT.replace("0-1:", "0-1 [cut] [reroll 7] [tokens none]:"))
+
+
+def test_the_newest_edit_wins(board: Any) -> None:
+    board.evaluate("""() => {
+        const write = api.answers['/magi/storyboard/write']
+        let turn = 0
+        api.answers['/magi/storyboard/write'] = async body => {
+            const answer = await write(body)
+            if (!turn++) await new Promise(done => window.release = done)
+            return answer
+        }
+    }""")
+    on(board, "it stops").click()
+    press(board, "r", "r", "r")
+    board.wait_for_function("!!window.release")
+    queued = board.evaluate_handle("({ text: app.graphToPrompt().then(({ output }) => output[3].inputs.text) })")
+    board.evaluate("release()")
+    says(board, TEXT.replace("5: it", "5 [reroll 3]: it"))
+    assert "[reroll 3]" in queued.evaluate("async ({ text }) => await text"), "what is queued waits for the edit"
+
+
+def test_every_control_has_a_name(board: Any) -> None:
+    nameless = """() => [...desk.querySelectorAll('button, input, textarea, [role]')].filter(element =>
+        !['presentation', 'tabpanel', 'alert', 'status'].includes(element.role) && element.ariaHidden !== 'true'
+        && !element.closest('[aria-hidden=true]') && !(element.ariaLabel || element.textContent.trim())
+    ).map(element => element.outerHTML)"""
+    assert board.evaluate(nameless) == []
+    active = (
+        "document.getElementById(desk.querySelector('.magi-keys').getAttribute('aria-activedescendant'))?.ariaLabel"
+    )
+    on(board, "a square").click()
+    assert board.evaluate(active) == "chunks 3–4, a square, Cut, Tokens High quality"
+
+
+def test_chinese(board: Any) -> None:
+    board.evaluate("window.locale = 'zh', board.onConfigure?.()")
+    on(board, "it stops").click(button="right")
+    assert board.get_by_role("menuitem", name="复制一份").count() == 1
+
+
+def test_six_hundred_chunks_scroll_smoothly(board: Any) -> None:
+    """Script, style and layout take at most 8 ms for a scroll event, as the browser's own trace has it."""
+    board.evaluate(
+        "text.value = Array.from({ length: 600 }, (_, i) => `${i} [reroll 2]: prompt number ${i}`).join('\\n')"
+    )
+    board.wait_for_function("desk.querySelector('.magi-length').textContent.startsWith('600')")
+    board.evaluate(MADE, 600)
+    board.wait_for_selector(".magi-lane-chunks img[src]")
+    board.context.browser.start_tracing(page=board, categories=["devtools.timeline", "blink.user_timing"])
+    drawn = board.evaluate(SCROLL)
+    trace = json.loads(board.context.browser.stop_tracing())
+    assert drawn < 80, "only what is seen is drawn"
+    steps = sorted(_work(trace["traceEvents"]))
+    assert len(steps) == STEPS
+    print(f"a scroll event takes {steps[len(steps) // 2]:.1f} ms, {steps[-STEPS // 20]:.1f} ms at the 95th percentile")
+    assert steps[-STEPS // 20] <= 8
+
+
+def _work(events: list[dict[str, Any]]) -> list[float]:
+    """Milliseconds of script, style and layout after every mark "step"."""
+    marks = sorted(event["ts"] for event in events if event["name"] == "step")
+    thread = next((event["pid"], event["tid"]) for event in events if event["name"] == "step")
+    steps, until = [0.0] * len(marks), 0.0
+    for event in sorted(events, key=lambda event: event["ts"]):
+        if event["name"] not in WORK or (event["pid"], event["tid"]) != thread or event["ts"] < until:
+            continue  # what lies within other work is counted with that
+        until = event["ts"] + event.get("dur", 0)
+        step = bisect.bisect(marks, event["ts"]) - 1
+        if step >= 0:
+            steps[step] += event.get("dur", 0) / 1000
+    return steps
+
+
+NOTCH = 120  # pixels that a notch of a wheel scrolls
+MADE = """async count => {
+    const canvas = Object.assign(document.createElement('canvas'), { width: 96, height: 96 })
+    const jpeg = canvas.toDataURL('image/jpeg').split(',')[1]
+    const place = { prompt_id: 'p', node_id: '5', run: 'r' }
+    const chunks = Array.from({ length: count }, (_, index) => ({ index, key: `k${index}`, kind: 'remembered' }))
+    const plan = { first: 0, cost: 0, seconds: 0, fps: 24, width: 96, height: 96, notes: [], chunks }
+    api.answers['/jobs/p'] = { workflow_id: 'workflow' }
+    api.answers['/magi/plan'] = { nodes: [{ node_id: '5', exact: true, ...plan }] }
+    api.tell('magi.plan', { ...place, ...plan })
+    for (const { index, key } of chunks) api.tell('magi.still', { ...place, index, key, t: 1, jpeg })
+}"""
+STEPS = 200
+WORK = {"EventDispatch", "FireAnimationFrame", "FunctionCall", "UpdateLayoutTree", "Layout", "PrePaint"}
+SCROLL = f"""async () => {{
+    const scroller = desk.querySelector('.magi-scroller')
+    const frame = () => new Promise(requestAnimationFrame)
+    await frame()
+    for (let i = 0; i < {STEPS}; i++) {{
+        performance.mark('step')
+        scroller.scrollLeft += {NOTCH}
+        await frame()
+        await frame()
+    }}
+    return desk.querySelectorAll('.magi-slot').length
+}}"""
+
+
+def drag(page: Any, x: float, y: float, by: float) -> None:
+    page.mouse.move(x, y)
+    page.mouse.down()
+    for step in range(1, 9):
+        page.mouse.move(x + by * step / 8, y)
+    page.mouse.up()
+
+
+def paste(page: Any, text: str) -> None:
+    page.evaluate(
+        """text => {
+            const data = new DataTransfer()
+            data.setData('text/plain', text)
+            const paste = new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true })
+            document.activeElement.dispatchEvent(paste)
+        }""",
+        text,
+    )
