@@ -85,6 +85,9 @@ export class StoryboardDesk {
     this.tools = part("div", "magi-tools", { role: "toolbar", "aria-label": words("timeline") })
     this.banner = part("div", "magi-banner", { hidden: "" })
     this.timeline = part("div", "magi-timeline", { role: "tabpanel", "aria-label": words("timeline") }, this.strip.element)
+    this.append = iconButton("add", words("add_end"), () => this.addAtEnd())
+    this.append.classList.add("magi-append")
+    this.append.tabIndex = -1 // the keyboard has it among the tools
     this.price = part("span", "magi-price", { role: "status" })
     this.length = part("span", "magi-length")
     this.element = part("div", "magi-desk magi-storyboard", { role: "group", "aria-label": words("storyboard") })
@@ -153,6 +156,7 @@ export class StoryboardDesk {
     const head = part("div", "magi-head", {}, this.tabs, this.tools)
     const foot = part("div", "magi-foot", {}, this.price, this.length)
     this.element.append(head, this.banner, this.timeline, this.text.element, foot)
+    this.strip.content.append(this.append)
     this.show("timeline")
   }
 
@@ -245,6 +249,8 @@ export class StoryboardDesk {
     if (this.redoButton) this.redoButton.disabled = locked || !this.history.future.length
     this.#drawBanner()
     this.strip.draw()
+    this.append.style.left = `${this.strip.left(this.items.at(-1)?.last ?? -1) + this.strip.chunkWidth}px`
+    this.append.disabled = locked
     const time = clock((chunks * FRAMES) / this.strip.fps)
     this.length.textContent = words(chunks === 1 ? "one_chunk" : "length", { chunks, time })
     this.price.textContent = this.sentence()
@@ -391,6 +397,11 @@ export class StoryboardDesk {
     const [longer, made] = model.insert(story, Math.max(0, index))
     this.do(longer, made)
     if (made[0] !== undefined) this.edit(made[0])
+  }
+
+  addAtEnd() {
+    this.strip.go(model.count(this.story) - 1)
+    this.add()
   }
 
   split() {
