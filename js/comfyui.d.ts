@@ -33,6 +33,12 @@ declare namespace ComfyUI {
     widgets?: Widget[]
     /** What is inside, when the node is a subgraph. */
     subgraph?: Graph
+    inputs?: { widget?: { name: string } }[]
+    isInputConnected(slot: number): boolean
+    onConnectionsChange?(...change: unknown[]): void
+    onSerialize?(data: { size: [number, number] }): void
+    toggleAdvanced(): void
+    arrange(): void
     showAdvanced?: boolean
     getLayoutWidgets?: () => Widget[]
     addDOMWidget(name: string, type: string, element: HTMLElement, options: DOMWidgetOptions): DOMWidget
@@ -58,7 +64,12 @@ declare namespace ComfyUI {
 
   interface App {
     rootGraph: Graph
-    canvas: { canvas: HTMLCanvasElement; emitBeforeChange(): void; emitAfterChange(): void }
+    canvas: {
+      canvas: HTMLCanvasElement
+      emitBeforeChange(): void
+      emitAfterChange(): void
+      default_connection_color_byType: Record<string, unknown>
+    }
     /** The graph as it is queued: ids inside subgraphs are paths. */
     graphToPrompt(): Promise<{ output: Record<string, { class_type: string; inputs: Record<string, unknown> }> }>
     registerExtension(extension: Extension): void
@@ -112,6 +123,10 @@ declare namespace ComfyUI {
     fetchApi(route: string, options?: RequestInit): Promise<Response>
   }
 }
+
+/** vueNodesMode: Nodes 2.0. */
+declare const LiteGraph: { vueNodesMode?: boolean }
+declare const LGraphCanvas: { link_type_colors: Record<string, unknown> }
 
 declare module "*/scripts/app.js" {
   export const app: ComfyUI.App

@@ -19,6 +19,19 @@ ADD_SAMPLER = """() => {
     const node = LiteGraph.createNode('MagiChunkSampler')
     app.graph.add(node)
 }"""
+LINK_WINDOW = """() => {
+    const number = LiteGraph.createNode('PrimitiveInt')
+    app.graph.add(number)
+    number.connect(0, app.graph.nodes[0], app.graph.nodes[0].findInputSlot('window'))
+}"""
+WIRES = "['MODEL', 'TEXT_ENCODER', 'CONDITIONING', 'STORYBOARD', 'STATE'].map(type => 'MAGI_' + type)"
+SLOT_COLOUR = "getComputedStyle(document.documentElement).getPropertyValue(`--color-datatype-${type}`).trim()"
+CHOOSE_PALETTE = """async palette => {
+    const shown = () => getComputedStyle(document.body).getPropertyValue('--comfy-menu-bg')
+    const before = shown()
+    await app.extensionManager.setting.set('Comfy.ColorPalette', palette)
+    while (shown() === before) await new Promise(requestAnimationFrame)
+}"""
 VISIBLE = "app.graph.nodes[0].widgets.filter(w => app.graph.nodes[0].isWidgetVisible(w)).map(w => w.name)"
 Box = dict[str, Any]  # title, left, top, right, bottom in pixels of the page
 SIDES = (("left", "right"), ("top", "bottom"))
@@ -73,6 +86,46 @@ def test_advanced_widgets_are_tucked_away_until_asked_for(frontend) -> None:
     page.evaluate("app.graph.nodes[0].toggleAdvanced()")
     assert len(page.evaluate(VISIBLE)) > len(PLAIN)
     assert not frontend.errors
+
+
+def test_a_new_sampler_shows_its_labels_in_full(frontend) -> None:
+    frontend.page.evaluate(ADD_SAMPLER)
+    assert frontend.page.evaluate("app.graph.nodes[0].size[0]") >= 300
+
+
+def test_hiding_advanced_widgets_takes_back_the_room_that_showing_them_took(frontend) -> None:
+    page = frontend.page
+    page.evaluate(ADD_SAMPLER)
+    page.evaluate("app.graph.nodes[0].setSize([400, app.graph.nodes[0].size[1] + 50])")
+    before = page.evaluate("[...app.graph.nodes[0].size]")
+    page.evaluate("app.graph.nodes[0].toggleAdvanced()")
+    assert page.evaluate("app.graph.nodes[0].size[1]") > before[1] + 200
+    page.evaluate("app.graph.nodes[0].toggleAdvanced()")
+    assert page.evaluate("[...app.graph.nodes[0].size]") == before
+
+
+def test_an_advanced_input_stays_visible_while_a_link_goes_into_it(frontend) -> None:
+    page = frontend.page
+    page.evaluate(ADD_SAMPLER)
+    height = page.evaluate("app.graph.nodes[0].size[1]")
+    page.evaluate(LINK_WINDOW)
+    assert page.evaluate(VISIBLE) == [*PLAIN, "window"]
+    widget = "app.graph.nodes[0].widgets.find(w => w.name === 'window')"
+    end = "app.graph.nodes[0].getInputPos(app.graph.nodes[0].findInputSlot('window'))[1] - app.graph.nodes[0].pos[1]"
+    assert page.evaluate(f"{end} - {widget}.y") == pytest.approx(10, abs=10), "the link ends at the widget"
+    page.evaluate("app.graph.nodes[0].disconnectInput(app.graph.nodes[0].findInputSlot('window'))")
+    assert page.evaluate(VISIBLE) == PLAIN
+    assert page.evaluate("app.graph.nodes[0].size[1]") == height
+
+
+def test_every_type_of_wire_has_a_colour_of_its_own_in_every_theme(frontend) -> None:
+    page = frontend.page
+    for palette in ("light", "dark"):
+        page.evaluate(CHOOSE_PALETTE, palette)
+        tables = ("LGraphCanvas.link_type_colors", "app.canvas.default_connection_color_byType")
+        links, slots = (page.evaluate(f"{WIRES}.map(type => {table}[type])") for table in tables)
+        assert len(set(links)) == len(links) and all(links), links
+        assert links == slots == page.evaluate(f"{WIRES}.map(type => {SLOT_COLOUR})")
 
 
 def test_no_nodes_overlap() -> None:
