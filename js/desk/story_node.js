@@ -13,6 +13,7 @@ const LEAST = 250 // pixels in height
 const SIZE = /** @type {const} */ ([620, 420]) // of a new node
 const MARGIN = 10 // that the classic canvas leaves around a DOM widget: it is part of the widget's height
 
+let made = 0 // Nodes 2.0 shows the old widget of a node that comes back, after undo, unless the new one has another name
 /** @type {Set<{ node: ComfyUI.Node, desk: StoryboardDesk }>} */
 const desks = new Set()
 
@@ -31,7 +32,7 @@ export function addDesk(node) {
   const desk = new StoryboardDesk(hostOf(node, text))
   const each = { node, desk }
   desks.add(each)
-  const row = node.addDOMWidget(NAME, NAME, desk.element, {
+  const row = node.addDOMWidget(`${NAME}_${++made}`, NAME, desk.element, {
     serialize: false,
     hideOnZoom: false,
     margin: MARGIN,
