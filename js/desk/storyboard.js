@@ -2,13 +2,14 @@
 import { useStyles } from "../magi/style.js"
 import { drawBlock, sayBlock } from "./block.js"
 import { chunkLane } from "./chunk_lane.js"
+import { chordOf, DEEDS } from "./deeds.js"
 import { openDirect, openMenu } from "./direct.js"
 import { dragOn } from "./drag.js"
 import { editLine } from "./line_editor.js"
 import { iconButton, keepInside, part } from "./parts.js"
-import { inWords, priceOf } from "./price.js"
-import { promptsOf } from "./script.js"
+import { inWords, madeBy, priceOf, together } from "./price.js"
 import * as model from "./story.js"
+import { StoryClipboard } from "./story_clipboard.js"
 import { placeInWords, words } from "./story_words.js"
 import { clock, Strip } from "./strip.js"
 import { TextSync } from "./text_sync.js"
@@ -63,7 +64,6 @@ export class StoryboardDesk {
     this.mistakes = []
     this.failure = ""
     this.said = "" // what was done last
-    this.copied = ""
     this.tab = "timeline"
     /** @type {(() => void) | undefined} */
     this.endEdit = undefined
@@ -82,6 +82,8 @@ export class StoryboardDesk {
     this.strip = this.#makeStrip()
     this.text = new TextTab({ typed: (text) => this.#typed(text), left: () => host.changed() })
     this.tabs = part("div", "magi-tabs", { role: "tablist", "aria-label": words("storyboard") })
+    /** @type {Map<import("./deeds.js").Deed, HTMLButtonElement>} */
+    this.deeds = new Map()
     this.tools = part("div", "magi-tools", { role: "toolbar", "aria-label": words("timeline") })
     this.banner = part("div", "magi-banner", { hidden: "" })
     this.timeline = part("div", "magi-timeline", { role: "tabpanel", "aria-label": words("timeline") }, this.strip.element)
@@ -94,7 +96,7 @@ export class StoryboardDesk {
     keepInside(this.element)
     this.#build()
     this.#drag()
-    this.#clipboard()
+    this.clipboard = new StoryClipboard(this)
     this.refresh()
   }
 
@@ -173,16 +175,10 @@ export class StoryboardDesk {
       return button
     }
     const gap = (space = "magi-gap") => this.tools.append(part("span", space))
-    tool("add", "add", "I", () => this.add())
-    tool("split", "split", "S", () => this.split())
-    tool("duplicate", "duplicate", "Ctrl+D", () => this.duplicate())
-    tool("remove", "remove", "Delete", () => this.remove())
-    gap()
-    tool("direct", "direct_menu", "M", () => this.direct())
-    tool("reroll", "reroll_once", "R", () => this.reroll())
-    gap()
-    this.undoButton = tool("undo", "undo", "Ctrl+Z", () => this.undo())
-    this.redoButton = tool("redo", "redo", "Ctrl+Y", () => this.redo())
+    for (const deed of DEEDS) {
+      if (!deed) gap()
+      else if (deed.icon) this.deeds.set(deed, tool(deed.icon, deed.word, deed.shown, () => deed.run(this)))
+    }
     gap("magi-space")
     tool("narrower", "narrower", "", () => this.strip.setChunkWidth(this.strip.chunkWidth / ZOOM))
     tool("fit", "fit", "", () => this.strip.fit())
@@ -245,8 +241,7 @@ export class StoryboardDesk {
     this.element.classList.toggle("magi-planned", this.host.cells().length > 0)
     this.text.setReadOnly(this.host.linked())
     for (const button of this.tools.querySelectorAll("button")) button.disabled = locked
-    if (this.undoButton) this.undoButton.disabled = locked || !this.history.past.length
-    if (this.redoButton) this.redoButton.disabled = locked || !this.history.future.length
+    for (const [{ possible }, button] of this.deeds) button.disabled ||= possible?.(this) === false
     this.#drawBanner()
     this.strip.draw()
     this.append.style.left = `${this.strip.left(this.items.at(-1)?.last ?? -1) + this.strip.chunkWidth}px`
@@ -279,9 +274,9 @@ export class StoryboardDesk {
     const { plan, planned } = this
     if (!plan || !planned) return this.said || this.host.note()
     const stale = model.stale(planned, this.story)
-    if (planned === this.story || (!stale.length && model.sameStory(planned, this.story))) return this.said || priceOf(plan)
-    if (!stale.length) return words("stale_none")
-    return words(this.moves ? "stale_move" : "stale_edit", { chunks: inWords(stale) })
+    if (!stale.length) return model.sameStory(planned, this.story) ? this.said || priceOf(plan) : words("stale_none")
+    if (this.moves) return words("stale_move", { chunks: inWords(stale) })
+    return words("stale_edit", { chunks: inWords(together(stale, madeBy(plan), model.count(this.story))) })
   }
 
   // Text and story ----------------------------------------------------------------------------------------------------
@@ -345,7 +340,7 @@ export class StoryboardDesk {
     if (select?.length) {
       this.strip.select(select)
       this.strip.reveal(this.strip.cursor)
-    }
+    } else this.clipboard.selected()
   }
 
   /** Tell the cells what is not as it was planned. */
@@ -380,11 +375,11 @@ export class StoryboardDesk {
     if (this.locked || history.now === this.history.now) return
     this.history = history
     this.#take()
-    this.#say(words(word))
+    this.say(words(word))
   }
 
   /** @param {string} sentence said until something else happens */
-  #say(sentence) {
+  say(sentence) {
     this.said = sentence
     this.price.textContent = sentence
   }
@@ -416,7 +411,7 @@ export class StoryboardDesk {
 
   remove() {
     const { story, ids } = this
-    if (story.length === ids.length) this.#say(words("last_line"))
+    if (story.length === ids.length) this.say(words("last_line"))
     const left = model.remove(story, ids)
     const next = Math.min(story.findIndex(({ id }) => ids.includes(id)), left.length - 1)
     this.do(left, left === story ? undefined : [left[next]?.id ?? 0])
@@ -504,31 +499,19 @@ export class StoryboardDesk {
 
   /** @param {number} x @param {number} y in the window */
   menu(x, y) {
-    const { story, ids, locked } = this
     /** @param {Story} after */
     const hint = (after) => {
       const stale = this.planned ? model.stale(this.planned, after) : []
       return stale.length ? words("stale_move", { chunks: inWords(stale) }) : ""
     }
-    const earlier = model.shift(story, ids, -1)
-    const later = model.shift(story, ids, 1)
+    const actions = DEEDS.filter((deed) => deed?.menu !== false).map((deed) => {
+      if (!deed) return null
+      const { word, shown, run, possible, after } = deed
+      const can = !this.locked && possible?.(this) !== false
+      return { name: words(word), keys: shown, run: () => run(this), possible: can, hint: after && hint(after(this)) }
+    })
     openMenu(
-      [
-        { name: words("edit"), keys: "Enter", run: () => this.edit(ids[0] ?? 0), possible: !locked },
-        { name: words("direct_menu"), keys: "M", run: () => this.direct(), possible: !locked },
-        { name: words("reroll_once"), keys: "R", run: () => this.reroll(), possible: !locked },
-        null,
-        { name: words("add"), keys: "I", run: () => this.add(), possible: !locked },
-        { name: words("add_before"), keys: "Shift+I", run: () => this.add(true), possible: !locked },
-        { name: words("split"), keys: "S", run: () => this.split(), possible: !locked && model.split(story, this.strip.cursor) !== story },
-        { name: words("duplicate"), keys: "Ctrl+D", run: () => this.duplicate(), possible: !locked },
-        { name: words("remove"), keys: "Delete", run: () => this.remove(), possible: !locked },
-        null,
-        { name: words("longer"), keys: "+", run: () => this.stretch(1), possible: !locked },
-        { name: words("shorter"), keys: "−", run: () => this.stretch(-1), possible: !locked },
-        { name: words("earlier"), keys: "Alt+←", hint: hint(earlier), run: () => this.move(-1), possible: !locked && earlier !== story },
-        { name: words("later"), keys: "Alt+→", hint: hint(later), run: () => this.move(1), possible: !locked && later !== story },
-      ],
+      actions.slice(0, actions.lastIndexOf(null)), // the last line has nothing below
       [x, y],
       () => {
         if (!this.endEdit && !document.querySelector(".magi-popover")) this.strip.focus()
@@ -539,40 +522,18 @@ export class StoryboardDesk {
   // Hands -------------------------------------------------------------------------------------------------------------
 
   /** @param {KeyboardEvent} event */
-  #key({ key, ctrlKey, metaKey, altKey, shiftKey }) {
-    const letter = key.toLowerCase()
-    /** @type {Record<string, () => void>} */
-    const withControl = {
-      d: () => this.duplicate(),
-      z: () => (shiftKey ? this.redo() : this.undo()),
-      y: () => this.redo(),
-    }
-    /** @type {Record<string, () => void>} */
-    const plain = {
-      delete: () => this.remove(),
-      backspace: () => this.remove(),
-      f2: () => this.edit(this.ids[0] ?? -1),
-      i: () => this.add(shiftKey),
-      insert: () => this.add(shiftKey),
-      s: () => this.split(),
-      m: () => this.direct(),
-      r: () => this.reroll(),
-      "+": () => this.stretch(1),
-      "=": () => this.stretch(1),
-      "-": () => this.stretch(-1),
-      escape: () => this.strip.go(this.strip.cursor),
-    }
-    /** @type {Record<string, () => void>} */
-    const withAlt = { arrowleft: () => this.move(-1), arrowright: () => this.move(1) }
-    const done = (ctrlKey || metaKey ? withControl : altKey ? withAlt : plain)[letter]
-    done?.()
-    return done !== undefined
+  #key(event) {
+    const chord = chordOf(event)
+    if (chord === "escape") this.strip.go(this.strip.cursor)
+    const deed = DEEDS.find((each) => each?.keys.includes(chord))
+    if (deed && deed.possible?.(this) !== false) deed.run(this)
+    return deed !== undefined || chord === "escape"
   }
 
   #select() {
     this.said = ""
     this.price.textContent = this.sentence()
-    this.#copySoon()
+    this.clipboard.selected()
   }
 
   #drag() {
@@ -589,7 +550,7 @@ export class StoryboardDesk {
         this.element.classList.add("magi-moving")
         if (this.planned) this.host.edited(model.stale(this.planned, this.wish))
         const stale = this.planned ? model.stale(this.planned, this.wish) : []
-        this.#say(stale.length ? words("stale_move", { chunks: inWords(stale) }) : "")
+        this.say(stale.length ? words("stale_move", { chunks: inWords(stale) }) : "")
       },
       dropped: (keep) => {
         const story = this.wish ?? this.tried
@@ -604,68 +565,5 @@ export class StoryboardDesk {
       },
       mark: (_, tag) => this.direct(tag === "direct" ? undefined : tag),
     })
-  }
-
-  // Clipboard ---------------------------------------------------------------------------------------------------------
-
-  #clipboard() {
-    const { keys } = this.strip
-    keys.addEventListener("copy", (event) => this.#copy(event))
-    keys.addEventListener("cut", (event) => {
-      this.#copy(event)
-      this.remove()
-    })
-    keys.addEventListener("paste", (event) => {
-      event.preventDefault()
-      void this.paste(event.clipboardData?.getData("text/plain") ?? "")
-    })
-  }
-
-  /** Have the text of what is selected at hand: a copy cannot wait for the server. */
-  #copySoon() {
-    clearTimeout(this.copyPause)
-    this.copied = ""
-    const lines = model.linesOf(this.story, this.ids)
-    if (!lines.length) return
-    this.copyPause = setTimeout(async () => {
-      try {
-        const text = await this.host.write(lines, "text", this.strip.fps)
-        if (JSON.stringify(lines) === JSON.stringify(model.linesOf(this.story, this.ids))) this.copied = text
-      } catch {
-        // the JSON form is copied in its place
-      }
-    }, 100)
-  }
-
-  /** @param {ClipboardEvent} event */
-  #copy(event) {
-    const lines = model.linesOf(this.story, this.ids)
-    const chunks = lines.map(({ first, last, ...said }) => ({ at: first === last ? first : `${first}-${last}`, ...said }))
-    event.clipboardData?.setData("text/plain", this.copied || JSON.stringify({ chunks }, null, 2))
-    event.preventDefault()
-    this.#say(words("copied", { n: lines.length }))
-  }
-
-  /** @param {string} text */
-  async #readScript(text) {
-    const read = await this.host.read(text, this.strip.fps)
-    const chunks = read.lines ? undefined : promptsOf(text)?.map((prompt) => ({ prompt }))
-    return chunks ? this.host.read(JSON.stringify({ chunks }), this.strip.fps) : read
-  }
-
-  /** @param {string} text a storyboard, a numbered script, or one line for each chunk */
-  async paste(text) {
-    if (this.locked || !text.trim()) return
-    try {
-      const { lines, errors } = await this.#readScript(text)
-      if (!lines?.length) return this.#say(words("not_pasted", { why: errors?.[0]?.message ?? "" }))
-      const { story, ids } = this
-      const index = story.map(({ id }) => ids.includes(id)).lastIndexOf(true) + 1
-      const bare = lines.map(({ source: _source, ...line }) => line)
-      this.do(...model.insert(story, index, bare))
-      this.#say(words("pasted", { n: lines.length }))
-    } catch (error) {
-      this.#say(words("not_pasted", { why: error instanceof Error ? error.message : String(error) }))
-    }
   }
 }
