@@ -66,6 +66,7 @@ declare namespace ComfyUI {
     rootGraph: Graph
     canvas: {
       canvas: HTMLCanvasElement
+      setDirty(front: boolean, back?: boolean): void
       emitBeforeChange(): void
       emitAfterChange(): void
       default_connection_color_byType: Record<string, unknown>

@@ -31,11 +31,10 @@ export class CellView {
     this.onGone = onGone
     this.element = part("magi-cell")
     this.still = Object.assign(document.createElement("img"), { alt: "", draggable: false, decoding: "async" })
-    this.number = part("magi-cell-number")
     this.mark = part("magi-cell-mark")
     this.note = part("magi-cell-note")
     this.stages = part("magi-cell-stages")
-    this.element.append(this.still, this.number, this.mark, this.note, this.stages)
+    this.element.append(this.still, this.mark, this.note, this.stages)
     this.element.addEventListener("pointermove", (event) => this.#scrub(event))
     this.element.addEventListener("pointerleave", () => this.#leave())
     views.set(this.element, this)
@@ -56,7 +55,6 @@ export class CellView {
     element.toggleAttribute("data-stale", cell.stale)
     element.ariaLabel = describe(cell)
     element.title = cell.words ? `${element.ariaLabel}\n${cell.words}` : element.ariaLabel
-    this.number.textContent = String(cell.index)
     this.note.textContent = noteOf(cell)
     this.#showStill(cell)
     this.#showStages(cell)

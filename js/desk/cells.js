@@ -71,7 +71,7 @@
  * @property {Status} status
  * @property {string} sentence
  * @property {{ secondsLeft: number | null, step: number, steps: number }} pace
- * @property {Readonly<Record<string, string>>} words by key
+ * @property {Record<string, string>} words by key
  * @property {number} heard when, by the clock of `Cells`
  */
 
@@ -138,7 +138,7 @@ export class Cells {
     const flying = new Set(progress.flight.map(({ key }) => key))
     for (const { key } of node.flight) if (!flying.has(key)) node.finished.add(key)
     node.flight = progress.flight
-    node.pace = { secondsLeft: progress.seconds_left, step: progress.step, steps: progress.steps }
+    node.pace = paceOf(progress)
     this.#changed(workflow, progress.node_id)
   }
 
@@ -194,12 +194,12 @@ export class Cells {
     for (const [id, remembered] of Object.entries(nodes)) {
       const node = this.#node(workflow, id)
       const newer = node.heard > asked
-      for (const { key, filename } of remembered.clips) remember(this.#clips, key, filename)
-      for (const { key, t } of remembered.stills) {
+      for (const [key, filename] of Object.entries(remembered.clips)) remember(this.#clips, key, filename)
+      for (const [key, t] of Object.entries(remembered.stills)) {
         if (!this.#stills.has(key)) remember(this.#stills, key, { t, jpeg: "" })
       }
-      node.words = { ...remembered.words, ...node.words }
-      if (!newer || !node.ran || node.run === remembered.plan.run) this.#take(node, remembered, newer)
+      for (const [key, { prompt }] of Object.entries(remembered.words)) node.words[key] = prompt ?? ""
+      if (!newer || !node.ran || node.run === remembered.plan?.run) this.#take(node, remembered, newer)
       this.#changed(workflow, id)
     }
   }
@@ -351,13 +351,15 @@ export class Cells {
    * @param {Remembered} remembered
    * @param {boolean} newer whether the node was heard since
    */
-  #take(node, remembered, newer) {
-    const { plan, flight, status, sentence } = remembered
+  #take(node, { plan, progress, status, sentence }, newer) {
+    if (!plan) return
     node.ran ??= plan
     node.wanted ??= plan
+    for (const { key } of plan.chunks) if (status === "done" || this.#isMade(key)) node.finished.add(key)
     if (newer) return
-    Object.assign(node, { prompt: plan.prompt_id, run: plan.run, ran: plan, flight, status, sentence })
-    if (status === "done") for (const { key } of plan.chunks) node.finished.add(key)
+    Object.assign(node, { prompt: plan.prompt_id, run: plan.run, ran: plan, status, sentence })
+    node.flight = progress?.flight ?? []
+    if (progress) node.pace = paceOf(progress)
   }
 
   /**
@@ -395,6 +397,11 @@ export class Cells {
     this.version++
     for (const listener of this.#listeners) listener(workflow, id)
   }
+}
+
+/** @param {import("../magi/api.js").Step} step */
+function paceOf({ seconds_left: secondsLeft, step, steps }) {
+  return { secondsLeft, step, steps }
 }
 
 /**

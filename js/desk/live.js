@@ -36,7 +36,7 @@ export function listen() {
   const feed = (on, take) => on(async (event) => take(await whose(event.prompt_id), event))
   feed(magi.onPlan, (workflow, plan) => {
     cells.planned(workflow, plan)
-    askAgain() // the graph may have been changed since it was queued
+    void recall(workflow) // the words of its chunks; and the graph may have been changed since it was queued
   })
   feed(magi.onProgress, (workflow, progress) => cells.progressed(workflow, progress))
   feed(magi.onStill, (workflow, still) => cells.pictured(workflow, still))
@@ -46,12 +46,14 @@ export function listen() {
     askAgain() // what was made is remembered now, and what follows has a price
   })
   magi.onGraphChanged(graphChanged)
-  magi.onReconnected(recall)
+  magi.onReconnected(() => void recall())
 }
 
-/** Ask what the server remembers of the workflow that is shown: it was opened, or the server is another one. */
-export async function recall() {
-  const workflow = shownWorkflow()
+/**
+ * Ask what the server remembers of a workflow: it was opened, or the server is another one.
+ * @param {string} [workflow] its id
+ */
+export async function recall(workflow = shownWorkflow()) {
   const now = cells.clock
   cells.recalled(workflow, await magi.desk(workflow), now)
   askAgain()

@@ -1,5 +1,6 @@
 // The strip on nodes that sample: their own chunks. On a subgraph, that of the node inside which was heard last.
 import { app } from "../../../scripts/app.js"
+import { leaveToCanvas } from "../magi/canvas.js"
 import { findNode, findWidget } from "../magi/graph.js"
 import { useStyles } from "../magi/style.js"
 import { CellView } from "./cell.js"
@@ -18,6 +19,10 @@ const MARGIN = 10 // that the classic canvas leaves around a DOM widget: it is p
 
 /** @type {WeakMap<ComfyUI.Node, SamplingStrip>} */
 const strips = new WeakMap()
+/** Pixels that nodes have grown by for their strip. @type {WeakMap<ComfyUI.Node, number>} */
+const grown = new WeakMap()
+/** Nodes that are saved without them. @type {WeakSet<ComfyUI.Node>} */
+const saved = new WeakSet()
 /** Nodes to draw with the next frame, by id. @type {Set<string>} */
 const waiting = new Set()
 
@@ -181,15 +186,30 @@ export function lineOf({ status, sentence, secondsLeft, toMake, cost, seconds, e
   return [...(status === "interrupted" ? [say("interrupted")] : []), words.join(", ")].join(" · ")
 }
 
-/** @param {ComfyUI.Node} node @param {HTMLElement} element */
+/**
+ * Give a node a row for its strip. It is part of neither the workflow nor what is sent to the server: a node is saved
+ * without the room that it took, so that one that is opened where nothing is known of it has no empty place.
+ * @param {ComfyUI.Node} node
+ * @param {HTMLElement} element
+ */
 function addRow(node, element) {
   const height = () => HEIGHT + 2 * MARGIN
   const options = { serialize: false, hideOnZoom: false, margin: MARGIN, getMinHeight: height, getMaxHeight: height }
   const row = node.addDOMWidget(NAME, NAME, element, options)
   row.serialize = false
+  leaveToCanvas(element, () => app.canvas.canvas)
   const before = node.size[1]
   const least = node.computeSize()
   node.setSize([Math.max(least[0], node.size[0]), Math.max(least[1], before)])
+  grown.set(node, node.size[1] - before)
+  app.canvas.setDirty(true, true) // the classic canvas places elements when it draws
+  if (saved.has(node)) return
+  saved.add(node)
+  const { onSerialize } = node
+  node.onSerialize = (data) => {
+    onSerialize?.call(node, data)
+    data.size = [data.size[0], data.size[1] - (grown.get(node) ?? 0)]
+  }
 }
 
 /** @param {ComfyUI.Node} node */
@@ -200,5 +220,6 @@ function removeStrip(node) {
   if (!row) return
   node.removeWidget(row)
   const least = node.computeSize()
-  node.setSize([node.size[0], Math.max(least[1], node.size[1] - HEIGHT - 2 * MARGIN)])
+  node.setSize([node.size[0], Math.max(least[1], node.size[1] - (grown.get(node) ?? 0))])
+  grown.delete(node)
 }

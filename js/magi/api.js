@@ -166,13 +166,13 @@ export async function workflowOf(promptId) {
 /**
  * What the server remembers of a node: its newest run, and what there is to see of its chunks.
  * @typedef {object} Remembered
- * @property {RunPlan} plan
- * @property {readonly Flight[]} flight
- * @property {"running" | "done" | "interrupted" | "failed"} status
+ * @property {RunPlan | null} plan
+ * @property {Step | null} progress null where none goes on
+ * @property {"" | "running" | "done" | "interrupted" | "failed"} status
  * @property {string} sentence
- * @property {Readonly<Record<string, string>>} words by key
- * @property {readonly { key: string, t: number }[]} stills
- * @property {readonly { key: string, filename: string }[]} clips
+ * @property {Readonly<Record<string, { prompt?: string }>>} words what is asked of a chunk, by key
+ * @property {Readonly<Record<string, number>>} stills by key, how clean they are; 1: finished
+ * @property {Readonly<Record<string, string>>} clips by key, their file names
  */
 
 /**

@@ -80,7 +80,7 @@ def _answer(route: Any, clip: Path, fetched: list[str]) -> None:
     if path.startswith("/api/"):
         fetched.append(route.request.url.removeprefix(SITE))
         if path == "/api/view" and "gone" not in route.request.url:
-            route.fulfill(body=clip.read_bytes(), content_type="video/mp4")
+            _answer_part(route, clip.read_bytes())
         else:
             route.fulfill(status=404)
         return
@@ -91,3 +91,11 @@ def _answer(route: Any, clip: Path, fetched: list[str]) -> None:
         route.fulfill(body=file.read_bytes(), content_type=TYPES[file.suffix])
     else:
         route.fulfill(status=404)
+
+
+def _answer_part(route: Any, content: bytes) -> None:
+    """As ComfyUI does: a browser moves within a video only where it may ask for parts of it."""
+    first, _, last = route.request.headers.get("range", "bytes=0-").removeprefix("bytes=").partition("-")
+    start, end = int(first), int(last or len(content) - 1)
+    headers = {"Accept-Ranges": "bytes", "Content-Range": f"bytes {start}-{end}/{len(content)}"}
+    route.fulfill(status=206, body=content[start : end + 1], content_type="video/mp4", headers=headers)

@@ -118,7 +118,12 @@ def test_an_edge_is_dragged_and_what_follows_moves_along(board: Any) -> None:
     edge = board.locator(".magi-edge >> nth=1").bounding_box()
     drag(board, edge["x"] + 5, edge["y"] + 20, 112 * 2)
     shows(board, "a circle moves|it turns blue|a square|it stops")
-    says(board, TEXT.replace("2 [new", "2-4 [new").replace("3-4 [cut] [tokens hq]", "5-6 [cut] [tokens HQ]").replace("5: it", "7: it"))
+    says(
+        board,
+        TEXT.replace("2 [new", "2-4 [new")
+        .replace("3-4 [cut] [tokens hq]", "5-6 [cut] [tokens HQ]")
+        .replace("5: it", "7: it"),
+    )
 
 
 def test_a_line_is_dragged_to_another_place(board: Any) -> None:
@@ -126,7 +131,10 @@ def test_a_line_is_dragged_to_another_place(board: Any) -> None:
     box = on(board, "it turns blue").bounding_box()
     drag(board, box["x"] + 10, box["y"] + 4, -220)
     shows(board, "it turns blue|a circle moves|a square|it stops")
-    says(board, "0 [new_shot]: it turns blue\n# the opening\n1-2: a circle moves\n3-4 [cut] [tokens hq]: a square\n5: it stops\n")
+    says(
+        board,
+        "0 [new_shot]: it turns blue\n# the opening\n1-2: a circle moves\n3-4 [cut] [tokens hq]: a square\n5: it stops\n",
+    )
 
 
 def test_several_lines_are_selected_and_taken_out_and_come_back(board: Any) -> None:
@@ -164,8 +172,11 @@ def test_a_line_is_split_at_the_playhead(board: Any) -> None:
     press(board, ".", "s")
     shows(board, "a circle moves|a circle moves|it turns blue|a square|it stops")
     press(board, "Control+d")
-    says(board, "# the opening\n0: a circle moves\n1: a circle moves\n2: a circle moves\n3 [new_shot]: it turns blue\n"
-         "4-5 [cut] [tokens HQ]: a square\n6: it stops\n")
+    says(
+        board,
+        "# the opening\n0: a circle moves\n1: a circle moves\n2: a circle moves\n3 [new_shot]: it turns blue\n"
+        "4-5 [cut] [tokens HQ]: a square\n6: it stops\n",
+    )
 
 
 def test_lines_go_to_the_clipboard_as_text_and_come_back(board: Any) -> None:
@@ -349,7 +360,9 @@ def test_every_control_has_a_name(board: Any) -> None:
         && !element.closest('[aria-hidden=true]') && !(element.ariaLabel || element.textContent.trim())
     ).map(element => element.outerHTML)"""
     assert board.evaluate(nameless) == []
-    active = "document.getElementById(desk.querySelector('.magi-keys').getAttribute('aria-activedescendant'))?.ariaLabel"
+    active = (
+        "document.getElementById(desk.querySelector('.magi-keys').getAttribute('aria-activedescendant'))?.ariaLabel"
+    )
     on(board, "a square").click()
     assert board.evaluate(active) == "chunks 3–4, a square, Cut, Tokens High quality"
 
@@ -362,7 +375,9 @@ def test_chinese(board: Any) -> None:
 
 def test_six_hundred_chunks_scroll_smoothly(board: Any) -> None:
     """Script, style and layout take at most 8 ms for a scroll event, as the browser's own trace has it."""
-    board.evaluate("text.value = Array.from({ length: 600 }, (_, i) => `${i} [reroll 2]: prompt number ${i}`).join('\\n')")
+    board.evaluate(
+        "text.value = Array.from({ length: 600 }, (_, i) => `${i} [reroll 2]: prompt number ${i}`).join('\\n')"
+    )
     board.wait_for_function("desk.querySelector('.magi-length').textContent.startsWith('600')")
     board.evaluate(MADE, 600)
     board.wait_for_selector(".magi-lane-chunks img[src]")

@@ -167,13 +167,20 @@ test("another run on a node begins anew", () => {
 
 const remembered = (keys, more = {}) => ({
   plan: plan(keys),
-  flight: [{ index: 1, key: "b", stage: 2, stages: 4, t: 0.3 }],
+  progress: { flight: [{ index: 1, key: "b", stage: 2, stages: 4, t: 0.3 }], step: 2, steps: 9, seconds_left: 4 },
   status: "running",
   sentence: "",
-  words: { a: "a red ball" },
-  stills: [{ key: "a", t: 1 }, { key: "b", t: 0.3 }],
-  clips: [{ key: "a", filename: "a.mp4" }],
+  words: { a: { prompt: "a red ball" } },
+  stills: { a: 1, b: 0.3 },
+  clips: { a: "a.mp4" },
   ...more,
+})
+
+test("after a restart of the server, what it still has is shown, and the rest must be made", () => {
+  const cells = new Cells()
+  cells.recalled("w", { 5: remembered("a b c", { status: "done", progress: null, clips: {} }) }, cells.clock)
+  cells.wanted("w", [plan("a b c")])
+  assert.deepEqual(cells.cellsOf("w", "5").map(({ state, words }) => [state, words])[0], ["lost", "a red ball"])
 })
 
 test("a page that opens in the middle of a run gets plan, flight, stills, clips and words", () => {

@@ -26,7 +26,7 @@ EXAMPLE_TAKE = "magi_example_take.magi [input]"
 
 
 def fork_two_takes() -> Workflow:
-    lower = 760
+    lower = 770
     nodes = loaders("nano-distill") | {
         "note": note(
             "Both **Magi Extend** nodes go on from the same state, which neither of them changes: two takes of what is "
@@ -37,16 +37,16 @@ def fork_two_takes() -> Workflow:
         "first": prompt("a big green square moves right on a white background", (420, 0), "The beginning"),
         "sampler": sampler((420, ROW), "first"),
         "prompt_a": prompt("it moves up", (880, 0), "Take A"),
-        "take_a": extend((1340, 0), "prompt_a", "sampler", title="Magi Extend: take A"),
-        "info_a": info((1800, 190), "take_a", (420, 420), "Take A"),
-        "decode_a": decode((1800, 0), "take_a", "Decode take A"),
+        "take_a": extend((880, 230), "prompt_a", "sampler", title="Magi Extend: take A"),
+        "info_a": info((1340, 190), "take_a", (340, 300), "Take A"),
+        "decode_a": decode((1340, 0), "take_a", "Decode take A"),
         "prompt_b": prompt("it turns pink", (880, lower), "Take B"),
-        "take_b": extend((1340, lower), "prompt_b", "sampler", title="Magi Extend: take B"),
-        "info_b": info((1800, lower + 190), "take_b", (420, 420), "Take B"),
-        "decode_b": decode((1800, lower), "take_b", "Decode take B"),
+        "take_b": extend((880, lower + 230), "prompt_b", "sampler", title="Magi Extend: take B"),
+        "info_b": info((1340, lower + 190), "take_b", (340, 300), "Take B"),
+        "decode_b": decode((1340, lower), "take_b", "Decode take B"),
         "side_by_side": Node(
             "ImageStitch",
-            (2340, 0),
+            (1800, 0),
             (340, 140),
             widgets={"direction": "right"},
             inputs={"image1": ("decode_a", "images"), "image2": ("decode_b", "images")},
@@ -54,13 +54,13 @@ def fork_two_takes() -> Workflow:
         ),
         "video": Node(
             "CreateVideo",
-            (2340, 250),
+            (1800, 250),
             (340, 110),
             widgets={"fps": 24},
             inputs={"images": ("side_by_side", "IMAGE")},
             colour=RESULT,
         ),
-        "save": save_video((2340, 460), "two_takes", ("video", "VIDEO")),
+        "save": save_video((1800, 460), "two_takes", ("video", "VIDEO")),
     }
     groups = {
         "1. Model": MODELS,
@@ -130,10 +130,10 @@ def save_and_extend() -> Workflow:
             inputs={"state": ("sampler", "state")},
             colour=STATE,
         ),
-        "info": info((880, 250), "sampler", (420, 450), "Today"),
+        "info": info((880, 280), "sampler", (340, 450), "Today"),
         "load": Node(
             "MagiLoadState",
-            (1420, 100),
+            (1340, 100),
             (340, 100),
             widgets={"take": EXAMPLE_TAKE},
             inputs={"model": ("model", "model")},
@@ -141,16 +141,16 @@ def save_and_extend() -> Workflow:
         ),
         "back": Node(
             "MagiRewind",
-            (1420, 280),
+            (1340, 280),
             (340, 100),
             widgets={"chunks": -1},
             inputs={"state": ("load", "state"), "model": ("model", "model")},
             colour=STATE,
         ),
-        "next": prompt("it moves left", (1420, 440), "What happens now"),
-        "extend_1": extend((1880, 0), "next", "back"),
-        "decode": decode((2340, 0), "extend_1"),
-        "save": save_video((2340, 190), "tomorrow"),
+        "next": prompt("it moves left", (1340, 460), "What happens now"),
+        "extend_1": extend((1800, 0), "next", "back"),
+        "decode": decode((1800, 500), "extend_1"),
+        "save": save_video((1800, 690), "tomorrow"),
     }
     groups = {
         "1. Model": MODELS,

@@ -75,6 +75,7 @@ export const app = {
   steps: 0,
   canvas: {
     canvas: document.createElement("canvas"),
+    setDirty() {},
     emitBeforeChange() {},
     emitAfterChange: () => void app.steps++,
   },
