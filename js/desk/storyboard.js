@@ -45,6 +45,8 @@ import { TextTab } from "./text_tab.js"
 
 const FRAMES = 24 // of a chunk
 const ZOOM = 1.35
+/** Tools that a narrow node has in its menu only. @type {ReadonlySet<string>} */
+const MINOR = new Set(["reroll_once", "split", "duplicate", "narrower", "wider"])
 
 export class StoryboardDesk {
   /** @param {Host} host */
@@ -171,15 +173,20 @@ export class StoryboardDesk {
      */
     const tool = (name, word, keys, press) => {
       const button = iconButton(name, keys ? `${words(word)} (${keys})` : words(word), press)
+      button.classList.toggle("magi-minor", MINOR.has(word))
       this.tools.append(button)
       return button
     }
-    const gap = (space = "magi-gap") => this.tools.append(part("span", space))
+    let next = false // the next tool begins a kind
     for (const deed of DEEDS) {
-      if (!deed) gap()
-      else if (deed.icon) this.deeds.set(deed, tool(deed.icon, deed.word, deed.shown, () => deed.run(this)))
+      if (!deed) next = true
+      else if (deed.icon) {
+        if (next) this.tools.append(part("span", "magi-gap"))
+        next = false
+        this.deeds.set(deed, tool(deed.icon, deed.word, deed.shown, () => deed.run(this)))
+      }
     }
-    gap("magi-space")
+    this.tools.append(part("span", "magi-space"))
     tool("narrower", "narrower", "", () => this.strip.setChunkWidth(this.strip.chunkWidth / ZOOM))
     tool("fit", "fit", "", () => this.strip.fit())
     tool("wider", "wider", "", () => this.strip.setChunkWidth(this.strip.chunkWidth * ZOOM))
