@@ -300,7 +300,7 @@ export class Cells {
   #cell(node, chunk, ran, flight) {
     const { index } = chunk
     const known = chunk.key !== "" && (chunk.key === ran?.key || this.#isMade(chunk.key) || chunk.kind !== "computed")
-    const shown = known || !ran ? chunk : ran
+    const shown = known || !ran || !this.#isSeen(node, ran, flight) ? chunk : ran
     const { key } = shown
     const flying = flight.get(key)
     const edited = node.edited.some(([from, to]) => index >= from && index < to)
@@ -337,6 +337,16 @@ export class Cells {
     if (running) return ran ? "queued" : "planned"
     if (node.status === "failed") return "failed"
     return "planned"
+  }
+
+  /**
+   * Whether there is anything of a chunk, so that its place can be stale.
+   * @param {Node} node
+   * @param {import("../magi/api.js").PlannedChunk} chunk
+   * @param {ReadonlyMap<string, Flight>} flight
+   */
+  #isSeen(node, { key, kind }, flight) {
+    return kind !== "computed" || node.finished.has(key) || flight.has(key) || this.#isMade(key)
   }
 
   /** @param {string} key */

@@ -6,6 +6,7 @@ import json
 import time
 import urllib.request
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -38,7 +39,7 @@ def test_workflows_are_in_the_template_browser(server: Server) -> None:
     shipped = {file.stem for file in (REPOSITORY / "workflows").glob("*.json")}
     assert set(server.get("/workflow_templates")[PACK]) == shipped
     for name in shipped:
-        assert server.get(f"/api/workflow_templates/{PACK}/{name}.json")["nodes"]
+        assert server.get(f"/api/workflow_templates/{PACK}/{quote(name)}.json")["nodes"]
 
 
 def test_the_inputs_of_the_shipped_workflows_are_in_the_input_folder(server: Server) -> None:

@@ -94,6 +94,16 @@ test("behind what is not made yet, keys are not known, and staleness is not cert
   assert.equal(cells.summaryOf("w", "5").exact, false)
 })
 
+test("a place where nothing was made is not stale, it is to be made", () => {
+  const cells = new Cells()
+  cells.planned("w", plan("a b c"))
+  cells.filmed("w", clip("a"))
+  cells.ended("w", ended("interrupted"))
+  cells.wanted("w", [plan("x y z")])
+  assert.deepEqual(stale(cells), [0])
+  assert.equal(states(cells), "done planned planned")
+})
+
 test("a graph that cannot run yet makes nothing stale", () => {
   const cells = ran("a b")
   cells.wanted("w", [{ node_id: "5", error: "width must be a multiple of 16" }])

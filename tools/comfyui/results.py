@@ -22,14 +22,14 @@ class Result:
 
 
 RESULTS = {  # a chunk is 24 frames; a prefix of p latent frames adds its own, rounded up to whole chunks
-    "text_to_video": Result(6 * 24),
-    "storyboard": Result(4 * 24),
-    "image_to_video": Result(2 * 24),
-    "video_continuation": Result((32 // 24 + 2) * 24),
-    "fork_two_takes": Result(2 * 24, size=(256, 128)),
-    "shot_transitions": Result(4 * 24, pictures=1),
-    "save_and_extend": Result(3 * 24, takes=("ball_00001_.magi",)),
-    "long_stream_to_file": Result(7 * 24, takes=("long_stream.magi",)),
+    "1 Text to video": Result(6 * 24),
+    "2 Storyboard, a line for every second": Result(4 * 24),
+    "3 Image to video": Result(2 * 24),
+    "4 A video goes on": Result((32 // 24 + 2) * 24),
+    "5 Two takes side by side": Result(2 * 24, size=(256, 128)),
+    "6 New shots, restyles and cuts": Result(4 * 24, pictures=1),
+    "7 Save today, go on tomorrow": Result(3 * 24, takes=("ball_00001_.magi",)),
+    "8 Long video, straight to a file": Result(7 * 24, takes=("long_stream.magi",)),
 }
 
 

@@ -17,16 +17,17 @@ from tools.workflows.graphs import image_to_video, storyboard, text_to_video, vi
 from tools.workflows.link_routing import Link, Router
 from tools.workflows.take_graphs import fork_two_takes, long_stream_to_file, save_and_extend, shot_transitions
 
-GRAPHS = (
-    text_to_video,
-    storyboard,
-    image_to_video,
-    video_continuation,
-    fork_two_takes,
-    shot_transitions,
-    save_and_extend,
-    long_stream_to_file,
-)
+# By file name, which is all that ComfyUI's template browser shows of a pack's workflow: title, order and description.
+GRAPHS = {
+    "1 Text to video": text_to_video,
+    "2 Storyboard, a line for every second": storyboard,
+    "3 Image to video": image_to_video,
+    "4 A video goes on": video_continuation,
+    "5 Two takes side by side": fork_two_takes,
+    "6 New shots, restyles and cuts": shot_transitions,
+    "7 Save today, go on tomorrow": save_and_extend,
+    "8 Long video, straight to a file": long_stream_to_file,
+}
 MARGIN = 10  # pixels between nodes and the frame of their group
 BUILD = """([nodes, groups, bypass, margin]) => {
     app.graph.clear()
@@ -106,7 +107,7 @@ def main() -> None:
         server.post("/settings", FIRST_VISIT_DONE)
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=BROWSER_FLAGS)
         frontend = Frontend(browser.new_page(viewport={"width": 1600, "height": 1000}), server.url)
-        for graph in GRAPHS:
+        for title, graph in GRAPHS.items():
             made = graph()
             nodes = {name: dataclasses.asdict(node) for name, node in made.nodes.items()}
             frontend.page.evaluate(BUILD, [nodes, made.groups, BYPASSED, MARGIN])
@@ -116,7 +117,7 @@ def main() -> None:
             frontend.page.evaluate(REROUTE, Router(boxes, titles).ways(Link(*link) for link in links))
             workflow = frontend.serialised()
             workflow["extra"].pop("ds", None)  # where the author was looking
-            file = REPOSITORY / "workflows" / f"{graph.__name__}.json"
+            file = REPOSITORY / "workflows" / f"{title}.json"
             file.write_text(json.dumps(workflow, indent=2) + "\n")
             print(f"wrote {file.relative_to(REPOSITORY)}: {len(workflow['nodes'])} nodes")
         browser.close()
