@@ -3,13 +3,13 @@ import { useStyles } from "../magi/style.js"
 import { drawBlock, sayBlock } from "./block.js"
 import { chunkLane } from "./chunk_lane.js"
 import { chordOf, DEEDS } from "./deeds.js"
-import { openDirect, openMenu } from "./direct.js"
-import { dragOn } from "./drag.js"
 import { editLine } from "./line_editor.js"
 import { iconButton, keepInside, part } from "./parts.js"
 import { inWords, madeBy, priceOf, together } from "./price.js"
 import * as model from "./story.js"
 import { StoryClipboard } from "./story_clipboard.js"
+import { makeTabs, makeTools } from "./story_head.js"
+import { directLines, dragLines, openMenuOf } from "./story_windows.js"
 import { placeInWords, words } from "./story_words.js"
 import { clock, Strip } from "./strip.js"
 import { TextSync } from "./text_sync.js"
@@ -44,9 +44,6 @@ import { TextTab } from "./text_tab.js"
  */
 
 const FRAMES = 24 // of a chunk
-const ZOOM = 1.35
-/** Tools that a narrow node has in its menu only. @type {ReadonlySet<string>} */
-const MINOR = new Set(["reroll_once", "split", "duplicate", "narrower", "wider"])
 
 export class StoryboardDesk {
   /** @param {Host} host */
@@ -55,6 +52,8 @@ export class StoryboardDesk {
     this.history = model.begin([])
     /** @type {Story | undefined} a story that is only tried, while something is dragged or typed */
     this.tried = undefined
+    /** @type {Story | undefined} one that is not even shown, while lines are dragged elsewhere */
+    this.considered = undefined
     /** @type {Story | undefined} what the newest plan is of */
     this.planned = undefined
     /** @type {Plan | undefined} */
@@ -83,10 +82,10 @@ export class StoryboardDesk {
     })
     this.strip = this.#makeStrip()
     this.text = new TextTab({ typed: (text) => this.#typed(text), left: () => host.changed() })
-    this.tabs = part("div", "magi-tabs", { role: "tablist", "aria-label": words("storyboard") })
-    /** @type {Map<import("./deeds.js").Deed, HTMLButtonElement>} */
-    this.deeds = new Map()
-    this.tools = part("div", "magi-tools", { role: "toolbar", "aria-label": words("timeline") })
+    this.tabs = makeTabs(this)
+    const { tools, deeds } = makeTools(this)
+    this.tools = tools
+    this.deeds = deeds
     this.banner = part("div", "magi-banner", { hidden: "" })
     this.timeline = part("div", "magi-timeline", { role: "tabpanel", "aria-label": words("timeline") }, this.strip.element)
     this.append = iconButton("add", words("add_end"), () => this.addAtEnd())
@@ -97,7 +96,7 @@ export class StoryboardDesk {
     this.element = part("div", "magi-desk magi-storyboard", { role: "group", "aria-label": words("storyboard") })
     keepInside(this.element)
     this.#build()
-    this.#drag()
+    dragLines(this)
     this.clipboard = new StoryClipboard(this)
     this.refresh()
   }
@@ -139,57 +138,18 @@ export class StoryboardDesk {
         play: () => host.play((this.plan?.first ?? 0) + this.strip.cursor, true),
         key: (event) => this.#key(event),
         selected: () => this.#select(),
-        menu: (_, x, y) => this.menu(x, y),
+        menu: (_, x, y) => openMenuOf(this, x, y),
       },
     })
   }
 
   #build() {
-    for (const tab of /** @type {const} */ (["timeline", "text"])) {
-      const button = part("button", "magi-tab", { type: "button", role: "tab", "data-tab": tab, text: words(tab) })
-      button.addEventListener("click", () => this.show(tab))
-      this.tabs.append(button)
-    }
-    this.tabs.addEventListener("keydown", (event) => {
-      if (event.key !== "ArrowLeft" && event.key !== "ArrowRight") return
-      this.show(this.tab === "text" ? "timeline" : "text")
-      const chosen = this.tabs.querySelector("[aria-selected=true]")
-      if (chosen instanceof HTMLElement) chosen.focus()
-    })
-    this.#addTools()
     const head = part("div", "magi-head", {}, this.tabs, this.tools)
     const foot = part("div", "magi-foot", {}, this.price, this.length)
     this.element.append(head, this.banner, this.timeline, this.text.element, foot)
     this.strip.content.append(this.append)
+    this.strip.keys.setAttribute("aria-description", words("keys"))
     this.show("timeline")
-  }
-
-  #addTools() {
-    /**
-     * @param {import("./parts.js").Icon} name
-     * @param {import("./story_words.js").Word} word
-     * @param {string} keys
-     * @param {() => void} press
-     */
-    const tool = (name, word, keys, press) => {
-      const button = iconButton(name, keys ? `${words(word)} (${keys})` : words(word), press)
-      button.classList.toggle("magi-minor", MINOR.has(word))
-      this.tools.append(button)
-      return button
-    }
-    let next = false // the next tool begins a kind
-    for (const deed of DEEDS) {
-      if (!deed) next = true
-      else if (deed.icon) {
-        if (next) this.tools.append(part("span", "magi-gap"))
-        next = false
-        this.deeds.set(deed, tool(deed.icon, deed.word, deed.shown, () => deed.run(this)))
-      }
-    }
-    this.tools.append(part("span", "magi-space"))
-    tool("narrower", "narrower", "", () => this.strip.setChunkWidth(this.strip.chunkWidth / ZOOM))
-    tool("fit", "fit", "", () => this.strip.fit())
-    tool("wider", "wider", "", () => this.strip.setChunkWidth(this.strip.chunkWidth * ZOOM))
   }
 
   /** @param {"timeline" | "text"} tab */
@@ -272,7 +232,7 @@ export class StoryboardDesk {
         this.text.go(line ?? 1)
       })
       this.banner.append(part("span", "", { text: `${words("not_read")}. ` }), go)
-    } else if (this.failure) this.banner.textContent = `${words("no_answer")}: ${this.failure}`
+    } else if (this.failure) this.banner.textContent = words("not_written", { why: this.failure })
     else this.banner.hidden = true
   }
 
@@ -304,10 +264,9 @@ export class StoryboardDesk {
   }
 
   /** @param {Read} read */
-  #wasRead({ lines, errors, notes }) {
+  #wasRead({ lines, errors }) {
     this.mistakes = errors ?? []
     this.text.mark(this.mistakes)
-    void notes
     if (lines) {
       const story = model.again(lines, this.history.now)
       this.history = this.history.now.length ? model.did(this.history, story) : model.begin(story)
@@ -352,14 +311,61 @@ export class StoryboardDesk {
 
   /** Tell the cells what is not as it was planned. */
   #changed() {
-    if (this.planned) this.host.edited(model.stale(this.planned, this.story))
+    this.host.edited(this.staleIn(this.story))
   }
 
-  /** @param {Story | undefined} story shown, but not done */
+  /**
+   * What would have to be made again, as far as is known.
+   * @param {Story} story
+   */
+  staleIn(story) {
+    return this.planned ? model.stale(this.planned, story) : []
+  }
+
+  /**
+   * Chunks move where a story is taken up: what is said of that before it is done, or "".
+   * @param {Story} story
+   */
+  warning(story) {
+    const stale = this.staleIn(story)
+    return stale.length ? words("stale_move", { chunks: inWords(stale) }) : ""
+  }
+
+  /**
+   * Show a story that moves chunks, and say what that makes stale, without doing it.
+   * @param {Story} story
+   */
   try(story) {
+    this.moves = true
     this.tried = story
     this.#changed()
     this.draw()
+  }
+
+  /**
+   * Say of a story that moves chunks what it would make stale, without showing it.
+   * @param {Story} story
+   */
+  consider(story) {
+    this.moves = true
+    this.considered = story
+    this.host.edited(this.staleIn(story))
+    this.say(this.warning(story))
+  }
+
+  /**
+   * End what was tried or considered.
+   * @param {boolean} keep do it
+   */
+  decide(keep) {
+    const story = this.considered ?? this.tried
+    const { ids } = this
+    this.considered = this.tried = undefined
+    this.said = ""
+    if (keep && story) this.do(story, ids)
+    this.#changed()
+    this.draw()
+    this.moves = false
   }
 
   /** Until all edits are in the widget. */
@@ -486,44 +492,9 @@ export class StoryboardDesk {
     }
   }
 
-  /** @param {string} [tag] what the keyboard is given to */
+  /** @param {string} [tag] what of the window gets the keyboard */
   direct(tag) {
-    const item = this.strip.focused
-    if (this.locked || !item) return
-    const { ids } = this
-    const chosen = this.items.filter(({ id }) => ids.includes(id))
-    const box = (this.strip.cellOf(item.id) ?? this.strip.element).getBoundingClientRect()
-    const left = Math.max(box.left, this.strip.element.getBoundingClientRect().left)
-    openDirect({
-      where: placeInWords(chosen[0]?.first ?? 0, chosen.at(-1)?.block.last ?? 0),
-      said: () => this.history.now.find(({ id }) => id === ids[0]) ?? { prompt: "" },
-      change: (said) => this.do(model.direct(this.history.now, ids, said)),
-      closed: () => this.strip.focus(),
-      at: [left, box.bottom + 4],
-      tag,
-    })
-  }
-
-  /** @param {number} x @param {number} y in the window */
-  menu(x, y) {
-    /** @param {Story} after */
-    const hint = (after) => {
-      const stale = this.planned ? model.stale(this.planned, after) : []
-      return stale.length ? words("stale_move", { chunks: inWords(stale) }) : ""
-    }
-    const actions = DEEDS.filter((deed) => deed?.menu !== false).map((deed) => {
-      if (!deed) return null
-      const { word, shown, run, possible, after } = deed
-      const can = !this.locked && possible?.(this) !== false
-      return { name: words(word), keys: shown, run: () => run(this), possible: can, hint: after && hint(after(this)) }
-    })
-    openMenu(
-      actions.slice(0, actions.lastIndexOf(null)), // the last line has nothing below
-      [x, y],
-      () => {
-        if (!this.endEdit && !document.querySelector(".magi-popover")) this.strip.focus()
-      },
-    )
+    if (!this.locked) directLines(this, tag)
   }
 
   // Hands -------------------------------------------------------------------------------------------------------------
@@ -541,36 +512,5 @@ export class StoryboardDesk {
     this.said = ""
     this.price.textContent = this.sentence()
     this.clipboard.selected()
-  }
-
-  #drag() {
-    dragOn(this.strip, {
-      blocks: () => model.place(this.history.now),
-      locked: () => this.locked,
-      stretching: (id, length) => {
-        this.moves = true
-        this.try(model.stretch(this.history.now, id, length))
-      },
-      moving: (index) => {
-        this.moves = true
-        this.wish = model.move(this.history.now, this.ids, index)
-        this.element.classList.add("magi-moving")
-        if (this.planned) this.host.edited(model.stale(this.planned, this.wish))
-        const stale = this.planned ? model.stale(this.planned, this.wish) : []
-        this.say(stale.length ? words("stale_move", { chunks: inWords(stale) }) : "")
-      },
-      dropped: (keep) => {
-        const story = this.wish ?? this.tried
-        const { ids } = this
-        this.element.classList.remove("magi-moving")
-        this.wish = this.tried = undefined
-        this.said = ""
-        if (keep && story) this.do(story, ids)
-        this.#changed()
-        this.draw()
-        this.moves = false
-      },
-      mark: (_, tag) => this.direct(tag === "direct" ? undefined : tag),
-    })
   }
 }

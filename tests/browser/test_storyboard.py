@@ -354,6 +354,21 @@ def says_price(page: Any, expected: str) -> None:
     _until(page, PRICE, expected)
 
 
+def test_an_edit_that_cannot_be_written_is_told_and_written_with_the_next(board: Any) -> None:
+    board.evaluate("""() => {
+        const write = api.answers['/magi/storyboard/write']
+        let turn = 0
+        api.answers['/magi/storyboard/write'] = body => turn++ ? write(body) : Promise.reject(new Error('no room'))
+    }""")
+    on(board, "it stops").click()
+    press(board, "r")
+    board.locator(".magi-banner", has_text="The edit is not in the text: no room").wait_for()
+    assert board.evaluate("text.value") == TEXT
+    press(board, "r")
+    says(board, TEXT.replace("5: it", "5 [reroll 2]: it"))
+    board.locator(".magi-banner").wait_for(state="hidden")
+
+
 def test_every_control_has_a_name(board: Any) -> None:
     nameless = """() => [...desk.querySelectorAll('button, input, textarea, [role]')].filter(element =>
         !['presentation', 'tabpanel', 'alert', 'status'].includes(element.role) && element.ariaHidden !== 'true'
