@@ -308,7 +308,7 @@ export class Cells {
     return {
       index,
       key,
-      state: flying ? "denoising" : this.#state(node, shown, shown === chunk ? ran : undefined),
+      state: flying ? "denoising" : this.#state(node, shown, shown === chunk, ran),
       stale,
       exact: !stale || edited || node.wanted?.exact !== false,
       stage: flying?.stage ?? 0,
@@ -322,13 +322,14 @@ export class Cells {
   /**
    * @param {Node} node
    * @param {import("../magi/api.js").PlannedChunk} shown
-   * @param {import("../magi/api.js").PlannedChunk | undefined} ran at the place of a chunk that is wanted
+   * @param {boolean} wanted whether it is what the graph asks for
+   * @param {import("../magi/api.js").PlannedChunk | undefined} ran at this place
    * @returns {State}
    */
-  #state(node, shown, ran) {
+  #state(node, shown, wanted, ran) {
     const { key } = shown
     const running = node.status === "running"
-    const gone = node.wanted !== node.ran && shown.kind === "computed" && !running // nothing holds it any more
+    const gone = wanted && node.wanted !== node.ran && shown.kind === "computed" && !running // nothing holds it any more
     if (gone && this.#isMade(key)) return "lost"
     const kind = ran?.key === key ? ran.kind : shown.kind
     if (kind !== "computed") return kind
