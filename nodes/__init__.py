@@ -29,6 +29,7 @@ from .state_info import MagiStateInfo
 from .storyboard import MagiStoryboard
 from .storyboard_prompt import MagiStoryboardPrompt
 from .text_encode import MagiTextEncode
+from .ui.wired import wired
 from .vae_decode import MagiVAEDecode
 from .vae_encode import MagiVAEEncode
 
@@ -63,4 +64,4 @@ class MagiExtension(ComfyExtension):
         register()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [telling(node) for node in NODES]
+        return [telling(wired(node)) for node in NODES]

@@ -22,7 +22,7 @@ from .ui.sampling_widgets import (
     settings_from,
 )
 from .ui.widgets import run_inputs, seed_input, size_inputs
-from .wires import CATEGORY, SOUND, Conditioning, Model, Prompt, Prompts, State, from_latent, notes_on
+from .wires import CATEGORY, SOUND, Conditioning, Model, Prompt, Prompts, State, filled_in, from_latent, notes_on
 
 
 def _check_width(width: int, prefix: object = None) -> None:
@@ -138,16 +138,22 @@ class MagiChunkSampler(io.ComfyNode):
         given = {"width": width, "height": height, "prefix": prefix, "seconds": seconds, "autosave": autosave}
         refuse(CHECKS, given | widgets)
         engine = model.copy(settings=settings_from(model.settings, widgets))
-        latents, own = None, own_values(engine.settings, widgets, distilled=model.dit.config.distill)
+        latents, filled, own = None, 0, own_values(engine.settings, widgets, distilled=model.dit.config.distill)
         notes: tuple[str, ...] = ()
         if prefix is not None:
-            latents = from_latent(prefix)
+            latents, filled = from_latent(prefix), filled_in(prefix)
             height, width = (side * PIXELS_PER_LATENT for side in latents.shape[-2:])
         elif not (width and height):
             width, height = width or model.size[0], height or model.size[1]
             own = [f"{width}x{height}", *own]
         state = engine.begin(
-            width=width, height=height, seed=seed, fps=fps, total_chunks=total_chunks or None, prefix=latents
+            width=width,
+            height=height,
+            seed=seed,
+            fps=fps,
+            total_chunks=total_chunks or None,
+            prefix=latents,
+            filled=filled,
         )
         if prefix is not None:
             state, notes = with_sound(state, prefix.get(SOUND))

@@ -185,6 +185,7 @@ def _words(page, words: str) -> Any:
 
 
 def _drag(page, handle, by: float) -> None:
+    handle.hover()
     box = handle.bounding_box()
     x, y = box["x"] + 4, box["y"] + 6
     page.mouse.move(x, y)
