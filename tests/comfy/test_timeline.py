@@ -158,8 +158,11 @@ def test_the_desk_works_inside_a_subgraph(page) -> None:
     _until(page, BLOCKS, SHOWN)
     page.locator(".magi-keys").focus()
     page.keyboard.press("Delete")
-    _until(page, f"app.canvas.graph.nodes.find(node => node.comfyClass === 'MagiStoryboard').widgets[0].value",
-           "0 [cut]: it turns blue\n1 [reroll 1]: it stops\n")
+    _until(
+        page,
+        f"app.canvas.graph.nodes.find(node => node.comfyClass === 'MagiStoryboard').widgets[0].value",
+        "0 [cut]: it turns blue\n1 [reroll 1]: it stops\n",
+    )
 
 
 def _check_it_survives(page, tmp_path: Path) -> None:
