@@ -1,4 +1,4 @@
-"""The timeline on Magi Storyboard, on a page of its own: what is typed, pressed and dragged, and the text that comes of it.
+"""The timeline on Magi Storyboard, on a page of its own: what is typed, pressed and dragged, and the text it comes to.
 
 The text is read and written by the code that the server's routes use.
 """
@@ -133,7 +133,8 @@ def test_a_line_is_dragged_to_another_place(board: Any) -> None:
     shows(board, "it turns blue|a circle moves|a square|it stops")
     says(
         board,
-        "0 [new_shot]: it turns blue\n# the opening\n1-2: a circle moves\n3-4 [cut] [tokens hq]: a square\n5: it stops\n",
+        "0 [new_shot]: it turns blue\n# the opening\n1-2: a circle moves\n"
+        "3-4 [cut] [tokens hq]: a square\n5: it stops\n",
     )
 
 
@@ -339,9 +340,12 @@ def test_what_a_drag_would_make_stale_is_said_before_it_is_done(board: Any) -> N
 
 STALE = "[...desk.querySelectorAll('.magi-cell[data-stale]')].map(cell => cell.dataset.index).join()"
 PLANS = """async () => {
-    const plan = (made, more = {}, count = 6) => ({ nodes: [{ node_id: '5', first: 0, fps: 24, width: 96, height: 96, notes: [],
-        cost: made.length && 43, seconds: 28, exact: true, ...more, chunks: Array.from({ length: count }, (_, index) => ({
-            index, key: `k${index}${made.includes(index) ? Math.random() : ''}`, kind: made.includes(index) ? 'computed' : 'remembered' })) }] })
+    const size = { first: 0, fps: 24, width: 96, height: 96, notes: [], seconds: 28, exact: true }
+    const chunk = made => (_, index) => made.includes(index)
+        ? { index, key: `new ${index} ${Math.random()}`, kind: 'computed' }
+        : { index, key: `k${index}`, kind: 'remembered' }
+    const plan = (made, more = {}, count = 6) => ({ nodes: [{ node_id: '5', ...size, cost: made.length && 43, ...more,
+        chunks: Array.from({ length: count }, chunk(made)) }] })
     let release = [Promise.resolve(plan([]))]
     api.answers['/magi/plan'] = () => release[0]
     window.hold = () => void (release = [new Promise(done => window.answer = (...given) => done(plan(...given)))])

@@ -160,7 +160,7 @@ def test_the_desk_works_inside_a_subgraph(page) -> None:
     page.keyboard.press("Delete")
     _until(
         page,
-        f"app.canvas.graph.nodes.find(node => node.comfyClass === 'MagiStoryboard').widgets[0].value",
+        "app.canvas.graph.nodes.find(node => node.comfyClass === 'MagiStoryboard').widgets[0].value",
         "0 [cut]: it turns blue\n1 [reroll 1]: it stops\n",
     )
 
