@@ -15,6 +15,7 @@ export const cells = new Cells()
 let pause
 let asked = "" // the graph that the server was asked about last
 let question = 0
+let turns = 0
 
 /** Id of the workflow that is shown. */
 export function shownWorkflow() {
@@ -67,12 +68,13 @@ function askAgain() {
 }
 
 async function ask() {
-  const mine = ++question
+  const turn = ++turns
   const workflow = shownWorkflow()
   const { output } = await app.graphToPrompt()
   const graph = JSON.stringify(output)
-  if (mine !== question || graph === asked || !graph.includes('"class_type":"Magi')) return
+  if (turn !== turns || graph === asked || !graph.includes('"class_type":"Magi')) return
   asked = graph
+  const mine = ++question // only now: an answer that is still to come stands where the graph is the same
   try {
     const plans = await magi.plan(output, workflow)
     if (mine !== question) return

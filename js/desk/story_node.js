@@ -105,8 +105,7 @@ function hostOf(node, text) {
     note: () => {
       if (askedOf(path(), "text") === undefined) return "" // not asked yet
       if (!sampler()) return words("no_sampler")
-      const why = whyNot(sampler())
-      return why && words("price_unknown", { why })
+      return whyNot(sampler())
     },
     edited: (stale) => {
       const id = sampler()

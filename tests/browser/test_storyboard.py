@@ -320,6 +320,25 @@ def test_an_edit_is_marked_at_once_and_priced_when_it_rests(board: Any) -> None:
     says_price(board, "chunks 2, 5–6: 43 chunk-forwards, about 28 s; 0–1, 3–4 from memory")
 
 
+def test_an_answer_that_takes_long_counts_where_the_graph_is_still_the_same(board: Any) -> None:
+    board.evaluate(PLANS)
+    says_price(board, "Nothing is made: all 6 chunks are there")
+    board.evaluate("hold()")
+    on(board, "it stops").click()
+    press(board, "r")
+    asked = "api.asked.filter(([route, { graph } = {}]) => graph?.[3].inputs.text.includes('reroll')).length"
+    board.wait_for_function(f"{asked} === 1")
+    board.evaluate("""async () => { // somebody moves a node: nothing that is asked about
+        window.turns = 0
+        const { graphToPrompt } = app
+        app.graphToPrompt = function () { turns++; return graphToPrompt.call(this) }
+        api.tell('graphChanged')
+    }""")
+    board.wait_for_function("turns === 1")
+    board.evaluate("answer([5])")
+    says_price(board, "chunk 5: 43 chunk-forwards, about 28 s; 0–4 from memory")
+
+
 def test_what_a_drag_would_make_stale_is_said_before_it_is_done(board: Any) -> None:
     board.evaluate(PLANS)
     says_price(board, "Nothing is made: all 6 chunks are there")
