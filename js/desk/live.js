@@ -3,9 +3,9 @@
 import { app } from "../../../scripts/app.js"
 import * as magi from "../magi/api.js"
 import { workflowsOfPrompts } from "../magi/prompts.js"
+import { answered } from "./asked.js"
 import { Cells } from "./cells.js"
 
-const SAMPLING = /^Magi(ChunkSampler|Extend)$/
 const PAUSE = 150 // milliseconds without a change until the server is asked what it makes
 
 /** What every part of the desk shows. */
@@ -15,10 +15,7 @@ export const cells = new Cells()
 let pause
 let asked = "" // the graph that the server was asked about last
 let question = 0
-/** What the server was asked about. @type {Record<string, GraphNode>} */
-let graphAsked = {}
-
-/** @typedef {{ class_type: string, inputs: Record<string, unknown> }} GraphNode a node as it is queued */
+let turns = 0
 
 /** Id of the workflow that is shown. */
 export function shownWorkflow() {
@@ -71,46 +68,20 @@ function askAgain() {
 }
 
 async function ask() {
-  const mine = ++question
+  const turn = ++turns
   const workflow = shownWorkflow()
   const { output } = await app.graphToPrompt()
   const graph = JSON.stringify(output)
-  if (mine !== question || graph === asked || !graph.includes('"class_type":"Magi')) return
+  if (turn !== turns || graph === asked || !graph.includes('"class_type":"Magi')) return
   asked = graph
-  graphAsked = /** @type {Record<string, GraphNode>} */ (output)
+  const mine = ++question // only now: an answer that is still to come stands where the graph is the same
   try {
     const plans = await magi.plan(output, workflow)
-    if (mine === question) cells.wanted(workflow, plans)
+    if (mine !== question) return
+    answered(output, plans)
+    cells.wanted(workflow, plans)
   } catch (error) {
-    console.debug("magi: no plan:", error) // a graph that is being changed is often not whole
+    answered(output, []) // a graph that is being changed is often not whole
+    console.debug("magi: no plan:", error)
   }
-}
-
-/**
- * Ids of the nodes that sample what a storyboard says, in the graph as it was asked about last.
- * @param {string} id of the storyboard
- * @returns {string[]}
- */
-export function fedBy(id) {
-  /** @param {unknown} link @param {number} depth @returns {boolean} */
-  const comesFrom = (link, depth = 0) => {
-    if (!Array.isArray(link) || depth > 20) return false
-    if (String(link[0]) === id) return true
-    const node = graphAsked[String(link[0])]
-    if (!node || SAMPLING.test(node.class_type)) return false
-    return Object.values(node.inputs).some((each) => comesFrom(each, depth + 1))
-  }
-  return Object.keys(graphAsked).filter((each) => {
-    const node = graphAsked[each]
-    return node && SAMPLING.test(node.class_type) && comesFrom(node.inputs.conditioning)
-  })
-}
-
-/**
- * What was last asked of a node's input, as it was queued or would be.
- * @param {string} id
- * @param {string} input
- */
-export function askedOf(id, input) {
-  return graphAsked[id]?.inputs[input]
 }

@@ -11,12 +11,10 @@ const MOST = 4 // stretches that are named; of more the first and the last chunk
  * "chunks 6–9: 43 chunk-forwards, about 28 s; 0–5 kept". Chunks count from the plan's first one, as the storyboard's do.
  * @param {Plan} plan
  */
-export function priceOf({ first, chunks, cost, seconds, exact }) {
-  /** @param {"kept" | "remembered" | "computed"} kind */
-  const of = (kind) => stretches(chunks.filter((chunk) => chunk.kind === kind).map(({ index }) => index - first))
-  const made = of("computed")
+export function priceOf(plan) {
+  const { chunks, cost, seconds, exact } = plan
+  const [made, kept, known] = [madeBy(plan), placesOf(plan, "kept"), placesOf(plan, "remembered")]
   if (!made.length) return words("plan_nothing", { chunks: chunks.length })
-  const [kept, known] = [of("kept"), of("remembered")]
   const rest = [
     kept.length ? words("plan_kept", { known: numbers(kept) }) : "",
     known.length ? words("plan_known", { known: numbers(known) }) : "",
@@ -27,6 +25,36 @@ export function priceOf({ first, chunks, cost, seconds, exact }) {
     seconds: seconds === null ? "" : words("plan_seconds", { time: duration(seconds) }),
     rest: rest.join(""),
   })
+}
+
+/**
+ * The chunks that a plan makes.
+ * @param {Plan} plan
+ */
+export function madeBy(plan) {
+  return placesOf(plan, "computed")
+}
+
+/**
+ * @param {Plan} plan
+ * @param {"kept" | "remembered" | "computed"} kind
+ */
+function placesOf({ first, chunks }, kind) {
+  return stretches(chunks.filter((chunk) => chunk.kind === kind).map(({ index }) => index - first))
+}
+
+/**
+ * Chunks that are in one or the other, before `end`.
+ * @param {Stretches} a
+ * @param {Stretches} b
+ * @param {number} end
+ * @returns {Stretches}
+ */
+export function together(a, b, end) {
+  const all = [...a, ...b].flatMap(([low, high]) => {
+    return Array.from({ length: Math.max(0, Math.min(high + 1, end) - low) }, (_, i) => low + i)
+  })
+  return stretches([...new Set(all)].sort((one, other) => one - other))
 }
 
 /**

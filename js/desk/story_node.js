@@ -3,21 +3,26 @@ import { app } from "../../../scripts/app.js"
 import { readStoryboard, writeStoryboard } from "../magi/api.js"
 import { leaveToCanvas } from "../magi/canvas.js"
 import { findWidget, pathOf } from "../magi/graph.js"
-import { askedOf, cells, fedBy, graphChanged, shownWorkflow } from "./live.js"
+import { askedOf, onAnswered, samplerOf, whyNot } from "./asked.js"
+import { cells, graphChanged, shownWorkflow } from "./live.js"
 import { play } from "./player.js"
 import { StoryboardDesk } from "./storyboard.js"
 import { words } from "./story_words.js"
 
 const NAME = "magi_desk"
-const LEAST = 250 // pixels in height
+const LEAST = 220 // pixels in height
 const SIZE = /** @type {const} */ ([620, 420]) // of a new node
 const MARGIN = 10 // that the classic canvas leaves around a DOM widget: it is part of the widget's height
 
+let made = 0 // Nodes 2.0 shows the old widget of a node that comes back, after undo, unless the new one has another name
 /** @type {Set<{ node: ComfyUI.Node, desk: StoryboardDesk }>} */
 const desks = new Set()
 
 /** Keep the desks up to date, from now on. */
 export function showOnStoryboards() {
+  onAnswered(() => {
+    for (const { desk } of desks) desk.refreshCells()
+  })
   cells.subscribe((workflow) => {
     if (workflow !== shownWorkflow()) return
     for (const { desk } of desks) desk.refreshCells()
@@ -31,7 +36,7 @@ export function addDesk(node) {
   const desk = new StoryboardDesk(hostOf(node, text))
   const each = { node, desk }
   desks.add(each)
-  const row = node.addDOMWidget(NAME, NAME, desk.element, {
+  const row = node.addDOMWidget(`${NAME}_${++made}`, NAME, desk.element, {
     serialize: false,
     hideOnZoom: false,
     margin: MARGIN,
@@ -71,7 +76,7 @@ export function addDesk(node) {
 function hostOf(node, text) {
   const path = () => pathOf(app.rootGraph, node) ?? ""
   /** The node that makes this storyboard, as the server calls it. */
-  const sampler = () => fedBy(path())[0] ?? ""
+  const sampler = () => samplerOf(path())
   /** @type {readonly import("./cells.js").Cell[]} */
   let list = []
   /** @type {unknown} */
@@ -97,7 +102,11 @@ function hostOf(node, text) {
       if (version !== known) [known, list] = [version, cells.cellsOf(shownWorkflow(), sampler())]
       return list
     },
-    note: () => (sampler() ? "" : words("no_sampler")),
+    note: () => {
+      if (askedOf(path(), "text") === undefined) return "" // not asked yet
+      if (!sampler()) return words("no_sampler")
+      return whyNot(sampler())
+    },
     edited: (stale) => {
       const id = sampler()
       const first = cells.planOf(shownWorkflow(), id)?.first ?? 0

@@ -2,13 +2,14 @@
 import { useStyles } from "../magi/style.js"
 import { drawBlock, sayBlock } from "./block.js"
 import { chunkLane } from "./chunk_lane.js"
-import { openDirect, openMenu } from "./direct.js"
-import { dragOn } from "./drag.js"
+import { chordOf, DEEDS } from "./deeds.js"
 import { editLine } from "./line_editor.js"
 import { iconButton, keepInside, part } from "./parts.js"
-import { inWords, priceOf } from "./price.js"
-import { promptsOf } from "./script.js"
+import { inWords, madeBy, priceOf, together } from "./price.js"
 import * as model from "./story.js"
+import { StoryClipboard } from "./story_clipboard.js"
+import { makeTabs, makeTools } from "./story_head.js"
+import { directLines, dragLines, openMenuOf } from "./story_windows.js"
 import { placeInWords, words } from "./story_words.js"
 import { clock, Strip } from "./strip.js"
 import { TextSync } from "./text_sync.js"
@@ -43,7 +44,6 @@ import { TextTab } from "./text_tab.js"
  */
 
 const FRAMES = 24 // of a chunk
-const ZOOM = 1.35
 
 export class StoryboardDesk {
   /** @param {Host} host */
@@ -52,6 +52,8 @@ export class StoryboardDesk {
     this.history = model.begin([])
     /** @type {Story | undefined} a story that is only tried, while something is dragged or typed */
     this.tried = undefined
+    /** @type {Story | undefined} one that is not even shown, while lines are dragged elsewhere */
+    this.considered = undefined
     /** @type {Story | undefined} what the newest plan is of */
     this.planned = undefined
     /** @type {Plan | undefined} */
@@ -63,7 +65,6 @@ export class StoryboardDesk {
     this.mistakes = []
     this.failure = ""
     this.said = "" // what was done last
-    this.copied = ""
     this.tab = "timeline"
     /** @type {(() => void) | undefined} */
     this.endEdit = undefined
@@ -81,17 +82,22 @@ export class StoryboardDesk {
     })
     this.strip = this.#makeStrip()
     this.text = new TextTab({ typed: (text) => this.#typed(text), left: () => host.changed() })
-    this.tabs = part("div", "magi-tabs", { role: "tablist", "aria-label": words("storyboard") })
-    this.tools = part("div", "magi-tools", { role: "toolbar", "aria-label": words("timeline") })
+    this.tabs = makeTabs(this)
+    const { tools, deeds } = makeTools(this)
+    this.tools = tools
+    this.deeds = deeds
     this.banner = part("div", "magi-banner", { hidden: "" })
     this.timeline = part("div", "magi-timeline", { role: "tabpanel", "aria-label": words("timeline") }, this.strip.element)
+    this.append = iconButton("add", words("add_end"), () => this.addAtEnd())
+    this.append.classList.add("magi-append")
+    this.append.tabIndex = -1 // the keyboard has it among the tools
     this.price = part("span", "magi-price", { role: "status" })
     this.length = part("span", "magi-length")
     this.element = part("div", "magi-desk magi-storyboard", { role: "group", "aria-label": words("storyboard") })
     keepInside(this.element)
     this.#build()
-    this.#drag()
-    this.#clipboard()
+    dragLines(this)
+    this.clipboard = new StoryClipboard(this)
     this.refresh()
   }
 
@@ -132,57 +138,18 @@ export class StoryboardDesk {
         play: () => host.play((this.plan?.first ?? 0) + this.strip.cursor, true),
         key: (event) => this.#key(event),
         selected: () => this.#select(),
-        menu: (_, x, y) => this.menu(x, y),
+        menu: (_, x, y) => openMenuOf(this, x, y),
       },
     })
   }
 
   #build() {
-    for (const tab of /** @type {const} */ (["timeline", "text"])) {
-      const button = part("button", "magi-tab", { type: "button", role: "tab", "data-tab": tab, text: words(tab) })
-      button.addEventListener("click", () => this.show(tab))
-      this.tabs.append(button)
-    }
-    this.tabs.addEventListener("keydown", (event) => {
-      if (event.key !== "ArrowLeft" && event.key !== "ArrowRight") return
-      this.show(this.tab === "text" ? "timeline" : "text")
-      const chosen = this.tabs.querySelector("[aria-selected=true]")
-      if (chosen instanceof HTMLElement) chosen.focus()
-    })
-    this.#addTools()
     const head = part("div", "magi-head", {}, this.tabs, this.tools)
     const foot = part("div", "magi-foot", {}, this.price, this.length)
     this.element.append(head, this.banner, this.timeline, this.text.element, foot)
+    this.strip.content.append(this.append)
+    this.strip.keys.setAttribute("aria-description", words("keys"))
     this.show("timeline")
-  }
-
-  #addTools() {
-    /**
-     * @param {import("./parts.js").Icon} name
-     * @param {import("./story_words.js").Word} word
-     * @param {string} keys
-     * @param {() => void} press
-     */
-    const tool = (name, word, keys, press) => {
-      const button = iconButton(name, keys ? `${words(word)} (${keys})` : words(word), press)
-      this.tools.append(button)
-      return button
-    }
-    const gap = (space = "magi-gap") => this.tools.append(part("span", space))
-    tool("add", "add", "I", () => this.add())
-    tool("split", "split", "S", () => this.split())
-    tool("duplicate", "duplicate", "Ctrl+D", () => this.duplicate())
-    tool("remove", "remove", "Delete", () => this.remove())
-    gap()
-    tool("direct", "direct_menu", "M", () => this.direct())
-    tool("reroll", "reroll_once", "R", () => this.reroll())
-    gap()
-    this.undoButton = tool("undo", "undo", "Ctrl+Z", () => this.undo())
-    this.redoButton = tool("redo", "redo", "Ctrl+Y", () => this.redo())
-    gap("magi-space")
-    tool("narrower", "narrower", "", () => this.strip.setChunkWidth(this.strip.chunkWidth / ZOOM))
-    tool("fit", "fit", "", () => this.strip.fit())
-    tool("wider", "wider", "", () => this.strip.setChunkWidth(this.strip.chunkWidth * ZOOM))
   }
 
   /** @param {"timeline" | "text"} tab */
@@ -241,10 +208,11 @@ export class StoryboardDesk {
     this.element.classList.toggle("magi-planned", this.host.cells().length > 0)
     this.text.setReadOnly(this.host.linked())
     for (const button of this.tools.querySelectorAll("button")) button.disabled = locked
-    if (this.undoButton) this.undoButton.disabled = locked || !this.history.past.length
-    if (this.redoButton) this.redoButton.disabled = locked || !this.history.future.length
+    for (const [{ possible }, button] of this.deeds) button.disabled ||= possible?.(this) === false
     this.#drawBanner()
     this.strip.draw()
+    this.append.style.left = `${this.strip.left(this.items.at(-1)?.last ?? -1) + this.strip.chunkWidth}px`
+    this.append.disabled = locked
     const time = clock((chunks * FRAMES) / this.strip.fps)
     this.length.textContent = words(chunks === 1 ? "one_chunk" : "length", { chunks, time })
     this.price.textContent = this.sentence()
@@ -264,7 +232,7 @@ export class StoryboardDesk {
         this.text.go(line ?? 1)
       })
       this.banner.append(part("span", "", { text: `${words("not_read")}. ` }), go)
-    } else if (this.failure) this.banner.textContent = `${words("no_answer")}: ${this.failure}`
+    } else if (this.failure) this.banner.textContent = words("not_written", { why: this.failure })
     else this.banner.hidden = true
   }
 
@@ -273,9 +241,9 @@ export class StoryboardDesk {
     const { plan, planned } = this
     if (!plan || !planned) return this.said || this.host.note()
     const stale = model.stale(planned, this.story)
-    if (planned === this.story || (!stale.length && model.sameStory(planned, this.story))) return this.said || priceOf(plan)
-    if (!stale.length) return words("stale_none")
-    return words(this.moves ? "stale_move" : "stale_edit", { chunks: inWords(stale) })
+    if (!stale.length) return model.sameStory(planned, this.story) ? this.said || priceOf(plan) : words("stale_none")
+    if (this.moves) return words("stale_move", { chunks: inWords(stale) })
+    return words("stale_edit", { chunks: inWords(together(stale, madeBy(plan), model.count(this.story))) })
   }
 
   // Text and story ----------------------------------------------------------------------------------------------------
@@ -296,10 +264,9 @@ export class StoryboardDesk {
   }
 
   /** @param {Read} read */
-  #wasRead({ lines, errors, notes }) {
+  #wasRead({ lines, errors }) {
     this.mistakes = errors ?? []
     this.text.mark(this.mistakes)
-    void notes
     if (lines) {
       const story = model.again(lines, this.history.now)
       this.history = this.history.now.length ? model.did(this.history, story) : model.begin(story)
@@ -339,19 +306,66 @@ export class StoryboardDesk {
     if (select?.length) {
       this.strip.select(select)
       this.strip.reveal(this.strip.cursor)
-    }
+    } else this.clipboard.selected()
   }
 
   /** Tell the cells what is not as it was planned. */
   #changed() {
-    if (this.planned) this.host.edited(model.stale(this.planned, this.story))
+    this.host.edited(this.staleIn(this.story))
   }
 
-  /** @param {Story | undefined} story shown, but not done */
+  /**
+   * What would have to be made again, as far as is known.
+   * @param {Story} story
+   */
+  staleIn(story) {
+    return this.planned ? model.stale(this.planned, story) : []
+  }
+
+  /**
+   * Chunks move where a story is taken up: what is said of that before it is done, or "".
+   * @param {Story} story
+   */
+  warning(story) {
+    const stale = this.staleIn(story)
+    return stale.length ? words("stale_move", { chunks: inWords(stale) }) : ""
+  }
+
+  /**
+   * Show a story that moves chunks, and say what that makes stale, without doing it.
+   * @param {Story} story
+   */
   try(story) {
+    this.moves = true
     this.tried = story
     this.#changed()
     this.draw()
+  }
+
+  /**
+   * Say of a story that moves chunks what it would make stale, without showing it.
+   * @param {Story} story
+   */
+  consider(story) {
+    this.moves = true
+    this.considered = story
+    this.host.edited(this.staleIn(story))
+    this.say(this.warning(story))
+  }
+
+  /**
+   * End what was tried or considered.
+   * @param {boolean} keep do it
+   */
+  decide(keep) {
+    const story = this.considered ?? this.tried
+    const { ids } = this
+    this.considered = this.tried = undefined
+    this.said = ""
+    if (keep && story) this.do(story, ids)
+    this.#changed()
+    this.draw()
+    this.moves = false
   }
 
   /** Until all edits are in the widget. */
@@ -374,11 +388,11 @@ export class StoryboardDesk {
     if (this.locked || history.now === this.history.now) return
     this.history = history
     this.#take()
-    this.#say(words(word))
+    this.say(words(word))
   }
 
   /** @param {string} sentence said until something else happens */
-  #say(sentence) {
+  say(sentence) {
     this.said = sentence
     this.price.textContent = sentence
   }
@@ -393,6 +407,11 @@ export class StoryboardDesk {
     if (made[0] !== undefined) this.edit(made[0])
   }
 
+  addAtEnd() {
+    this.strip.go(model.count(this.story) - 1)
+    this.add()
+  }
+
   split() {
     const { cursor } = this.strip
     this.do(model.split(this.story, cursor))
@@ -405,7 +424,7 @@ export class StoryboardDesk {
 
   remove() {
     const { story, ids } = this
-    if (story.length === ids.length) this.#say(words("last_line"))
+    if (story.length === ids.length) this.say(words("last_line"))
     const left = model.remove(story, ids)
     const next = Math.min(story.findIndex(({ id }) => ids.includes(id)), left.length - 1)
     this.do(left, left === story ? undefined : [left[next]?.id ?? 0])
@@ -473,188 +492,25 @@ export class StoryboardDesk {
     }
   }
 
-  /** @param {string} [tag] what the keyboard is given to */
+  /** @param {string} [tag] what of the window gets the keyboard */
   direct(tag) {
-    const item = this.strip.focused
-    if (this.locked || !item) return
-    const { ids } = this
-    const chosen = this.items.filter(({ id }) => ids.includes(id))
-    const box = (this.strip.cellOf(item.id) ?? this.strip.element).getBoundingClientRect()
-    const left = Math.max(box.left, this.strip.element.getBoundingClientRect().left)
-    openDirect({
-      where: placeInWords(chosen[0]?.first ?? 0, chosen.at(-1)?.block.last ?? 0),
-      said: () => this.history.now.find(({ id }) => id === ids[0]) ?? { prompt: "" },
-      change: (said) => this.do(model.direct(this.history.now, ids, said)),
-      closed: () => this.strip.focus(),
-      at: [left, box.bottom + 4],
-      tag,
-    })
-  }
-
-  /** @param {number} x @param {number} y in the window */
-  menu(x, y) {
-    const { story, ids, locked } = this
-    /** @param {Story} after */
-    const hint = (after) => {
-      const stale = this.planned ? model.stale(this.planned, after) : []
-      return stale.length ? words("stale_move", { chunks: inWords(stale) }) : ""
-    }
-    const earlier = model.shift(story, ids, -1)
-    const later = model.shift(story, ids, 1)
-    openMenu(
-      [
-        { name: words("edit"), keys: "Enter", run: () => this.edit(ids[0] ?? 0), possible: !locked },
-        { name: words("direct_menu"), keys: "M", run: () => this.direct(), possible: !locked },
-        { name: words("reroll_once"), keys: "R", run: () => this.reroll(), possible: !locked },
-        null,
-        { name: words("add"), keys: "I", run: () => this.add(), possible: !locked },
-        { name: words("add_before"), keys: "Shift+I", run: () => this.add(true), possible: !locked },
-        { name: words("split"), keys: "S", run: () => this.split(), possible: !locked && model.split(story, this.strip.cursor) !== story },
-        { name: words("duplicate"), keys: "Ctrl+D", run: () => this.duplicate(), possible: !locked },
-        { name: words("remove"), keys: "Delete", run: () => this.remove(), possible: !locked },
-        null,
-        { name: words("longer"), keys: "+", run: () => this.stretch(1), possible: !locked },
-        { name: words("shorter"), keys: "−", run: () => this.stretch(-1), possible: !locked },
-        { name: words("earlier"), keys: "Alt+←", hint: hint(earlier), run: () => this.move(-1), possible: !locked && earlier !== story },
-        { name: words("later"), keys: "Alt+→", hint: hint(later), run: () => this.move(1), possible: !locked && later !== story },
-      ],
-      [x, y],
-      () => {
-        if (!this.endEdit && !document.querySelector(".magi-popover")) this.strip.focus()
-      },
-    )
+    if (!this.locked) directLines(this, tag)
   }
 
   // Hands -------------------------------------------------------------------------------------------------------------
 
   /** @param {KeyboardEvent} event */
-  #key({ key, ctrlKey, metaKey, altKey, shiftKey }) {
-    const letter = key.toLowerCase()
-    /** @type {Record<string, () => void>} */
-    const withControl = {
-      d: () => this.duplicate(),
-      z: () => (shiftKey ? this.redo() : this.undo()),
-      y: () => this.redo(),
-    }
-    /** @type {Record<string, () => void>} */
-    const plain = {
-      delete: () => this.remove(),
-      backspace: () => this.remove(),
-      f2: () => this.edit(this.ids[0] ?? -1),
-      i: () => this.add(shiftKey),
-      insert: () => this.add(shiftKey),
-      s: () => this.split(),
-      m: () => this.direct(),
-      r: () => this.reroll(),
-      "+": () => this.stretch(1),
-      "=": () => this.stretch(1),
-      "-": () => this.stretch(-1),
-      escape: () => this.strip.go(this.strip.cursor),
-    }
-    /** @type {Record<string, () => void>} */
-    const withAlt = { arrowleft: () => this.move(-1), arrowright: () => this.move(1) }
-    const done = (ctrlKey || metaKey ? withControl : altKey ? withAlt : plain)[letter]
-    done?.()
-    return done !== undefined
+  #key(event) {
+    const chord = chordOf(event)
+    if (chord === "escape") this.strip.go(this.strip.cursor)
+    const deed = DEEDS.find((each) => each?.keys.includes(chord))
+    if (deed && deed.possible?.(this) !== false) deed.run(this)
+    return deed !== undefined || chord === "escape"
   }
 
   #select() {
     this.said = ""
     this.price.textContent = this.sentence()
-    this.#copySoon()
-  }
-
-  #drag() {
-    dragOn(this.strip, {
-      blocks: () => model.place(this.history.now),
-      locked: () => this.locked,
-      stretching: (id, length) => {
-        this.moves = true
-        this.try(model.stretch(this.history.now, id, length))
-      },
-      moving: (index) => {
-        this.moves = true
-        this.wish = model.move(this.history.now, this.ids, index)
-        this.element.classList.add("magi-moving")
-        if (this.planned) this.host.edited(model.stale(this.planned, this.wish))
-        const stale = this.planned ? model.stale(this.planned, this.wish) : []
-        this.#say(stale.length ? words("stale_move", { chunks: inWords(stale) }) : "")
-      },
-      dropped: (keep) => {
-        const story = this.wish ?? this.tried
-        const { ids } = this
-        this.element.classList.remove("magi-moving")
-        this.wish = this.tried = undefined
-        this.said = ""
-        if (keep && story) this.do(story, ids)
-        this.#changed()
-        this.draw()
-        this.moves = false
-      },
-      mark: (_, tag) => this.direct(tag === "direct" ? undefined : tag),
-    })
-  }
-
-  // Clipboard ---------------------------------------------------------------------------------------------------------
-
-  #clipboard() {
-    const { keys } = this.strip
-    keys.addEventListener("copy", (event) => this.#copy(event))
-    keys.addEventListener("cut", (event) => {
-      this.#copy(event)
-      this.remove()
-    })
-    keys.addEventListener("paste", (event) => {
-      event.preventDefault()
-      void this.paste(event.clipboardData?.getData("text/plain") ?? "")
-    })
-  }
-
-  /** Have the text of what is selected at hand: a copy cannot wait for the server. */
-  #copySoon() {
-    clearTimeout(this.copyPause)
-    this.copied = ""
-    const lines = model.linesOf(this.story, this.ids)
-    if (!lines.length) return
-    this.copyPause = setTimeout(async () => {
-      try {
-        const text = await this.host.write(lines, "text", this.strip.fps)
-        if (JSON.stringify(lines) === JSON.stringify(model.linesOf(this.story, this.ids))) this.copied = text
-      } catch {
-        // the JSON form is copied in its place
-      }
-    }, 100)
-  }
-
-  /** @param {ClipboardEvent} event */
-  #copy(event) {
-    const lines = model.linesOf(this.story, this.ids)
-    const chunks = lines.map(({ first, last, ...said }) => ({ at: first === last ? first : `${first}-${last}`, ...said }))
-    event.clipboardData?.setData("text/plain", this.copied || JSON.stringify({ chunks }, null, 2))
-    event.preventDefault()
-    this.#say(words("copied", { n: lines.length }))
-  }
-
-  /** @param {string} text */
-  async #readScript(text) {
-    const read = await this.host.read(text, this.strip.fps)
-    const chunks = read.lines ? undefined : promptsOf(text)?.map((prompt) => ({ prompt }))
-    return chunks ? this.host.read(JSON.stringify({ chunks }), this.strip.fps) : read
-  }
-
-  /** @param {string} text a storyboard, a numbered script, or one line for each chunk */
-  async paste(text) {
-    if (this.locked || !text.trim()) return
-    try {
-      const { lines, errors } = await this.#readScript(text)
-      if (!lines?.length) return this.#say(words("not_pasted", { why: errors?.[0]?.message ?? "" }))
-      const { story, ids } = this
-      const index = story.map(({ id }) => ids.includes(id)).lastIndexOf(true) + 1
-      const bare = lines.map(({ source: _source, ...line }) => line)
-      this.do(...model.insert(story, index, bare))
-      this.#say(words("pasted", { n: lines.length }))
-    } catch (error) {
-      this.#say(words("not_pasted", { why: error instanceof Error ? error.message : String(error) }))
-    }
+    this.clipboard.selected()
   }
 }
