@@ -1,4 +1,4 @@
-"""The routes under /magi/: what they answer, whatever comes in. See tests/comfy/test_desk_routes.py for the server around."""
+"""The routes under /magi/: what they answer, whatever comes in. The server around: tests/comfy/test_desk_routes.py."""
 
 from __future__ import annotations
 
