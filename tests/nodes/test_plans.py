@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -175,3 +177,44 @@ def test_a_graph_as_deep_as_a_request_allows_is_answered(part) -> None:
     deep["4999"] = {"class_type": "X", "inputs": {}}
     found = part("desk.plans").plan({"graph": deep})["nodes"]
     assert len(found) == 150 and all(plan["error"] for plan in found)
+
+
+def test_a_node_without_a_plan_keeps_no_video_alive(queue, plans, part, monkeypatch) -> None:
+    asked = graph("0: red", seed=6)
+    made = weakref.ref(queue(asked)["4"][0].state)
+    monkeypatch.setattr(part("desk.plans"), "MOST_CHUNKS", 2)
+    gc.collect()
+    gc.disable()
+    try:
+        assert "chunks of a workflow" in plans(asked)[1]["error"]
+        queue.kept.clear()
+        assert made() is None
+    finally:
+        gc.enable()
+
+
+def test_after_too_many_chunks_no_other_node_is_looked_at(queue, part, monkeypatch) -> None:
+    asked = graph("0: red", seed=7)
+    queue(asked)
+    module, looked = part("desk.plans"), []
+    monkeypatch.setattr(module, "planning", lambda *a: looked.append(a) or part("ui.sampling_run").planning(*a))
+    for number in range(100, 120):
+        asked[f"5:{number}"] = copy.deepcopy(asked["5:3"])
+        asked[f"5:{number}"]["inputs"]["text"] = f"0-99999: {number}"
+        asked[str(number)] = copy.deepcopy(asked["4"])
+        asked[str(number)]["inputs"]["conditioning"] = [f"5:{number}", 0]
+    found = module.plan({"graph": asked})["nodes"]
+    assert len(looked) == 3 and len(found) == 22
+    assert all("chunks of a workflow" in plan["error"] for plan in found[2:])
+
+
+def test_files_of_a_model_are_looked_at_once_for_all_nodes(part, monkeypatch) -> None:
+    asked = {"1": {"class_type": "MagiLoadModel", "inputs": {"model": "nano"}}}
+    asked |= {"3": {"class_type": "MagiTextEncode", "inputs": {"prompt": "red"}}}
+    link = {"model": ["1", 0], "conditioning": ["3", 0]}
+    asked |= {f"k{n}": {"class_type": "MagiChunkSampler", "inputs": link | SMALL} for n in range(5)}
+    module, read = part("desk.plans"), []
+    look = module.unloaded_model
+    monkeypatch.setattr(module, "unloaded_model", lambda given: read.append(given) or look(given))
+    module.plan({"graph": asked})
+    assert len(read) == 1
