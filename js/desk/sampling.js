@@ -45,9 +45,10 @@ function drawSoon(id) {
 }
 
 function drawWaiting() {
-  for (const id of waiting) draw(id)
-  waiting.clear()
+  const ids = [...waiting]
+  waiting.clear() // first: a node that cannot be drawn keeps no other from being drawn with the next frame
   refreshPlayer()
+  for (const id of ids) draw(id)
 }
 
 /** @param {string} id */
