@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import copy
 import gc
+import threading
 import weakref
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+import torch
 
 from tests.nodes.graph_runs import GraphRuns
 from tools.small_models import WordEncoder
@@ -218,3 +221,31 @@ def test_files_of_a_model_are_looked_at_once_for_all_nodes(part, monkeypatch) ->
     monkeypatch.setattr(module, "unloaded_model", lambda given: read.append(given) or look(given))
     module.plan({"graph": asked})
     assert len(read) == 1
+
+
+def test_plans_that_are_asked_for_while_a_run_goes_on_change_nothing_in_it(queue, plans, model) -> None:
+    def latents(asked: Any) -> list[torch.Tensor]:
+        model.cache.clear()
+        state = queue(asked)["7"][0].state
+        return [state.chunk_latent(index) for index in range(state.finished)]
+
+    asked = graph(seed=8, leave_in_flight=True)
+    undisturbed = latents(asked)
+    over, failures = threading.Event(), []
+
+    def ask_on() -> int:
+        count = 0
+        while not over.is_set():
+            told = plans(graph(f"0: red\n1: {count % 5}", seed=8 + count % 2))
+            failures.extend(plan["error"] for plan in told if "error" in plan)
+            count += 1
+        return count
+
+    with ThreadPoolExecutor(2) as threads:
+        asking = [threads.submit(ask_on) for _ in range(2)]
+        try:
+            disturbed = latents(asked)
+        finally:
+            over.set()
+    assert all(each.result() for each in asking) and not failures
+    assert all(map(torch.equal, undisturbed, disturbed)) and len(undisturbed) == len(disturbed)
