@@ -27,6 +27,7 @@ from tools.nano.batches import (
     KV_TABLE,
     Batch,
     Corpus,
+    Films,
     Mix,
     keep_guesses,
     make_corpus,
@@ -53,9 +54,10 @@ CPU = torch.device("cpu")
 def corpus():
     torch.manual_seed(0)
     scenes = sample_scenes(80, 5)
-    latents, disguises = torch.randn(2, 80, 6, 16, 6, 4, 4)
+    latents, disguises, slipped = torch.randn(3, 80, 6, 16, 6, 4, 4)
     disguises = disguises[scenes.new_shot.any(axis=1)]
-    return make_corpus(scenes, latents, torch.randn(80, 16, 4, 4), disguises, make_tokenizer(), 5)
+    films = Films(latents, torch.randn(80, 16, 4, 4), disguises, worn=latents, slipped=slipped)
+    return make_corpus(scenes, films, make_tokenizer(), 5)
 
 
 @pytest.fixture(scope="module")
@@ -106,8 +108,8 @@ def own(corpus: Corpus) -> Corpus:
 
 
 def test_guesses_stand_in_for_chunks_that_are_read_and_not_learned(corpus):
-    wrong = replace(corpus, guesses=corpus.latents + 1)
-    mix = Mix(guessed=1.0)
+    wrong = replace(corpus, guesses=corpus.latents + 1, worn=corpus.latents + 1)
+    mix = Mix(guessed=1.0, slipped=0.0)
     drawn, guessed = (sample_batch(c, 96, torch.Generator().manual_seed(4), mix) for c in (corpus, wrong))
     read = ~noisy_slots(drawn) | (progress_of(drawn.t) >= 0.75 - 1e-4)
     moved = (guessed.x - drawn.x).abs().amax((1, 3, 4))  # B frames
@@ -117,12 +119,14 @@ def test_guesses_stand_in_for_chunks_that_are_read_and_not_learned(corpus):
     assert not guessed.weight[frames_of(read)].any()
     assert guessed.weight[~frames_of(read) & ~given].all()
     assert torch.equal(guessed.target, drawn.target)
-    without = sample_batch(wrong, 96, torch.Generator().manual_seed(4), Mix(guessed=0.0))
-    assert torch.equal(without.x, sample_batch(corpus, 96, torch.Generator().manual_seed(4), Mix(guessed=0.0)).x)
+    without = sample_batch(wrong, 96, torch.Generator().manual_seed(4), Mix(guessed=0.0, slipped=0.0))
+    assert torch.equal(
+        without.x, sample_batch(corpus, 96, torch.Generator().manual_seed(4), Mix(guessed=0.0, slipped=0.0)).x
+    )
 
 
 def test_new_shots_in_disguise_become_what_the_history_shows(corpus):
-    plain = Mix(guessed=0.0, disguised=0.0, cuts=0.0)
+    plain = Mix(guessed=0.0, disguised=0.0, slipped=0.0, cuts=0.0)
     mix = replace(plain, disguised=1.0)
     drawn, disguised = (sample_batch(corpus, 256, torch.Generator().manual_seed(6), m) for m in (plain, mix))
     other = (disguised.x != drawn.x).unflatten(2, (6, 6)).any(4).any(4).any(3).any(1)  # B 6
@@ -141,7 +145,7 @@ def test_new_shots_in_disguise_become_what_the_history_shows(corpus):
 
 def test_a_right_velocity_guesses_the_drawn_chunk(corpus):
     corpus = own(corpus)
-    batch = sample_batch(corpus, 96, torch.Generator().manual_seed(5), Mix(guessed=0.0))
+    batch = sample_batch(corpus, 96, torch.Generator().manual_seed(5), Mix(guessed=0.0, slipped=0.0))
     keep_guesses(corpus, batch, batch.target)
     given = batch.fixed & frames_of(noisy_slots(batch))
     slots = ~given.unflatten(1, (6, 6)).any(2)  # an image's frame is not the drawn video's
