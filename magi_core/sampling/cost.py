@@ -27,6 +27,15 @@ class Cost:
         return Cost(self.steps + other.steps, self.pages + other.pages)
 
 
+@dataclass(frozen=True)
+class StageCost:
+    """What one stage of a run takes. forwards: model calls, guidance passes counted as one, pages aside. The pages are
+    made before the first of them."""
+
+    forwards: int
+    cost: Cost
+
+
 def stage_cost(slots: Sequence[Slot], run_start: int, settings: SamplingSettings, distill: bool) -> int:
     """Chunk-forwards of one stage, K/V pages aside."""
     return _stage_cost(tuple(slot.stage for slot in slots), slots[0].index > run_start, settings, distill)
