@@ -29,6 +29,7 @@ from magi_core.state.serialise import (
     chunk_parts,
     from_format_2,
     from_format_3,
+    from_format_4,
     head_parts,
     state_from,
 )
@@ -36,8 +37,8 @@ from magi_core.state.state import SamplerState
 from magi_core.writing.claim import Claim
 from magi_core.writing.replacing import AS_BEFORE, discard, replacing
 
-FORMAT = 4
-READABLE = (2, 3, 4)
+FORMAT = 5
+READABLE = (2, 3, 4, 5)
 KEY = "magi_state"
 SUMS = "checksums"
 MAX_WORDS = 100_000_000  # characters, as many as the format has room for
@@ -94,6 +95,8 @@ def load_state(path: str | Path) -> SamplerState:
         words, chunks = from_format_2(words, chunks, tensors, where)
     elif version == 3:
         words = from_format_3(words)
+    if version < 5:
+        words, chunks = from_format_4(words, chunks)
     check_take(words, chunks, tensors, where)
     try:
         return state_from(words, chunks, tensors)
