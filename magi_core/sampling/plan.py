@@ -211,6 +211,8 @@ class _Parts:
                 spans.append((index, begin, max(index, begin.next_chunk - 1)))
         pieces = []
         for needed, begin, last in spans:
+            while needed > max(begin.next_chunk, self.state.finished) and self.new[needed - 1].kept is not None:
+                needed -= 1  # it passes through the piece, and is handed out where the rest of the run fits it
             entering = tuple(self.new[index] for index in range(begin.next_chunk, last + 1))
             pieces.append((needed, Piece(begin, entering, self.drain or last + 1 < self.stop)))
         return pieces
