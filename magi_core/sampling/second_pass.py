@@ -23,7 +23,7 @@ from magi_core.story.direction import Direction, spec_of, with_spec
 
 USUAL_STRENGTH = 0.5
 EVEN = 3.0
-"""How far the curve from strength to timestep bends; found by eye and by paths of objects, see docs/second_pass.md."""
+"""How far the curve from strength to timestep bends, so that .5 is t = .2."""
 
 
 @dataclass(frozen=True, eq=False)
