@@ -128,7 +128,10 @@ def write_part(path: Path, words: Mapping[str, Any], tensors: Mapping[str, Tenso
 
     remains: see `save_state`.
     """
-    own = {name: tensor.contiguous().clone() if _is_view(tensor) else tensor for name, tensor in tensors.items()}
+    own: Tensors = {}
+    for name, tensor in tensors.items():
+        shared = _is_view(tensor) or any(tensor is other for other in own.values())
+        own[name] = tensor.contiguous().clone() if shared else tensor
     words = {**words, SUMS: {name: digest(tensor) for name, tensor in own.items()}}
     with replacing(path, "the take", remains=remains, errors=(SafetensorError,)) as part:
         part.touch()

@@ -185,6 +185,16 @@ def test_broken_off_anywhere_it_goes_on_bit_for_bit(kind) -> None:
         assert state is begun or not state.unfinished or made.notes == ("the run that was broken off goes on",)
 
 
+def test_a_take_whose_last_chunks_are_its_source_s_is_saved(tmp_path) -> None:
+    """The same latent is a finished chunk's and, in the frontier, a source."""
+    engine = tiny_engine(steps=8)
+    given = engine.begin(**SIZE, prefix=a_take(engine, 3).latents)
+    made = engine.extend(engine.begin(**SIZE, seed=1), told((0.5, 0, 0)), source=given)
+    made.save(tmp_path / "a.magi")
+    read = load_state(tmp_path / "a.magi")
+    assert torch.equal(read.latents, made.latents) and read.frontier.key == made.frontier.key
+
+
 def test_given_frames_win_over_the_source() -> None:
     engine = tiny_engine(steps=8)
     take, begun = a_take(engine, 3), a_take(engine, 2, prefix=2).at(0)
