@@ -15,7 +15,7 @@ from torch import Tensor
 from magi_core.attention.sdpa import sdpa
 from magi_core.attention.spans import Attention
 from magi_core.cache.engine_cache import EngineCache
-from magi_core.config import MAX_CHUNKS, PIXELS_PER_LATENT, SamplingSettings, is_whole
+from magi_core.config import FRAMES_PER_LATENT, MAX_CHUNKS, PIXELS_PER_LATENT, SamplingSettings, is_whole
 from magi_core.digest import digest
 from magi_core.dit import DiT
 from magi_core.errors import MagiError, echo
@@ -111,6 +111,7 @@ class Engine:
         video: Tensor | Any = None,
         total_chunks: int | None = None,
         prefix: Tensor | None = None,
+        filled: int = 0,
         fit: str = "crop",
     ) -> SamplerState:
         """An empty state, or one that starts from an image or a video.
@@ -121,6 +122,7 @@ class Engine:
         video: [T, H, W, 3], is continued; any length (one that is not a multiple of 4 is filled up with repeats of its
         first frame, because a latent covers 4 frames).
         fit: how both get to the size: "crop", "pad" or "stretch". prefix: latents [1, C, p, h, w] in place of either.
+        filled: decoded frames of `prefix`, 0 to 3, that only fill it up in front: see `SamplerState.filled`.
         total_chunks: length announced to the model; None announces no end.
         Raises `MagiError` for sizes, steps and inputs that cannot work, before any work is done.
         """
@@ -131,11 +133,15 @@ class Engine:
             raise MagiError("give an image or a video to start from, not both")
         notes: tuple[str, ...] = ()
         if image is not None or video is not None:
-            from magi_core.vae.prefix import encode_prefix  # brings in the video codecs, which sampling does without
+            from magi_core.vae.prefix import (
+                encode_prefix,
+                missing_frames,
+            )  # brings in the video codecs, which sampling does without
 
             if self.vae is None:
                 raise MagiError("this engine has no VAE: load one to start from an image or a video")
             prefix, notes = encode_prefix(self.vae, width=width, height=height, image=image, video=video, policy=fit)
+            filled = 0 if video is None else missing_frames(len(video))
         state = SamplerState(
             width=width,
             height=height,
@@ -148,7 +154,7 @@ class Engine:
             total_chunks=total_chunks,
             notes=notes,
         )
-        return state if prefix is None else _with_prefix(state, prefix)
+        return state if prefix is None else _with_prefix(state, prefix, filled)
 
     def plan(
         self,
@@ -332,8 +338,10 @@ def _name_of(thing: Any) -> str:
     return _names.setdefault(thing, uuid.uuid4().hex)
 
 
-def _with_prefix(state: SamplerState, prefix: Tensor) -> SamplerState:
+def _with_prefix(state: SamplerState, prefix: Tensor, filled: int) -> SamplerState:
     """`state` that starts from latents [1, C, p, h, w]; `MagiError` for those of another size or model."""
+    if not is_whole(filled) or not 0 <= filled < FRAMES_PER_LATENT:
+        raise MagiError(f"0 to {FRAMES_PER_LATENT - 1} frames can fill a given video up: {echo(filled)}")
     channels, _, rows, columns = state.latent_shape
     if prefix.ndim != 5 or (*prefix.shape[:2], *prefix.shape[3:]) != (1, channels, rows, columns):
         raise MagiError(
@@ -346,7 +354,7 @@ def _with_prefix(state: SamplerState, prefix: Tensor) -> SamplerState:
             f"what the video is to start from has {wrong}: choose another image or video, or load the VAE with more "
             "precision"
         )
-    return replace(state, prefix=given, prefix_key=digest(given))
+    return replace(state, prefix=given, prefix_key=digest(given), filled=filled)
 
 
 def _check_begin(fps: float, seed: int, total_chunks: int | None) -> None:

@@ -11,6 +11,8 @@ from comfy_api.latest import ComfyExtension, io
 
 from .chunk_sampler import MagiChunkSampler
 from .decode_to_file import MagiDecodeToFile
+from .desk.made import knows
+from .desk.routes import register
 from .extend import MagiExtend
 from .host.example_inputs import offer_example_inputs
 from .host.model_folder import register_model_folder
@@ -28,6 +30,7 @@ from .state_info import MagiStateInfo
 from .storyboard import MagiStoryboard
 from .storyboard_prompt import MagiStoryboardPrompt
 from .text_encode import MagiTextEncode
+from .ui.wired import wired
 from .vae_decode import MagiVAEDecode
 from .vae_encode import MagiVAEEncode
 
@@ -52,6 +55,10 @@ NODES: tuple[type[io.ComfyNode], ...] = (
 )
 
 
+READING = (MagiLoadModel, MagiLoadVAE, MagiLoadTextEncoder, MagiLoRA, MagiLoadState)
+"""Nodes whose files ComfyUI asks them about."""
+
+
 class MagiExtension(ComfyExtension):
     """Everything this pack adds to ComfyUI."""
 
@@ -59,6 +66,8 @@ class MagiExtension(ComfyExtension):
         register_model_folder()
         offer_example_inputs()
         listen()
+        knows({node.define_schema().node_id: node.fingerprint_inputs for node in READING})
+        register()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [telling(node) for node in NODES]
+        return [telling(wired(node)) for node in NODES]

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import comfy.sd
 from comfy_api.latest import io
+from torch import Tensor
 
 from magi_core.config import PIXELS_PER_LATENT
 from magi_core.engine import Engine, check_side
+from magi_core.sampling.handoff import HANDOFFS
+from magi_core.state import SamplerState
 
+from .desk.desk import node_run
+from .desk.made import Prefix, note_run
 from .host.sound import with_sound
 from .ui.checks import Checked, Checks, refuse
-from .ui.sampling_run import check_autosave, check_seconds, sample
+from .ui.sampling_run import Asked, check_autosave, check_seconds, sample
 from .ui.sampling_widgets import (
     check_clean_kv_range,
     check_kv_ranges,
@@ -22,7 +29,7 @@ from .ui.sampling_widgets import (
     settings_from,
 )
 from .ui.widgets import run_inputs, seed_input, size_inputs
-from .wires import CATEGORY, SOUND, Conditioning, Model, Prompt, Prompts, State, from_latent, notes_on
+from .wires import CATEGORY, SOUND, Conditioning, Model, Prompt, Prompts, State, filled_in, from_latent, notes_on
 
 
 def _check_width(width: int, prefix: object = None) -> None:
@@ -112,7 +119,7 @@ class MagiChunkSampler(io.ComfyNode):
             outputs=[
                 State.Output(display_name="state", tooltip="The video so far. For Magi Extend and Magi VAE Decode.")
             ],
-            hidden=[io.Hidden.unique_id, io.Hidden.prompt],
+            hidden=[io.Hidden.unique_id, io.Hidden.prompt, io.Hidden.extra_pnginfo],
         )
 
     validate_inputs = classmethod(Checked("MagiChunkSampler", CHECKS))
@@ -122,48 +129,77 @@ class MagiChunkSampler(io.ComfyNode):
         cls,
         model: Engine,
         conditioning: Prompt | Prompts,
-        width: int,
-        height: int,
-        chunks: int,
-        seed: int,
-        total_chunks: int,
-        fps: float,
-        leave_in_flight: bool = False,
-        seconds: float = 0.0,
-        autosave: str = "",
         prefix: dict[str, Any] | None = None,
         vae: comfy.sd.VAE | None = None,
         **widgets: Any,
     ) -> io.NodeOutput:
-        given = {"width": width, "height": height, "prefix": prefix, "seconds": seconds, "autosave": autosave}
-        refuse(CHECKS, given | widgets)
-        engine = model.copy(settings=settings_from(model.settings, widgets))
-        latents, own = None, own_values(engine.settings, widgets, distilled=model.dit.config.distill)
-        notes: tuple[str, ...] = ()
-        if prefix is not None:
-            latents = from_latent(prefix)
-            height, width = (side * PIXELS_PER_LATENT for side in latents.shape[-2:])
-        elif not (width and height):
-            width, height = width or model.size[0], height or model.size[1]
-            own = [f"{width}x{height}", *own]
-        state = engine.begin(
-            width=width, height=height, seed=seed, fps=fps, total_chunks=total_chunks or None, prefix=latents
-        )
-        if prefix is not None:
-            state, notes = with_sound(state, prefix.get(SOUND))
-            notes = (*notes_on(prefix), *notes)
-        made = sample(
-            engine,
-            state,
-            conditioning,
-            node_id=cls.hidden.unique_id,
-            chunks=chunks,
-            seconds=seconds,
-            leave_in_flight=leave_in_flight,
-            autosave=autosave,
-            vae=vae,
-            graph=cls.hidden.prompt or {},
-            own=own,
-            notes=(*notes, engine.far_from_own_size(width, height)),
-        )
+        graph = cls.hidden.prompt or {}
+        with node_run(cls.hidden) as run:
+            refuse(CHECKS, {"prefix": prefix} | widgets)
+            latents = None if prefix is None else from_latent(prefix)
+            begun = begin(model, widgets, latents, 0 if prefix is None else filled_in(prefix))
+            state, notes = begun.state, begun.notes
+            if prefix is not None:
+                state, more = with_sound(state, prefix.get(SOUND))
+                notes = (*notes_on(prefix), *more, *notes)
+            given: dict[str, Any] = {"model": model, "conditioning": conditioning}
+            if state.prefix is not None:
+                given["prefix"] = Prefix(tuple(state.prefix.shape), state.prefix_key, state.filled)
+            note_run(graph, given)
+            made = sample(
+                begun.engine,
+                state,
+                conditioning,
+                asked(widgets),
+                run=run,
+                autosave=widgets.get("autosave", ""),
+                vae=vae,
+                graph=graph,
+                own=begun.own,
+                notes=notes,
+            )
+            note_run(graph, {}, made.state)
         return io.NodeOutput(made)
+
+
+@dataclass(frozen=True)
+class Begun:
+    """An empty video, with the engine whose settings are the widgets'. own: values that are the model's own."""
+
+    engine: Engine
+    state: SamplerState
+    own: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def begin(model: Engine, widgets: Mapping[str, Any], latents: Tensor | None, filled: int = 0) -> Begun:
+    """What the widgets of Magi Chunk Sampler begin. latents: of the prefix, [1, C, t, h, w], which decide the size.
+    filled: see `SamplerState`."""
+    engine = model.copy(settings=settings_from(model.settings, dict(widgets)))
+    own = own_values(engine.settings, dict(widgets), distilled=model.dit.config.distill)
+    width, height = widgets["width"], widgets["height"]
+    if latents is not None:
+        height, width = (side * PIXELS_PER_LATENT for side in latents.shape[-2:])
+    elif not (width and height):
+        width, height = width or model.size[0], height or model.size[1]
+        own = [f"{width}x{height}", *own]
+    state = engine.begin(
+        width=width,
+        height=height,
+        seed=widgets["seed"],
+        fps=widgets["fps"],
+        total_chunks=widgets["total_chunks"] or None,
+        prefix=latents,
+        filled=filled,
+    )
+    return Begun(engine, state, tuple(own), (engine.far_from_own_size(width, height),))
+
+
+def asked(widgets: Mapping[str, Any]) -> Asked:
+    """How much is asked for, and how."""
+    return Asked(
+        chunks=widgets["chunks"],
+        seconds=widgets.get("seconds", 0.0),
+        leave_in_flight=widgets.get("leave_in_flight", False),
+        handoff=widgets.get("handoff", HANDOFFS[0]),
+    )

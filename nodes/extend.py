@@ -8,8 +8,10 @@ from comfy_api.latest import io
 from magi_core.engine import Engine
 from magi_core.sampling.handoff import HANDOFFS
 
+from .desk.desk import node_run
+from .desk.made import note_run
 from .ui.checks import Checked, Checks, refuse
-from .ui.sampling_run import check_autosave, check_seconds, sample
+from .ui.sampling_run import Asked, check_autosave, check_seconds, sample
 from .ui.widgets import run_inputs
 from .wires import CATEGORY, Conditioning, HeldState, Model, Prompt, Prompts, State
 
@@ -63,7 +65,7 @@ class MagiExtend(io.ComfyNode):
             outputs=[
                 State.Output(display_name="state", tooltip="The longer video. The one that came in is unchanged.")
             ],
-            hidden=[io.Hidden.unique_id, io.Hidden.prompt],
+            hidden=[io.Hidden.unique_id, io.Hidden.prompt, io.Hidden.extra_pnginfo],
         )
 
     validate_inputs = classmethod(Checked("MagiExtend", CHECKS))
@@ -81,18 +83,19 @@ class MagiExtend(io.ComfyNode):
         autosave: str = "",
         vae: comfy.sd.VAE | None = None,
     ) -> io.NodeOutput:
-        refuse(CHECKS, {"seconds": seconds, "autosave": autosave})
-        made = sample(
-            model,
-            state.state,
-            conditioning,
-            node_id=cls.hidden.unique_id,
-            chunks=chunks,
-            seconds=seconds,
-            leave_in_flight=leave_in_flight,
-            autosave=autosave,
-            vae=vae,
-            handoff=handoff,
-            graph=cls.hidden.prompt or {},
-        )
+        graph = cls.hidden.prompt or {}
+        with node_run(cls.hidden) as run:
+            refuse(CHECKS, {"seconds": seconds, "autosave": autosave})
+            note_run(graph, {"model": model, "conditioning": conditioning, "state": state.state})
+            made = sample(
+                model,
+                state.state,
+                conditioning,
+                Asked(chunks, seconds, leave_in_flight, handoff),
+                run=run,
+                autosave=autosave,
+                vae=vae,
+                graph=graph,
+            )
+            note_run(graph, {}, made.state)
         return io.NodeOutput(made)

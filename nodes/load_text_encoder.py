@@ -10,7 +10,7 @@ from magi_core.weights import fingerprint
 from .host.device import text_devices
 from .host.model_folder import model_input, part_of, reader_of
 from .host.patcher import weights_that_move
-from .host.text_encoder import PlacedTextEncoder
+from .host.text_encoder import placed_text_encoder
 from .ui.checks import Checked
 from .wires import CATEGORY, TextEncoder
 
@@ -61,4 +61,4 @@ class MagiLoadTextEncoder(io.ComfyNode):
         folder, channels = part_of(model, "text encoder"), None if reader is None else reader.caption_channels
         parts = read_t5(folder, device=devices.offload, compute=devices.load, dtype=dtype, channels=channels)
         limit = MAX_LENGTH if reader is None else reader.caption_max_length
-        return io.NodeOutput(PlacedTextEncoder(parts, devices, limit))
+        return io.NodeOutput(placed_text_encoder(parts, devices, limit))

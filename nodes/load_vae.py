@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from magi_core.digest import digest
 from magi_core.vae import load_vae
 from magi_core.weights import fingerprint
 
@@ -58,8 +59,7 @@ class MagiLoadVAE(io.ComfyNode):
     @classmethod
     @weights_that_move()
     def execute(cls, model: str, dtype: str) -> io.NodeOutput:
-        devices = vae_devices()
-        codec = load_vae(
-            part_of(model, "VAE"), device=devices.offload, compute=devices.load, dtype=dtype, operations=COMFYUI
-        )
-        return io.NodeOutput(PlacedVAE(codec, devices, size_of(model)))
+        devices, files = vae_devices(), part_of(model, "VAE")
+        codec = load_vae(files, device=devices.offload, compute=devices.load, dtype=dtype, operations=COMFYUI)
+        identity = digest(fingerprint(files), codec.dtype)
+        return io.NodeOutput(PlacedVAE(codec, devices, size_of(model), identity))

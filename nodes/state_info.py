@@ -76,7 +76,7 @@ class MagiStateInfo(io.ComfyNode):
 
 def _sheet(vae: PlacedVAE, state: SamplerState, node_id: str | None) -> Tensor:
     """The contact sheet as an IMAGE [1, H, W, 3]; frames are decoded chunk by chunk and not kept."""
-    sheet, decoded = ContactSheet(VIDEO_FRAMES_PER_CHUNK), 0
+    sheet, decoded = ContactSheet(VIDEO_FRAMES_PER_CHUNK, missing=state.filled), 0
     bar = comfy.utils.ProgressBar(state.frames, node_id=node_id)
     with vae.working(VIDEO_FRAMES_PER_CHUNK, state.width, state.height) as codec, noting(codec, node_id):
         for block in TakeDecoder(codec).decode(state):

@@ -13,6 +13,7 @@ from magi_core.story.direction import encode_directions
 from magi_core.story.storyboard import parse_storyboard
 from magi_core.text import PromptEmbedding
 
+from .desk.made import note_run
 from .host.text_encoder import text_encoder_of
 from .ui.checks import Checked
 from .ui.progress import show, show_notes
@@ -71,13 +72,14 @@ class MagiStoryboard(io.ComfyNode):
                 Story.Output(display_name="storyboard", tooltip="The storyboard itself, for Magi Storyboard Prompt."),
                 io.Int.Output(display_name="chunks", tooltip="How many chunks it describes."),
             ],
-            hidden=[io.Hidden.unique_id],
+            hidden=[io.Hidden.unique_id, io.Hidden.prompt],
         )
 
     validate_inputs = classmethod(Checked("MagiStoryboard", {"text": _check_text}))
 
     @classmethod
     def execute(cls, text_encoder: Any, text: str, fps: float, clean: bool = True) -> io.NodeOutput:
+        note_run(cls.hidden.prompt, {"text_encoder": text_encoder})
         board = parse_storyboard(text, fps=fps)
         length = f"{len(board)} chunks, {len(board) * VIDEO_FRAMES_PER_CHUNK / fps:.4g} s"
         show(cls.hidden.unique_id, length, *board.notes)

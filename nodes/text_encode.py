@@ -9,6 +9,7 @@ from comfy_api.latest import io
 
 from magi_core.text import PromptEmbedding, prepare_caption
 
+from .desk.made import note_run
 from .host.text_encoder import text_encoder_of
 from .ui.checks import Checked
 from .ui.progress import show_notes
@@ -64,13 +65,14 @@ class MagiTextEncode(io.ComfyNode):
             outputs=[
                 Conditioning.Output(display_name="conditioning", tooltip="For Magi Chunk Sampler and Magi Extend.")
             ],
-            hidden=[io.Hidden.unique_id],
+            hidden=[io.Hidden.unique_id, io.Hidden.prompt],
         )
 
     validate_inputs = classmethod(Checked("MagiTextEncode", {"prompt": _check_prompt}))
 
     @classmethod
     def execute(cls, text_encoder: Any, prompt: str, clean: bool = True, **switches: bool) -> io.NodeOutput:
+        note_run(cls.hidden.prompt, {"text_encoder": text_encoder})
         embedding: PromptEmbedding = text_encoder_of(text_encoder, clean=clean).encode(prompt)
         show_notes(cls.hidden.unique_id, embedding.notes)
         names = tuple(token for name, (token, _, _) in SWITCHES.items() if switches[name])

@@ -6,10 +6,9 @@ import comfy.sd
 from comfy_api.latest import Input, io
 from torch import Tensor
 
-from magi_core.config import FRAMES_PER_LATENT
 from magi_core.engine import check_side, check_size
 from magi_core.errors import MagiError
-from magi_core.vae.prefix import encode_prefix
+from magi_core.vae.prefix import encode_prefix, missing_frames
 from magi_core.video import exact_fps
 
 from .host.sound import to_audio
@@ -120,10 +119,11 @@ class MagiVAEEncode(io.ComfyNode):
         else:
             assert image is not None
             given = {"video": image} if len(image) > 1 else {"image": image[0]}
-        with vae.working(len(next(iter(given.values()))), width, height) as codec, noting(codec, cls.hidden.unique_id):
+        frames = len(given["video"]) if "video" in given else 1
+        with vae.working(frames, width, height) as codec, noting(codec, cls.hidden.unique_id):
             latents, more = encode_prefix(codec, width=width, height=height, policy=fit, **given)
         show_notes(cls.hidden.unique_id, (*notes, *more))
-        prefix = to_latent(latents, codec.scale_factor)
+        prefix = to_latent(latents, codec.scale_factor, missing_frames(frames) if "video" in given else 0)
         if sound is not None:
-            prefix[SOUND] = to_audio(sound.ending_at(latents.shape[2] * FRAMES_PER_LATENT / exact_fps(fps)))
+            prefix[SOUND] = to_audio(sound.ending_at(frames / exact_fps(fps)))
         return io.NodeOutput(prefix)

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from magi_core.text import PromptEmbedding
 
 CATEGORY = "MAGI"
-SCALE, SOUND = "magi_scale_factor", "magi_sound"  # beside the samples of a LATENT; the second is an AUDIO
+# Beside the samples of a LATENT: a factor; an AUDIO; `SamplerState.filled`, and of how many latent frames that holds.
+SCALE, SOUND, FILLED = "magi_scale_factor", "magi_sound", "magi_filled"
 
 Model = io.Custom("MAGI_MODEL")  # magi_core.Engine
 TextEncoder = io.Custom("MAGI_TEXT_ENCODER")  # magi_core.text.TextEncoder
@@ -101,9 +102,18 @@ class HeldState(NamedTuple):
         return self.state.latents
 
 
-def to_latent(latents: Tensor, scale_factor: float) -> dict[str, Any]:
-    """Engine latents [1, C, T, h, w] as a LATENT: the VAE's own range, as ComfyUI's wires carry it."""
-    return {"samples": latents / scale_factor, SCALE: scale_factor}
+def to_latent(latents: Tensor, scale_factor: float, filled: int = 0) -> dict[str, Any]:
+    """Engine latents [1, C, T, h, w] as a LATENT: the VAE's own range, as ComfyUI's wires carry it.
+
+    filled: see `SamplerState.filled`.
+    """
+    return {"samples": latents / scale_factor, SCALE: scale_factor, FILLED: (filled, latents.shape[2])}
+
+
+def filled_in(latent: dict[str, Any]) -> int:
+    """What `to_latent` was told; 0 where another node has changed how many frames there are."""
+    filled, frames = latent.get(FILLED, (0, 0))
+    return filled if frames == latent["samples"].shape[2] else 0
 
 
 def from_latent(latent: dict[str, Any]) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from threading import RLock
 from typing import Generic, TypeVar
 
 V = TypeVar("V")
@@ -28,6 +29,7 @@ class BoundedCache(Generic[V]):
     thin: where room is needed, every second value of the older half goes instead of the oldest: what is left of old
     values lies ever further apart, but reaches back to the first.
     on_evict: receives what goes for want of room.
+    Threads may share it: a run uses it while others look things up (`peek`, `take_over`).
     """
 
     def __init__(
@@ -43,55 +45,65 @@ class BoundedCache(Generic[V]):
         self._size, self._on_evict = size, on_evict
         self._entries: OrderedDict[str, V] = OrderedDict()
         self._bytes = self._hits = self._misses = 0
+        self._lock = RLock()
 
     def get(self, key: str) -> V | None:
-        value = self._entries.get(key)
-        if value is None:
-            self._misses += 1
-            return None
-        self._hits += 1
-        self._entries.move_to_end(key)
-        return value
+        with self._lock:
+            value = self._entries.get(key)
+            if value is None:
+                self._misses += 1
+                return None
+            self._hits += 1
+            self._entries.move_to_end(key)
+            return value
 
     def peek(self, key: str) -> V | None:
         """The value, without using it: it grows as old as it would have, and no lookup is counted."""
-        return self._entries.get(key)
+        with self._lock:
+            return self._entries.get(key)
 
     def __contains__(self, key: str) -> bool:
         return key in self._entries
 
     def put(self, key: str, value: V) -> None:
         """Keep `value`; a value that is there already stays, so that what was handed out keeps its bits."""
-        if key in self._entries:
-            self._entries.move_to_end(key)
-            return
-        size = self._size(value)
-        if size > self.budget and not self.least:
-            self._on_evict(key, value)
-            return
-        self._entries[key] = value
-        self._bytes += size
-        self._shrink()
+        with self._lock:
+            if key in self._entries:
+                self._entries.move_to_end(key)
+                return
+            size = self._size(value)
+            if size > self.budget and not self.least:
+                self._on_evict(key, value)
+                return
+            self._entries[key] = value
+            self._bytes += size
+            self._shrink()
 
     def pop(self, key: str) -> V | None:
         """Take a value out; not counted as a lookup."""
-        value = self._entries.pop(key, None)
-        if value is not None:
-            self._bytes -= self._size(value)
-        return value
+        with self._lock:
+            value = self._entries.pop(key, None)
+            if value is not None:
+                self._bytes -= self._size(value)
+            return value
 
     def clear(self) -> None:
         """Forget everything; counts of hits and misses stay."""
-        self._entries.clear()
-        self._bytes = 0
+        with self._lock:
+            self._entries.clear()
+            self._bytes = 0
 
     def take_over(self, other: BoundedCache[V]) -> None:
         """Hold what `other` holds, in the same order."""
-        self._entries, self._bytes = OrderedDict(other._entries), other._bytes
+        with other._lock:
+            entries, size = OrderedDict(other._entries), other._bytes
+        with self._lock:
+            self._entries, self._bytes = entries, size
 
     def resize(self, budget: int) -> None:
-        self.budget = budget
-        self._shrink()
+        with self._lock:
+            self.budget = budget
+            self._shrink()
 
     @property
     def stats(self) -> CacheStats:

@@ -66,7 +66,7 @@ def _extend(options: argparse.Namespace, source: Path, names: dict[str, Any], lo
         compiled=options.compile,
     )
     _warn(engine, state, settings, source)
-    outputs = Outputs(**names, keep=range(end), metadata=_metadata(options, state, board, settings), sound=audio)
+    outputs = Outputs(**names, frames=end, metadata=_metadata(options, state, board, settings), sound=audio)
     rest = _rest(options, state)
     how = {"handoff": options.handoff, "drain": not options.no_drain and (rest is None or rest.drain), "end": end}
     if settings != state.settings:
@@ -103,7 +103,7 @@ def _new_part(
     """What happens in the new chunks, how many frames the video then has, and notes."""
     rest = _rest(options, state)
     story = read_story(options, fps) if rest is None else Storyboard(rest.asked(state.finished))
-    done = state.next_chunk * VIDEO_FRAMES_PER_CHUNK
+    done = state.next_chunk * VIDEO_FRAMES_PER_CHUNK - state.filled
     if options.seconds is not None:
         frames = round(seconds_of(options.seconds) * fps)
         if frames < 1:

@@ -34,7 +34,6 @@ from magi_core.story.chunk import ChunkSpec
 from magi_core.story.direction import DirectedPrompt, check_ranges
 from magi_core.story.storyboard import Storyboard
 from magi_core.video.contact_sheet import ContactSheet
-from magi_core.video.rate import exact_fps
 from magi_core.video.recording import VideoRecording
 from magi_core.video.sound import Sound
 from magi_core.weights.find import WHERE
@@ -48,13 +47,13 @@ BAR = "{desc} |{bar}| step {n_fmt}/{total_fmt} [{elapsed} gone, {remaining} left
 class Outputs:
     """Where the result goes, names that are this command's alone; what is None is not made.
 
-    keep: the decoded frames that the video shows, first to last. metadata: of the video. title: of the contact sheet.
+    frames: of the video. metadata: of the video. title: of the contact sheet.
     sound: laid over the whole video, in place of that of the given part.
     """
 
     video: Claim | None
     take: Claim | None
-    keep: range
+    frames: int
     sheet: Claim | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     title: str = ""
@@ -84,7 +83,7 @@ def make(
             outputs, older = _placed(engine, extension, outputs, outputs.take, held)
             extension = engine.plan(begun, prompts, **how) if older is not None else extension
         say(extension_in_words(extension))
-        sheet = ContactSheet(VIDEO_FRAMES_PER_CHUNK) if outputs.sheet else None
+        sheet = ContactSheet(VIDEO_FRAMES_PER_CHUNK, missing=begun.filled) if outputs.sheet else None
         recording = _recording(begun, outputs)
         saving = None if outputs.take is None else Autosave(outputs.take, older=older)
         state, stopped = _made(engine, extension, outputs, saving, recording, sheet)
@@ -121,7 +120,7 @@ def _made(
                 if recording is not None:
                     files.enter_context(recording)
                     on_frames = None if sheet is None else sheet.add
-                    states = record(engine, states, recording, keep=outputs.keep, on_frames=on_frames)
+                    states = record(engine, states, recording, stop=outputs.frames, on_frames=on_frames)
                 for state in states:  # noqa: B007  (the last one is told about)
                     pass
         except Cancelled as error:
@@ -178,15 +177,8 @@ def _recording(begun: SamplerState, outputs: Outputs) -> VideoRecording | None:
         fps=begun.fps,
         metadata=outputs.metadata,
         replace=True,
-        sound=_sound(begun, outputs),
+        sound=begun.sound if outputs.sound is None else outputs.sound,
     )
-
-
-def _sound(begun: SamplerState, outputs: Outputs) -> Sound | None:
-    """What is heard from the first written frame on."""
-    if outputs.sound is not None or begun.sound is None:
-        return outputs.sound
-    return begun.sound.since(outputs.keep.start / exact_fps(begun.fps))
 
 
 def _saving(states: Iterator[SamplerState], take: Autosave, saved: list[SamplerState]) -> Iterator[SamplerState]:

@@ -59,12 +59,12 @@ def _run(plan: RenderPlan, names: dict[str, Any], engine: Any) -> int:
         begun = begun.with_sound(plan.sound)
     outputs = Outputs(
         **names,
-        keep=range(plan.length.skip, plan.length.skip + plan.length.frames),
+        frames=plan.length.frames,
         sound=plan.audio,
         metadata=_metadata(plan, engine),
         title=f"{plan.model} · {plan.width}x{plan.height} · seed {plan.seed} · {engine.settings.steps} steps",
     )
-    return make(engine, begun, prompts, outputs, model=plan.model, end=plan.length.end)
+    return make(engine, begun, prompts, outputs, model=plan.model, end=plan.length.frames)
 
 
 def _metadata(plan: RenderPlan, engine: Any) -> dict[str, Any]:

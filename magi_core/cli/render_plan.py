@@ -38,20 +38,10 @@ MAX_SEED = 2**63 - 1
 
 @dataclass(frozen=True)
 class Length:
-    """chunks: to generate. frames: of the written video. skip: decoded frames before it (filled up for the model).
-
-    given_chunks: chunks that the given video covers whole.
-    """
+    """chunks: to generate. frames: of the written video."""
 
     chunks: int
     frames: int
-    skip: int = 0
-    given_chunks: int = 0
-
-    @property
-    def end(self) -> int:
-        """Where the video ends, in decoded frames."""
-        return self.skip + self.frames
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,11 +132,11 @@ def plan_length(prompts: int, seconds: str | None, chunks: int | None, fps: Frac
         if new < 1:
             raise MagiError(f"--seconds {seconds} is less than a frame at {float(fps):g} fps: use {1 / float(fps):.3f}")
         frames = given_frames + new
-        return Length(-(-(skip + frames) // VIDEO_FRAMES_PER_CHUNK) - given, frames, skip, given)
+        return Length(-(-(skip + frames) // VIDEO_FRAMES_PER_CHUNK) - given, frames)
     chunks = prompts if chunks is None else chunks
     if chunks < 1:
         raise MagiError(f"--chunks must be at least 1: {chunks}")
-    return Length(chunks, (given + chunks) * VIDEO_FRAMES_PER_CHUNK - skip, skip, given)
+    return Length(chunks, (given + chunks) * VIDEO_FRAMES_PER_CHUNK - skip)
 
 
 def spread_prompts(prompts: Sequence[str], chunks: int) -> Storyboard:

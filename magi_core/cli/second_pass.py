@@ -64,7 +64,7 @@ def _second_pass(options: argparse.Namespace, names: dict[str, Any], load: Calla
         f"{options.command}: {options.source} ({counted(source.finished)}) at strength {options.strength:g}, "
         f"{begun.width}x{begun.height}, seed {begun.seed}, model {options.model}"
     )
-    outputs = Outputs(**names, keep=range(source.frames), sound=sound)
+    outputs = Outputs(**names, frames=source.frames, sound=sound)
     return make(
         engine,
         begun,

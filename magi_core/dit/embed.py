@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from magi_core.config import DiTConfig
 from magi_core.operations import Operations
 
 FREQUENCY_SIZE = 256
+EIGHT = 8
 
 
 def timestep_features(t: Tensor) -> Tensor:
@@ -21,6 +24,16 @@ def timestep_features(t: Tensor) -> Tensor:
     frequencies = exponents.double().exp().float()  # a float32 exponential differs between processors by a last bit
     angles = t.float()[..., None] * frequencies * 1000.0  # in the reference's order: at t = 32 it shows
     return torch.cat([angles.cos(), angles.sin()], dim=-1)
+
+
+def in_eights(layers: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
+    """`layers(rows)` of few rows [..., n, c], made as a multiple of eight.
+
+    A product of one row is another kernel than one of two, with other last bits: so what is said of a chunk does not
+    depend on how many are in flight with it.
+    """
+    count = rows.shape[-2]
+    return layers(F.pad(rows, (0, 0, 0, -count % EIGHT)))[..., :count, :]
 
 
 class TimestepEmbedder(nn.Module):
@@ -34,7 +47,7 @@ class TimestepEmbedder(nn.Module):
 
     def forward(self, t: Tensor, dtype: torch.dtype) -> Tensor:
         """[..., cond] float32 from `t` [...]. The features pass through `dtype` first, as in the reference."""
-        return self.mlp(timestep_features(t).to(dtype).float())
+        return in_eights(self.mlp, timestep_features(t).to(dtype).float())
 
 
 class CaptionEmbedder(nn.Module):

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from magi_core.config import DiTConfig
+from magi_core.dit.embed import in_eights
 from magi_core.dit.pieces import pieces
 from magi_core.kernels.fused import (
     gated_silu,
@@ -44,7 +45,7 @@ class Modulation(nn.Module):
 
     def forward(self, condition: Tensor) -> tuple[Tensor, Tensor]:
         """Two gates [B, n, hidden] from the condition [B, n, cond]."""
-        attention, mlp = torch.tanh(self.proj(F.silu(condition))).chunk(2, dim=-1)
+        attention, mlp = in_eights(lambda rows: torch.tanh(self.proj(F.silu(rows))), condition).chunk(2, dim=-1)
         return attention, mlp
 
 

@@ -29,16 +29,17 @@ class Cost:
 
 @dataclass(frozen=True)
 class StageCost:
-    """forwards: model calls of the loop, guidance passes counted as one. chunk_forwards: K/V pages aside."""
+    """What one stage of a run takes. forwards: model calls, guidance passes counted as one, pages aside. The pages are
+    made before the first of them."""
 
     forwards: int
-    chunk_forwards: int
+    cost: Cost
 
 
 def stage_cost(
     slots: Sequence[Slot], run_start: int, settings: SamplingSettings, distill: bool, sight: SightOf
 ) -> StageCost:
-    """What one stage costs."""
+    """What one stage costs, K/V pages aside."""
     sights = [sight(slot.index) for slot in slots]
     oldest = slots[0].index
     seen = None  # what chunks see makes no difference where all of them run
@@ -61,9 +62,8 @@ def _stage_cost(
 
     forwards = list(plan_stage(slots, 0 if follows else 1, settings, sight))
     times = [[float(grid[c.step]) for c in forward.chunks] for forward in forwards]
-    return StageCost(
-        len(forwards), sum(_forward_cost(*forward, settings, distill) for forward in zip(forwards, times, strict=True))
-    )
+    steps = sum(_forward_cost(*forward, settings, distill) for forward in zip(forwards, times, strict=True))
+    return StageCost(len(forwards), Cost(steps))
 
 
 def _forward_cost(plan: ForwardPlan, times: Sequence[float], settings: SamplingSettings, distill: bool) -> int:

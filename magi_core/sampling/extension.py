@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from magi_core.dit.memory import SamplingMemory
-from magi_core.sampling.cost import Cost
+from magi_core.sampling.cost import Cost, StageCost
 from magi_core.sampling.window import Sight, Slot, stages
 from magi_core.state import ChunkRecord, Frontier, PlacedChunk, SamplerState
 from magi_core.state.chunk import Source
@@ -94,7 +94,7 @@ class Extension:
     sights: what chunks in the works may see, by index. run_start: first chunk of the run.
     parts: what happens, in order. frontier: the pipeline at the end where that is remembered.
     cost: chunk-forwards; the steps are exact, the pages are if nothing else uses the engine in between.
-    forwards: model calls of the loop, guidance passes counted as one. need: bytes on the device.
+    stages: the same, stage by stage. need: bytes on the device.
     notes: what is other than asked for. end: see `SamplerState.end`. model_key: of the engine that planned it.
     """
 
@@ -107,11 +107,19 @@ class Extension:
     parts: tuple[Recalled | Piece, ...]
     drain: bool
     frontier: Frontier | None
-    cost: Cost
-    forwards: int
+    stages: tuple[StageCost, ...]
     need: SamplingMemory
     model_key: str
     end: int | None = None
+
+    @property
+    def cost(self) -> Cost:
+        return sum((stage.cost for stage in self.stages), Cost())
+
+    @property
+    def forwards(self) -> int:
+        """Model calls of the loop, guidance passes counted as one."""
+        return sum(stage.forwards for stage in self.stages)
 
     @property
     def notes(self) -> tuple[str, ...]:

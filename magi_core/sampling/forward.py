@@ -137,7 +137,9 @@ class Predictor:
         window = self._window(plan, pages, duplicate=nearly_clean)
         if not nearly_clean:
             return tuple(self._forward(inputs, frames, window, dropped=False, factor=factor))
-        frames = torch.cat([frames, frames[-1] + 1 + torch.arange(oldest.latent.shape[1])])
+        size = oldest.latent.shape[1]
+        behind = (plan.chunks[0].index + self.settings.window) * size  # the last of a full window, also where it drains
+        frames = torch.cat([frames, behind + torch.arange(size)])
         together = self._forward([*inputs, oldest], frames, window, dropped=False, factor=factor)
         first, *others, by_itself = together
         blend = self.settings.nearly_clean_blend

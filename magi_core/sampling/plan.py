@@ -17,7 +17,7 @@ from magi_core.errors import MagiError
 from magi_core.kernels.fast import has_fast_forms
 from magi_core.sampling.asked import new_chunks, ranges_of
 from magi_core.sampling.broken_off import start_of
-from magi_core.sampling.cost import Cost, stage_cost
+from magi_core.sampling.cost import Cost, StageCost, stage_cost
 from magi_core.sampling.extension import ChunkFate, Extension, Kind, NewChunk, Piece, Recalled
 from magi_core.sampling.handoff import differences, remembered_frontier
 from magi_core.sampling.keys import planned_frontier_key
@@ -65,15 +65,14 @@ def plan(
         parts=parts,
         drain=drain,
         frontier=final,
-        cost=Cost(),
-        forwards=0,
+        stages=(),
         need=_need(engine, begun, stop, 0),
         model_key=engine.model_key,
         end=None if end is None or end >= stop * VIDEO_FRAMES_PER_CHUNK else end,
     )
     pieces = [piece for piece in parts if isinstance(piece, Piece)]
-    cost, forwards, pages = _cost(engine, planned, pieces)
-    return replace(planned, cost=cost, forwards=forwards, need=_need(engine, begun, stop, pages))
+    costs, pages = _stages(engine, planned, pieces)
+    return replace(planned, stages=costs, need=_need(engine, begun, stop, pages))
 
 
 def _check_schedule(settings: SamplingSettings, distill: bool) -> None:
@@ -289,27 +288,27 @@ def _need(engine: Sampler, state: SamplerState, chunks: int, pages: int) -> Samp
     )
 
 
-def _cost(engine: Sampler, extension: Extension, pieces: Sequence[Piece]) -> tuple[Cost, int, int]:
-    """The steps, counted from the window plan; the pages to make, by rehearsing the pieces on a copy of the pool; then
-    the forwards of the loop and the most pages that are held at the same time."""
-    state, distill, cost, forwards, held = extension.begun, engine.dit.config.distill, Cost(), 0, 0
+def _stages(engine: Sampler, extension: Extension, pieces: Sequence[Piece]) -> tuple[tuple[StageCost, ...], int]:
+    """Every stage: its steps, counted from the window plan; the pages to make, by rehearsing the pieces on a copy of
+    the pool. And the most pages that are held at the same time."""
+    state, distill, held = extension.begun, engine.dit.config.distill, 0
     settings, pool = state.settings, engine.cache.pages.rehearsal()
     page = _page_of(engine, state)
+    found: list[StageCost] = []
     for piece in pieces:
-        steps, made, run_start = 0, 0, piece.frontier.run_start
+        run_start = piece.frontier.run_start
         book = page_book(engine, extension, piece, pool, extension.key)
         for slots in piece.plan(settings.window):
             stage = stage_cost(slots, run_start, settings, distill, extension.sight)
-            steps, forwards = steps + stage.chunk_forwards, forwards + stage.forwards
             if not stage.forwards:
+                found.append(stage)
                 continue
             missing = book.missing(pages_read(slots, run_start, settings, extension.sight))
             for index in missing:
                 book.add(index, page)
-            made += len(missing)
+            found.append(replace(stage, cost=stage.cost + Cost(pages=len(missing))))
             held = max(held, len(book.by_chunk))
-        cost += Cost(steps, made)
-    return cost, forwards, held
+    return tuple(found), held
 
 
 def _page_of(engine: Sampler, state: SamplerState) -> KVPage:

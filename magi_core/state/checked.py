@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from magi_core.config import CHUNK_FRAMES, PIXELS_PER_LATENT, VIDEO_FRAMES_PER_CHUNK, is_whole
+from magi_core.config import CHUNK_FRAMES, FRAMES_PER_LATENT, PIXELS_PER_LATENT, VIDEO_FRAMES_PER_CHUNK, is_whole
 from magi_core.config import MAX_CHUNKS as MAX_CHUNKS_AT_ONCE
 from magi_core.errors import MagiError, echo
 from magi_core.state.plausible import implausible
@@ -80,6 +80,7 @@ def _check_head(words: Words, tensors: Mapping[str, Tensor]) -> int:
         raise ValueError("notes are no texts")
     if words["end"] is not None:
         _whole(words, "end", 1, MAX_CHUNKS * VIDEO_FRAMES_PER_CHUNK)
+    _whole(words, "filled", 0, FRAMES_PER_LATENT - 1 if "prefix" in tensors else 0)
     _check_settings(words["settings"])
     if "prefix" not in tensors:
         return 0

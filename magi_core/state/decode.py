@@ -33,15 +33,18 @@ class TakeDecoder:
         latents = state.latents_between(start, stop)
         quirks = state.settings.reference_quirks
         blocks = self.vae.decode(latents, first_frame=start * CHUNK_FRAMES, reference_quirks=quirks)
-        return blocks if state.end is None else _until(blocks, state.frames - start * VIDEO_FRAMES_PER_CHUNK)
+        before = start * VIDEO_FRAMES_PER_CHUNK  # decoded frames in front of these
+        return _between(blocks, max(state.filled - before, 0), state.filled + state.frames - before)
 
 
-def _until(blocks: Iterator[Tensor], frames: int) -> Iterator[Tensor]:
-    """The first `frames` frames of `blocks`."""
+def _between(blocks: Iterator[Tensor], first: int, stop: int) -> Iterator[Tensor]:
+    """Frames `first` to `stop` (exclusive) of `blocks`."""
+    position = 0
     for block in blocks:
-        if frames > 0:
-            yield block[:frames]
-        frames -= len(block)
+        part = block[max(first - position, 0) : max(stop - position, 0)]
+        position += len(block)
+        if len(part):
+            yield part
 
 
 class Decoder(Protocol):
@@ -55,25 +58,25 @@ def record(
     states: Iterable[SamplerState],
     recording: VideoRecording,
     *,
-    keep: range | None = None,
+    stop: int | None = None,
     on_frames: Callable[[Tensor], None] | None = None,
 ) -> Iterator[SamplerState]:
     """Decode every chunk that `states` finish into `recording`, and yield the states on.
 
     states: as `Engine.stream` yields them; the chunks of the first one are all decoded, given ones included. A chunk
     is in the file before the state that finished it is yielded.
-    keep: the decoded frames that belong to the video, first to last, such as range(2, 90); None keeps all.
-    on_frames: gets every decoded frame before `keep.stop`, in order, in blocks uint8 [n, H, W, 3].
+    stop: frames that the video has; None: all of them. on_frames: gets every frame of it, in order, in blocks uint8
+    [n, H, W, 3].
     Frames of one chunk at most are in memory beside those the encoder has not packed yet.
     """
     done = position = 0
     for state in states:
         while done < state.finished:
             for block in decoder.decode(state, start=done, stop=done + 1):
-                wanted = block if keep is None else block[: max(keep.stop - position, 0)]
+                wanted = block if stop is None else block[: max(stop - position, 0)]
                 if on_frames is not None:
                     on_frames(wanted)
-                recording.write(wanted if keep is None else wanted[max(keep.start - position, 0) :])
+                recording.write(wanted)
                 position += len(block)
             recording.flush()
             done += 1

@@ -70,8 +70,8 @@ def chunks_for(state: SamplerState, seconds: float) -> tuple[int, int]:
             f"{seconds:g} seconds are less than a frame at {float(fps):g} fps: use {float(1 / fps):.3f} or more"
         )
     if state.next_chunk > state.first_chunk:
-        before = state.next_chunk * VIDEO_FRAMES_PER_CHUNK
+        before = state.next_chunk * VIDEO_FRAMES_PER_CHUNK - state.filled
     else:
         before = 0 if state.prefix_latent_frames == 1 else state.prefix_frames
     frames = before + new
-    return max(1, -(-frames // VIDEO_FRAMES_PER_CHUNK) - state.next_chunk), frames
+    return max(1, -(-(state.filled + frames) // VIDEO_FRAMES_PER_CHUNK) - state.next_chunk), frames

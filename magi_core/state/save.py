@@ -24,6 +24,7 @@ from magi_core.inputs.regular import possible, regular_file
 from magi_core.state.checked import check_take, files_of_chunks
 from magi_core.state.given_sound import sound_tensors
 from magi_core.state.serialise import (
+    SINCE_FILLED,
     Tensors,
     Words,
     chunk_parts,
@@ -97,6 +98,7 @@ def load_state(path: str | Path) -> SamplerState:
         words = from_format_3(words)
     if version < 5:
         words, chunks = from_format_4(words, chunks)
+    words = SINCE_FILLED | words
     check_take(words, chunks, tensors, where)
     try:
         return state_from(words, chunks, tensors)

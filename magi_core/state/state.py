@@ -39,6 +39,8 @@ class SamplerState:
     total_chunks: how long the video says it will be (duration tokens); None says "8 or more chunks to come" each time.
     notes: what was done to the input, in words for the user (cropped, cut, padded).
     sound: of the given video, as long as the given part when decoded; None: none, or not known. See `with_sound`.
+    filled: decoded frames, 0 to 3, in front of the video: they filled the given one up to whole latent frames, and are
+    not shown. All other counts of frames leave them out.
     """
 
     width: int
@@ -60,6 +62,7 @@ class SamplerState:
     weights_digest: str = ""
     unfinished: Unfinished | None = None
     sound: Sound | None = None
+    filled: int = 0
 
     @property
     def prefix_latent_frames(self) -> int:
@@ -67,8 +70,8 @@ class SamplerState:
 
     @property
     def prefix_frames(self) -> int:
-        """Decoded video frames at the start that were given (an image or a video), not generated."""
-        return self.prefix_latent_frames * FRAMES_PER_LATENT
+        """Video frames at the start that were given (an image or a video), not generated."""
+        return max(self.prefix_latent_frames * FRAMES_PER_LATENT - self.filled, 0)
 
     @property
     def first_chunk(self) -> int:
@@ -126,7 +129,7 @@ class SamplerState:
     @property
     def frames(self) -> int:
         """Video frames that `decode` yields for the whole state."""
-        whole = self.finished * VIDEO_FRAMES_PER_CHUNK if self.chunks else self.prefix_frames
+        whole = self.finished * VIDEO_FRAMES_PER_CHUNK - self.filled if self.chunks else self.prefix_frames
         return whole if self.end is None else min(self.end, whole)
 
     def chunk_latent(self, index: int) -> Tensor:
@@ -167,8 +170,8 @@ class SamplerState:
         save_state(self if all_frontiers else replace(self, frontiers=()), path)
 
     def with_sound(self, sound: Sound) -> SamplerState:
-        """The same with the sound of the given video, which ends where the given part ends: what was filled up in front
-        of it is silent. Raises `MagiError` where no video was given."""
+        """The same with the sound of the given video, which ends where the given part ends. Raises `MagiError` where
+        no video was given."""
         if self.prefix is None:
             raise MagiError("a sound belongs to a given video, and this one starts from nothing")
         return replace(self, sound=sound.ending_at(self.prefix_frames / exact_fps(self.fps)))

@@ -25,11 +25,11 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from magi_core.config import MAX_CHUNKS, VIDEO_FRAMES_PER_CHUNK
 from magi_core.errors import MagiError, echo
 from magi_core.inputs.json_text import parse_json
 from magi_core.story.chunk import JSON_KEYS, ChunkSpec, UnknownTag, json_fields, parse_tags
 from magi_core.story.misread import check_line, check_words, plain, split_at_colon, spoken, typed
+from magi_core.story.places import ALLOWED, Placing, place_in_words
 from magi_core.text.cleaning import check_prompt
 
 __all__ = ["ChunkSpec", "Storyboard", "parse_storyboard"]
@@ -38,8 +38,10 @@ MAX_CHARACTERS = 1_000_000
 MOST_NOTES = 5
 
 SIGNS = "-+"
-_NUMBER = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)\s*([sS]?)")
-_ALLOWED = "write '3: ...', '0-2: ...' or in seconds '4s-6s: ...'"
+
+
+Entry = tuple[str, "str | None", ChunkSpec]
+"""Where it stands ("line 3"), its place ("0-2") or None for the next chunk, what happens."""
 
 
 @dataclass(frozen=True)
@@ -80,14 +82,14 @@ class Storyboard:
 
     def to_text(self) -> str:
         """The text form; `parse_storyboard` gives the same storyboard back."""
-        heads = [" ".join(filter(None, (_place(first, last), chunk.tags))) for first, last, chunk in self.lines]
+        heads = [" ".join(filter(None, (place_in_words(first, last), chunk.tags))) for first, last, chunk in self.lines]
         lines = (f"{head}: {typed(chunk.prompt)}" for head, (_, _, chunk) in zip(heads, self.lines, strict=True))
         return "".join(line.rstrip() + "\n" for line in lines)
 
     def to_json(self) -> str:
         """The JSON form; `parse_storyboard` gives the same storyboard back."""
         entries = [
-            {"at": _place(first, last)} | chunk.json | {"prompt": typed(chunk.prompt)}
+            {"at": place_in_words(first, last)} | chunk.json | {"prompt": typed(chunk.prompt)}
             for first, last, chunk in self.lines
         ]
         return json.dumps({"chunks": entries}, ensure_ascii=False, indent=2) + "\n"
@@ -100,28 +102,33 @@ def parse_storyboard(text: str, *, fps: float | Fraction = 24) -> Storyboard:
     that overlap, run backwards or are no numbers, seconds that are not whole chunks, tags that are unknown or
     have wrong values, tags and places that would be read as words, a missing chunk 0, no line at all.
     """
+    check_length(text)
+    placing = Placing(fps)
+    for where, place, story in entries_of(text):
+        placing.add(where, place, story)
+    return board_of(placing)
+
+
+def check_length(text: str) -> None:
+    """Raise `MagiError` for a text that is longer than any storyboard."""
     if len(text) > MAX_CHARACTERS:
         raise MagiError(f"a storyboard has at most {MAX_CHARACTERS:,} characters, and this one has {len(text):,}")
+
+
+def entries_of(text: str) -> Iterator[Entry]:
+    """What the lines or entries of a storyboard say, in the order they are written in."""
     text = text.removeprefix("\ufeff")
-    chunk_seconds = VIDEO_FRAMES_PER_CHUNK / Fraction(fps)
-    entries = _json_entries(text) if _is_json(text) else _text_entries(text)
-    taken: dict[int, tuple[str, ChunkSpec]] = {}  # chunk -> (where, what happens)
-    following = 0
-    for where, place, story in entries:
-        first, last = (following, following) if place is None else _chunks(place, where, chunk_seconds)
-        if last >= MAX_CHUNKS:
-            raise MagiError(f"{where}: chunk {last} is too far out; at most {MAX_CHUNKS} chunks are possible")
-        going_on = story.going_on
-        for chunk in range(first, last + 1):
-            if chunk in taken:
-                raise MagiError(f"{where}: chunk {chunk} already has a prompt ({taken[chunk][0]}); one is possible")
-            taken[chunk] = (where, story if chunk == first else going_on)
-        following = last + 1
-    if not taken:
-        raise MagiError(f"the storyboard has no prompts: {_ALLOWED}, or one prompt per line")
-    if 0 not in taken:
-        raise MagiError(f"nothing says what happens in chunk 0; the first is chunk {min(taken)}: add a line '0: ...'")
-    return _in_order({chunk: story for chunk, (_, story) in taken.items()})
+    yield from _json_entries(text) if is_json(text) else _text_entries(text)
+
+
+def board_of(placing: Placing) -> Storyboard:
+    """The storyboard of what was placed; `MagiError` where nothing says how it begins."""
+    said = placing.said
+    if not said:
+        raise MagiError(f"the storyboard has no prompts: {ALLOWED}, or one prompt per line")
+    if 0 not in said:
+        raise MagiError(f"nothing says what happens in chunk 0; the first is chunk {min(said)}: add a line '0: ...'")
+    return _in_order({chunk: story for chunk, (_, story) in said.items()})
 
 
 def _in_order(said: Mapping[int, ChunkSpec]) -> Storyboard:
@@ -141,17 +148,19 @@ def _in_order(said: Mapping[int, ChunkSpec]) -> Storyboard:
     return Storyboard(tuple(chunks), tuple(notes))
 
 
-Entry = tuple[str, "str | None", ChunkSpec]
-"""Where it stands ("line 3"), its place ("0-2") or None for the next chunk, what happens."""
-
-
 def _text_entries(text: str) -> Iterator[Entry]:
     for number, line in enumerate(text.splitlines(), start=1):
-        if line.strip() and plain(line.lstrip()[:1]) != "#":
-            yield _line_entry(line, f"line {number}")
+        if not says_nothing(line):
+            yield line_entry(line, f"line {number}")
 
 
-def _line_entry(line: str, where: str) -> Entry:
+def says_nothing(line: str) -> bool:
+    """Whether a line of the text form is blank or a comment."""
+    return not line.strip() or plain(line.lstrip()[:1]) == "#"
+
+
+def line_entry(line: str, where: str) -> Entry:
+    """What one line of the text form says; `MagiError` with `where`."""
     before, colon, prompt = split_at_colon(line)
     head = plain(before).strip()
     found = _head(head) if colon and head else None
@@ -207,7 +216,8 @@ def _tags_without_colon(line: str, where: str) -> MagiError:
     return MagiError(f"{where}: a colon goes between tags and prompt: write '{tags}: ...', or '3 {tags}: ...'")
 
 
-def _is_json(text: str) -> bool:
+def is_json(text: str) -> bool:
+    """Whether a storyboard is meant as JSON."""
     return re.match(r'\s*(\{|\[\s*["{\]])', text) is not None
 
 
@@ -219,10 +229,11 @@ def _json_entries(text: str) -> Iterator[Entry]:
     if not isinstance(content, list):
         raise MagiError('a storyboard in JSON is {"chunks": [{"at": "0-2", "prompt": "..."}, "..."]}')
     for number, entry in enumerate(content, start=1):
-        yield _json_entry(entry, f"entry {number}")
+        yield json_entry(entry, f"entry {number}")
 
 
-def _json_entry(entry: Any, where: str) -> Entry:
+def json_entry(entry: Any, where: str) -> Entry:
+    """What one entry of the JSON form says; `MagiError` with `where`."""
     if isinstance(entry, str):
         return where, None, _json_chunk(where, entry)
     if not isinstance(entry, dict) or not isinstance(entry.get("prompt"), str):
@@ -235,7 +246,7 @@ def _json_entry(entry: Any, where: str) -> Entry:
         place = plain(place)
         alone, tags = _head(place) or ("", "")
         if not alone:
-            raise MagiError(f"{where}: {echo(place)} is no place in the video: {_ALLOWED}")
+            raise MagiError(f"{where}: {echo(place)} is no place in the video: {ALLOWED}")
         if tags:
             keys = ", ".join(f'"{key}"' for key in sorted(JSON_KEYS))
             raise MagiError(
@@ -251,41 +262,6 @@ def _json_chunk(where: str, prompt: str, entry: Mapping[str, Any] | None = None)
         raise _in(where, error) from None
 
 
-def _chunks(place: str, where: str, chunk_seconds: Fraction) -> tuple[int, int]:
-    """First and last chunk (inclusive) of "3", "0-2", "4s" or "4s-6s"."""
-    place = place.strip()
-    ends = place.split("-", maxsplit=2)
-    numbers = [number for end in ends if (number := _NUMBER.fullmatch(end.strip()))]
-    if len(ends) > 2 or len(numbers) < len(ends):
-        raise MagiError(f"{where}: {echo(place)} is no place in the video: {_ALLOWED}")
-    values, units = [Fraction(n[1]) for n in numbers], {n[2].lower() for n in numbers}
-    if len(units) > 1:
-        raise MagiError(f"{where}: {echo(place)} mixes chunks and seconds: write both ends as '4-6' or both as '4s-6s'")
-    first, last = values[0], values[-1]
-    if len(values) == 2 and last < first:
-        low, high = (n[0] for n in reversed(numbers))
-        raise MagiError(f"{where}: {echo(place)} runs backwards: write {echo(f'{low}-{high}')}")
-    if units == {""}:
-        for value in values:
-            if value.denominator != 1:
-                raise MagiError(
-                    f"{where}: chunks are whole numbers: {echo(place)}; for seconds write {echo(place + 's')}"
-                )
-        return int(first), int(last)
-    for value in values:
-        if (value / chunk_seconds).denominator != 1:
-            below = value // chunk_seconds * chunk_seconds
-            raise MagiError(
-                f"{where}: a prompt lasts whole chunks of {_seconds(chunk_seconds)}: {_seconds(value)} -> use "
-                f"{_seconds(below)} or {_seconds(below + chunk_seconds)}"
-            )
-    start = int(first / chunk_seconds)
-    stop = int(last / chunk_seconds) if len(values) == 2 else start + 1
-    if stop == start:
-        raise MagiError(f"{where}: {echo(place)} is empty: it ends where it starts")
-    return start, stop - 1
-
-
 def _in(where: str, error: MagiError) -> MagiError:
     """The same error with its place in the storyboard."""
     bracket = ". A prompt that starts with a bracket needs the number of its chunk in front: '0: [...'"
@@ -299,13 +275,5 @@ def _refuse_keys(content: dict[str, Any], known: set[str], where: str) -> None:
         raise MagiError(f"{where}: unknown {', '.join(map(echo, unknown[:3]))}; known are {names}")
 
 
-def _place(first: int, last: int) -> str:
-    return f"{first}" if first == last else f"{first}-{last}"
-
-
 def _chunks_in_words(first: int, last: int) -> str:
     return f"chunk {first}" if first == last else f"chunks {first} to {last}"
-
-
-def _seconds(value: Fraction) -> str:
-    return f"{float(value):.4g}s"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
@@ -14,38 +16,89 @@ from magi_core.digest import digest
 from magi_core.errors import MagiError
 from magi_core.text.cleaning import check_prompt, prepare_caption, whole_letters
 from magi_core.text.conditioning import PromptEmbedding
+from magi_core.text.kept import keep, kept
 from magi_core.text.reading import lost_in_cleaning, unknown_words, words_of
 from magi_core.text.t5_config import read_config
-from magi_core.text.tokenizer import TOKENIZER_FILES, Tokenizer, load_tokenizer
+from magi_core.text.tokenizer import Tokenizer, load_tokenizer
+from magi_core.weights.find import TOKENIZER_FILES, tokenizer_folder
 
 if TYPE_CHECKING:
     from transformers import T5EncoderModel
 
+LARGE = 100_000_000  # parameters
 EMBEDDING = "shared.weight"
 EMBEDDING_ALIAS = "encoder.embed_tokens.weight"  # the same tensor; files hold either name or both
 
 
-class TextEncoder:
-    """Prompts to embeddings. `model` may be moved between devices from outside; `encode` follows it.
+class HiddenStates(Protocol):
+    """A T5: token ids to the last layer's hidden states [L, channels]. device: where it works."""
 
-    identity: digest that names weights and tokenizer, or "" where nothing does.
+    @property
+    def channels(self) -> int: ...
+    @property
+    def dtype(self) -> torch.dtype: ...
+    @property
+    def device(self) -> torch.device: ...
+    def __call__(self, ids: list[int]) -> Tensor: ...
+
+
+class PlainT5:
+    """transformers' T5, read when it is first needed. It may be moved between devices from outside."""
+
+    def __init__(self, parts: T5Parts, device: torch.device) -> None:
+        self.parts, self._device = parts, device
+
+    @cached_property
+    def model(self) -> T5EncoderModel:
+        model, state = empty_model(self.parts.config), self.parts.read()
+        model.load_state_dict(state | {EMBEDDING_ALIAS: state[EMBEDDING]}, assign=True)
+        return model.requires_grad_(False).eval()
+
+    @property
+    def channels(self) -> int:
+        return self.parts.config.d_model
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.parts.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.device if "model" in vars(self) else self._device
+
+    def __call__(self, ids: list[int]) -> Tensor:
+        batch = torch.tensor([ids], device=self.model.device)
+        return self.model(input_ids=batch).last_hidden_state[0]
+
+
+class TextEncoder:
+    """Prompts to embeddings.
+
+    identity: digest that names weights and tokenizer, or "" where nothing does. keeps: embeddings go into the user's
+    own folder, and come from there (`text.kept`).
     """
 
     clean = True
 
-    def __init__(self, model: T5EncoderModel, tokenizer: Tokenizer, max_length: int = 800, identity: str = "") -> None:
-        self.identity = identity
-        self.model = model
-        self.tokenizer = tokenizer
-        self.max_length = max_length
+    def __init__(
+        self,
+        states: HiddenStates,
+        tokenizer: Tokenizer,
+        max_length: int = 800,
+        identity: str = "",
+        *,
+        keeps: bool = False,
+    ) -> None:
+        self.states, self.tokenizer, self.max_length = states, tokenizer, max_length
+        self.identity, self.keeps = identity, keeps and bool(identity)
 
     @property
     def channels(self) -> int:
-        return self.model.config.d_model
+        return self.states.channels
 
     @property
     def dtype(self) -> torch.dtype:
-        return self.model.dtype
+        return self.states.dtype
 
     def as_typed(self) -> TextEncoder:
         """The same encoder for prompts as they are typed, without the cleaning that captions had in training."""
@@ -85,36 +138,45 @@ class TextEncoder:
         if len(ids) > self.max_length:
             notes += (f"prompt cut to {self.max_length} tokens (it has {len(ids)})",)
             ids = [*ids[: self.max_length - 1], ids[-1]]
-        tokens = self.hidden_states(ids).float().cpu()
+        return PromptEmbedding(prompt, self._tokens(ids, prompt), notes, origin=self.origin(prompt))
+
+    def _tokens(self, ids: list[int], prompt: str) -> Tensor:
+        """[L, channels] float32 on the CPU, from what is kept or made now."""
+        name = f"{self.origin(prompt)} {self.states.device.type}"
+        known = kept(name, self.channels) if self.keeps else None
+        if known is not None:
+            return known
+        tokens = self.states(ids).float().cpu()
         if not tokens.isfinite().all():
             raise MagiError(
                 f"the text encoder gave numbers that are not finite in {self.dtype}: its weights are damaged, or "
                 "this number format is too small for them (bfloat16 and float32 are not)"
             )
-        return PromptEmbedding(prompt, tokens, notes, origin=self.origin(prompt))
+        if self.keeps:
+            keep(name, tokens)
+        return tokens
 
     def _lost(self, prompt: str, caption: str) -> tuple[str, ...]:
         """Notes on words that the model does not get to see."""
         cleaned = lost_in_cleaning(prompt, caption) if self.clean else ""
         return tuple(filter(None, [cleaned, unknown_words(self.tokenizer.unreadable(words_of(caption)))]))
 
-    def hidden_states(self, ids: list[int]) -> Tensor:
-        """[L, channels] from L token ids: the model's last layer."""
-        batch = torch.tensor([ids], device=self.model.device)
-        return self.model(input_ids=batch).last_hidden_state[0]
-
 
 @dataclass(frozen=True, eq=False)
 class T5Parts:
-    """A T5 folder, read and checked. config: its `T5Config`. state: tensors by transformers' names, without aliases.
+    """A T5 folder whose headers were checked. config: its `T5Config`. dtype: that its weights come in.
 
-    identity: digest of weights (as `magi_core.weights.fingerprint`), configuration and tokenizer.
+    identity: digest of weights (as `magi_core.weights.fingerprint`), configuration and tokenizer. large: so that it
+    takes longer to load than its embeddings take to read. read: the tensors by transformers' names, without aliases;
+    raises `MagiError` for damaged ones.
     """
 
     config: Any
     tokenizer: Tokenizer
-    state: dict[str, Tensor]
+    dtype: torch.dtype
     identity: str
+    large: bool
+    read: Callable[[], dict[str, Tensor]]
 
 
 def load_text_encoder(
@@ -125,20 +187,20 @@ def load_text_encoder(
     max_length: int = 800,
     channels: int | None = None,
 ) -> TextEncoder:
-    """Loads a T5 folder: config.json, tokenizer and weights, without keeping a second copy of the weights.
+    """Opens a T5 folder: config.json, tokenizer and weights, without keeping a second copy of the weights.
+
+    Weights are read for the first prompt that is not kept (`text.kept`, large encoders only).
 
     dtype: the reference uses float32. "fp32", "bf16" and "auto" (bfloat16, small encoders on the CPU float32) are
     understood too. In float16 the `wo` layers stay float32, where T5 overflows otherwise. On the CPU, weights stored
     in `dtype` stay memory-mapped.
     channels: width of the video model's text input; an encoder of another width is an error.
-    Raises `MagiError` before reading weights for a folder that is not a T5 or lacks a file, and for weights that are
-    damaged or do not fit.
+    Raises `MagiError` before reading weights for a folder that is not a T5 or lacks a file, and for weights that do
+    not fit; with the first prompt for those that are damaged.
     """
     parts = read_t5(folder, device=device, dtype=dtype, channels=channels)
-    model = _empty_model(parts.config)
-    model.load_state_dict(parts.state | {EMBEDDING_ALIAS: parts.state[EMBEDDING]}, assign=True)
-    model.requires_grad_(False).eval()
-    return TextEncoder(model, parts.tokenizer, max_length, parts.identity)
+    states = PlainT5(parts, torch.device(device))
+    return TextEncoder(states, parts.tokenizer, max_length, parts.identity, keeps=parts.large)
 
 
 def read_t5(
@@ -158,21 +220,22 @@ def read_t5(
             f"the text encoder in {folder} gives {config.d_model} channels, but this video model reads text of "
             f"{channels} channels: choose the text encoder that belongs to the model"
         )
-    tokenizer = load_tokenizer(folder)
+    tokenizer = load_tokenizer(tokenizer_folder(folder))
     if tokenizer.size > config.vocab_size:
         raise MagiError(
             f"the tokenizer in {folder} has {tokenizer.size} tokens, the model only {config.vocab_size}: they are of "
             "different models, download the folder again"
         )
-    model, device = _empty_model(config), torch.device(device)
+    model, device = empty_model(config), torch.device(device)
     if isinstance(dtype, str):
         from magi_core.weights import pick_dtype
 
         dtype = pick_dtype(dtype, torch.device(compute or device), model.num_parameters())
-    return T5Parts(config, tokenizer, _read_tensors(folder, model, device, dtype), _identity(folder, config))
+    read, large = _reading(folder, model, device, dtype), model.num_parameters() > LARGE
+    return T5Parts(config, tokenizer, dtype, _identity(folder, config), large, read)
 
 
-def _empty_model(config: Any) -> T5EncoderModel:
+def empty_model(config: Any) -> T5EncoderModel:
     """The encoder, built without memory."""
     from transformers import T5EncoderModel
 
@@ -180,8 +243,10 @@ def _empty_model(config: Any) -> T5EncoderModel:
         return T5EncoderModel(config)
 
 
-def _read_tensors(folder: Path, model: T5EncoderModel, device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
-    """The tensors of `model` from the files, one by one."""
+def _reading(
+    folder: Path, model: T5EncoderModel, device: torch.device, dtype: torch.dtype
+) -> Callable[[], dict[str, Tensor]]:
+    """What reads the tensors of `model` from the files, one by one, now that they are known to fit."""
     from magi_core.weights import check_state_dict, read_sound, read_tensors
 
     expected = {name: tuple(t.shape) for name, t in model.state_dict().items() if name != EMBEDDING_ALIAS}
@@ -192,15 +257,19 @@ def _read_tensors(folder: Path, model: T5EncoderModel, device: torch.device, dty
         source.setdefault(EMBEDDING, EMBEDDING_ALIAS)
     check_state_dict(expected, {name: stored.headers[key].shape for name, key in source.items()}, folder)
     own = {key: name for name, key in source.items()}
-    state, _ = read_sound(stored, own, lambda key, tensor: _convert(own[key], tensor, device, dtype))
-    return {own[key]: tensor for key, tensor in state.items()}
+
+    def read() -> dict[str, Tensor]:
+        state, _ = read_sound(stored, own, lambda key, tensor: _convert(own[key], tensor, device, dtype))
+        return {own[key]: tensor for key, tensor in state.items()}
+
+    return read
 
 
 def _identity(folder: Path, config: Any) -> str:
     """What an embedding depends on beside the words. Of the tokenizer's files each is read whole: they are small."""
     from magi_core.weights import fingerprint
 
-    files = [path for path in map(folder.joinpath, TOKENIZER_FILES) if path.is_file()]
+    files = [path for path in map(tokenizer_folder(folder).joinpath, TOKENIZER_FILES) if path.is_file()]
     return digest(fingerprint(folder), config.to_json_string(), *(path.read_bytes() for path in files))
 
 

@@ -11,10 +11,10 @@ from typing import Any
 from magi_core.errors import MagiError, echo
 from magi_core.inputs.json_text import parse_json
 from magi_core.inputs.regular import read_bounded
+from magi_core.weights.find import TOKENIZER_FILES
 
 END_TOKEN = "</s>"
 UNKNOWN = "<unk>"
-TOKENIZER_FILES = ("spiece.model", "tokenizer.json")  # official, and as transformers writes it
 MAX_BYTES = 8 << 20  # T5's files take 0.8 and 2.4 MB
 MAX_PIECES, MAX_LETTERS = 300_000, 4_000_000
 PARTS = ("version", "added_tokens", "normalizer", "pre_tokenizer", "model")

@@ -34,11 +34,16 @@ def encode_prefix(
     frames, done = noted_frames(image if video is None else video, "image" if video is None else "video")
     frames, note = fit(frames, width, height, policy)
     notes = [*done, note] if note else [*done]
-    missing = -len(frames) % FRAMES_PER_LATENT
+    missing = missing_frames(len(frames))
     if video is not None and missing:
         frames = torch.cat([frames[:1].expand(missing, -1, -1, -1), frames])
         notes.append(f"the video's first frame is repeated {missing} times, so that its length is a multiple of 4")
     return vae.encode(frames), tuple(notes)
+
+
+def missing_frames(frames: int) -> int:
+    """How many frames fill a video of `frames` up to whole latent frames."""
+    return -frames % FRAMES_PER_LATENT
 
 
 def resample(frames: Tensor, fps: float | Fraction, wanted: float | Fraction) -> Tensor:

@@ -25,16 +25,17 @@ TITLE_SIZE, PROMPT_SIZE, TIME_SIZE = 22, 17, 15
 class ContactSheet:
     """Collects small copies of the frames that a sheet shows while a video streams past, then draws it.
 
-    frames_per_chunk: how many of the frames given to `add` make one row.
+    frames_per_chunk: how many of the frames given to `add` make one row. missing: how many the first row lacks, at its
+    start.
     """
 
-    def __init__(self, frames_per_chunk: int, *, columns: int = FRAMES_PER_ROW) -> None:
+    def __init__(self, frames_per_chunk: int, *, columns: int = FRAMES_PER_ROW, missing: int = 0) -> None:
         if frames_per_chunk < 1 or columns < 1:
             raise MagiError("a contact sheet needs at least one frame per chunk and one column")
         self.frames_per_chunk, self.columns = frames_per_chunk, columns
         self.rows: list[list[Image.Image]] = []
         self._shown = set(spread(frames_per_chunk, columns))
-        self._seen = 0
+        self._missing = self._seen = missing
 
     def add(self, block: Tensor) -> None:
         """The next frames of the video, uint8 [n, H, W, 3]."""
@@ -56,7 +57,8 @@ class ContactSheet:
         """The sheet itself; arguments as for `save`."""
         if not self.rows or not self.rows[0]:
             raise MagiError("there are no frames for a contact sheet")
-        times = [i * self.frames_per_chunk / fps for i in range(len(self.rows))] + [self._seen / fps]
+        ends = [*(i * self.frames_per_chunk for i in range(1, len(self.rows))), self._seen]
+        times = [0, *((end - self._missing) / fps for end in ends)]
         spans = [f"{start:.1f}-{end:.1f} s" for start, end in zip(times, times[1:], strict=False)]
         labels = [(span, prompts[i] if i < len(prompts) else "") for i, span in enumerate(spans)]
         return _draw(self.rows[:MAX_ROWS], labels, title, self.columns)

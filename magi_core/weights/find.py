@@ -39,6 +39,7 @@ OTHER_PARTS = ("vae", "t5", "text_encoder")  # folder names that never hold the 
 VAE_PLACES = ("", "vae", "ckpt/vae")
 T5_PARENTS = ("", "t5", "t5_pretrained", "text_encoder", "ckpt/t5")
 T5_PLACES = tuple(place for parent in T5_PARENTS for place in (parent, f"{parent}/t5-v1_1-xxl".lstrip("/")))
+TOKENIZER_FILES = ("spiece.model", "tokenizer.json")  # official, and as transformers writes it
 VAE_MARKER = "encoder.cls_token"
 TOKEN_PLACES = tuple(
     f"{place}special_tokens.npz" for place in ("", "assets/", "example/assets/", "t5/", "t5_pretrained/")
@@ -282,7 +283,16 @@ def is_t5_folder(folder: Path) -> bool:
     """A T5 folder with its tokenizer: the weights themselves are looked at when they are loaded."""
     try:
         config = read_json(folder / "config.json", "configuration")
-        tokenizer = any((folder / name).is_file() for name in ("spiece.model", "tokenizer.json"))
-        return "d_kv" in config and tokenizer and bool(weight_files(folder))
+        return "d_kv" in config and has_tokenizer(tokenizer_folder(folder)) and bool(weight_files(folder))
     except (OSError, ValueError, TypeError):
         return False
+
+
+def tokenizer_folder(t5: Path) -> Path:
+    """Where the tokenizer of a T5 folder is: in it, or in `tokenizer` beside it, as diffusers stores models."""
+    beside = t5.parent / "tokenizer"
+    return beside if not has_tokenizer(t5) and has_tokenizer(beside) else t5
+
+
+def has_tokenizer(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in TOKENIZER_FILES)

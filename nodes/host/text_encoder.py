@@ -6,6 +6,7 @@ ids into hidden states differs.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import comfy.ops
@@ -19,57 +20,65 @@ from magi_core.text import T5Parts, TextEncoder, Tokenizer
 from magi_core.text.memory import t5_bytes
 
 from .device import Devices
-from .patcher import in_patcher, make_room
+from .patcher import Patcher, in_patcher, make_room, weights_that_move
 
 KEY = "t5xxl"
 WAY_OUT = "choose type 'mochi' or 'ltxv' in Load CLIP, with a t5xxl file, or use Magi Load Text Encoder"
 
 
-class PlacedTextEncoder(TextEncoder):
-    """T5 with ComfyUI's layers. Hidden states are float32, as ComfyUI and the reference run it."""
+class PlacedT5:
+    """T5 with ComfyUI's layers, read when it is first needed. Hidden states are float32, as ComfyUI and the reference
+    run it."""
 
-    def __init__(self, parts: T5Parts, devices: Devices, max_length: int) -> None:
-        config = parts.config
-        settings = {name: getattr(config, name) for name in ("num_layers", "d_model", "d_kv", "num_heads", "d_ff")}
-        settings |= {"vocab_size": config.vocab_size, "model_type": config.model_type}
-        settings |= {"is_gated_act": config.is_gated_act, "dense_act_fn": _activation(config.dense_act_fn)}
-        model = T5(settings, parts.state["shared.weight"].dtype, torch.device("meta"), comfy.ops.manual_cast)
-        first = model.encoder.block[0].layer[0].SelfAttention  # the one that holds the positions of all
-        if config.relative_attention_num_buckets != first.relative_attention_num_buckets:
-            raise MagiError(
-                "this T5 counts positions differently from T5-v1.1: use the one that MAGI-1 is published with"
-            )
-        first.relative_attention_max_distance = config.relative_attention_max_distance
-        model.load_state_dict(parts.state, assign=True)
-        super().__init__(model.eval().requires_grad_(False), parts.tokenizer, max_length, parts.identity)
-        self.config, self.patcher = config, in_patcher(model, devices)
+    def __init__(self, parts: T5Parts, devices: Devices) -> None:
+        self.parts, self.devices = parts, devices
+
+    @cached_property
+    def patcher(self) -> Patcher:
+        with weights_that_move():
+            model = _empty_model(self.parts)
+            model.load_state_dict(self.parts.read(), assign=True)
+            return in_patcher(model.eval().requires_grad_(False), self.devices)
 
     @property
     def channels(self) -> int:
-        return self.config.d_model
+        return self.parts.config.d_model
 
     @property
     def dtype(self) -> torch.dtype:
-        return self.model.dtype
+        return self.parts.dtype
 
-    def hidden_states(self, ids: list[int]) -> Tensor:
-        shape = {"width": self.config.d_model, "inner": self.config.d_ff, "heads": self.config.num_heads}
-        make_room(self.patcher, t5_bytes(len(ids), **shape))
-        batch = torch.tensor([ids], device=self.patcher.load_device)
-        return self.model(batch, None, dtype=torch.float32)[0][0]
+    @property
+    def device(self) -> torch.device:
+        return self.devices.load
+
+    def __call__(self, ids: list[int]) -> Tensor:
+        config, patcher = self.parts.config, self.patcher
+        shape = {"width": config.d_model, "inner": config.d_ff, "heads": config.num_heads}
+        make_room(patcher, t5_bytes(len(ids), **shape))
+        batch = torch.tensor([ids], device=patcher.load_device)
+        return patcher.model(batch, None, dtype=torch.float32)[0][0]
 
 
-class ClipTextEncoder(TextEncoder):
-    """The T5-XXL inside a core CLIP. Raises `MagiError` for one that is something else, or does not mask padding."""
+def _empty_model(parts: T5Parts) -> T5:
+    """The encoder without weights. Raises `MagiError` for one that counts positions otherwise than ComfyUI's."""
+    config = parts.config
+    settings = {name: getattr(config, name) for name in ("num_layers", "d_model", "d_kv", "num_heads", "d_ff")}
+    settings |= {"vocab_size": config.vocab_size, "model_type": config.model_type}
+    settings |= {"is_gated_act": config.is_gated_act, "dense_act_fn": _activation(config.dense_act_fn)}
+    model = T5(settings, parts.dtype, torch.device("meta"), comfy.ops.manual_cast)
+    first = model.encoder.block[0].layer[0].SelfAttention  # the one that holds the positions of all
+    if config.relative_attention_num_buckets != first.relative_attention_num_buckets:
+        raise MagiError("this T5 counts positions differently from T5-v1.1: use the one that MAGI-1 is published with")
+    first.relative_attention_max_distance = config.relative_attention_max_distance
+    return model
 
-    def __init__(self, clip: Any, max_length: int = 800) -> None:
-        tokens = clip.tokenize("")
-        if set(tokens) != {KEY}:
-            found = " and ".join(tokens) or "nothing"
-            raise MagiError(f"this CLIP reads prompts with {found}, not with T5-XXL alone: {WAY_OUT}")
-        own = next(part for part in vars(clip.tokenizer).values() if getattr(part, "embedding_key", None) == KEY)
-        super().__init__(clip.cond_stage_model, _tokenizer(own), max_length)
-        self.clip, self._channels = clip, own.embedding_size
+
+class ClipT5:
+    """The T5-XXL inside a core CLIP. Raises `MagiError` for one that does not mask padding."""
+
+    def __init__(self, clip: Any, channels: int) -> None:
+        self.clip, self._channels = clip, channels
 
     @property
     def channels(self) -> int:
@@ -77,10 +86,14 @@ class ClipTextEncoder(TextEncoder):
 
     @property
     def dtype(self) -> torch.dtype:
-        dtypes: Any = self.model.dtypes  # of ComfyUI's model
+        dtypes: Any = self.clip.cond_stage_model.dtypes
         return next(iter(dtypes), torch.float32)
 
-    def hidden_states(self, ids: list[int]) -> Tensor:
+    @property
+    def device(self) -> torch.device:
+        return self.clip.patcher.load_device
+
+    def __call__(self, ids: list[int]) -> Tensor:
         out = self.clip.encode_from_tokens({KEY: [[(token, 1.0) for token in ids]]}, return_dict=True)
         if "attention_mask" not in out:
             raise MagiError(
@@ -90,9 +103,24 @@ class ClipTextEncoder(TextEncoder):
         return out["cond"].flatten(0, 1)[visible]
 
 
+def placed_text_encoder(parts: T5Parts, devices: Devices, max_length: int) -> TextEncoder:
+    """A T5 folder in ComfyUI's hands."""
+    return TextEncoder(PlacedT5(parts, devices), parts.tokenizer, max_length, parts.identity, keeps=parts.large)
+
+
+def clip_text_encoder(clip: Any, max_length: int = 800) -> TextEncoder:
+    """A core CLIP. Raises `MagiError` for one that is not T5-XXL alone."""
+    tokens = clip.tokenize("")
+    if set(tokens) != {KEY}:
+        found = " and ".join(tokens) or "nothing"
+        raise MagiError(f"this CLIP reads prompts with {found}, not with T5-XXL alone: {WAY_OUT}")
+    own = next(part for part in vars(clip.tokenizer).values() if getattr(part, "embedding_key", None) == KEY)
+    return TextEncoder(ClipT5(clip, own.embedding_size), _tokenizer(own), max_length)
+
+
 def text_encoder_of(wire: Any, *, clean: bool = True) -> TextEncoder:
     """What came in: MAGI's own text encoder as it is, a CLIP wrapped. clean: False leaves prompts as they are typed."""
-    encoder = ClipTextEncoder(wire) if isinstance(wire, comfy.sd.CLIP) else wire
+    encoder = clip_text_encoder(wire) if isinstance(wire, comfy.sd.CLIP) else wire
     return encoder if clean else encoder.as_typed()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -27,11 +28,14 @@ class PlacedVAE(comfy.sd.VAE):
 
     Latents are [B, z, t, h, w] in the VAE's own range: what the engine has, divided by `codec.scale_factor`.
     Everything is coded in the codec's tiles, whatever the node; the sizes that the tiled core nodes ask for only make
-    tiles smaller. own_size: width and height of the video model it belongs to.
+    tiles smaller. own_size: width and height of the video model it belongs to. identity: names the weights and their
+    precision; without one it is like no other.
     """
 
-    def __init__(self, codec: Codec, devices: Devices, own_size: tuple[int, int] = USUAL_SIZE) -> None:
-        self.own_size = own_size
+    def __init__(
+        self, codec: Codec, devices: Devices, own_size: tuple[int, int] = USUAL_SIZE, identity: str = ""
+    ) -> None:
+        self.own_size, self.identity = own_size, identity or uuid.uuid4().hex
         config = codec.model.config
         self.codec, self.first_stage_model = codec, codec.model
         codec.on_note = _log  # until a node listens

@@ -1,42 +1,31 @@
-"""Progress on the node, text under it."""
+"""Progress on the node, text under it. Pictures are the desk's."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import comfy.utils
 
 from magi_core.errors import printable
 
-from .events import show_text
+from ..host.page import show_text
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from magi_core.sampling.events import Stepped
-
-PICTURE_SIDE = 512  # pixels on the node
 
 
 class StepProgress:
-    """Reports the steps of a run: a bar, chunk and step in words, now and then a picture of what is coming.
+    """Reports the steps of a run: a bar, chunk and step in words. below: a line that stays under the words."""
 
-    below: a line that stays under the words. still: makes the picture, or None where it is not time for one.
-    """
-
-    def __init__(
-        self, node_id: str | None, *, below: str = "", still: Callable[[Stepped], Image | None] = lambda event: None
-    ) -> None:
-        self.node_id, self.below, self.still = node_id, below, still
+    def __init__(self, node_id: str | None, *, below: str = "") -> None:
+        self.node_id, self.below = node_id, below
         self._bar: comfy.utils.ProgressBar | None = None
 
     def __call__(self, event: Stepped) -> None:
         self._bar = self._bar or comfy.utils.ProgressBar(event.steps, node_id=self.node_id)
-        picture = self.still(event)
-        preview = None if picture is None else ("JPEG", picture, PICTURE_SIDE)
-        self._bar.update_absolute(event.step, event.steps, preview)
+        self._bar.update_absolute(event.step, event.steps)
         chunk = min(event.done + 1, event.chunks)
         words = f"chunk {chunk} of {event.chunks}, step {event.step} of {event.steps}"
         show(self.node_id, f"{words} ·" if self.below else words, self.below)  # Nodes 2.0 makes one line of both

@@ -1,4 +1,4 @@
-"""One run of the sampler on a node: progress and previews, autosave, stopping when the user interrupts."""
+"""One run of the sampler on a node: progress, the desk, autosave, stopping when the user interrupts."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,18 +21,21 @@ from magi_core.state.lineage import Place, place_for
 from magi_core.state.state import Cancelled
 from magi_core.state.story import told_again
 
+from ..desk.events import NodeRun
+from ..desk.showing import Pictures, Showing
 from ..host.file_names import resolved
 from ..host.no_room import in_words
 from ..host.queued import queued_graph
 from ..host.take_folder import autosave_path
 from ..wires import HeldState, Prompt, Prompts
-from .preview import Preview
 from .progress import StepProgress, show, show_notes
 
 if TYPE_CHECKING:
     from magi_core.engine import Engine
+    from magi_core.sampling.events import Stepped
     from magi_core.sampling.extension import Extension
     from magi_core.state import SamplerState
+    from magi_core.story.direction import Direction
 
 NO_ROOM = (
     "there is not enough memory for this: make width and height smaller, lower the window of Magi Chunk Sampler "
@@ -51,48 +55,75 @@ def check_seconds(seconds: float) -> None:
         raise MagiError(f"seconds must be a number, or 0 to go by chunks: {seconds}")
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What the widgets of a node that samples say.
+
+    chunks: at least so many; the last prompt of a storyboard goes on where it has fewer. seconds: above 0, the length
+    of the new part instead.
+    """
+
+    chunks: int
+    seconds: float
+    leave_in_flight: bool
+    handoff: str = "clean"
+
+
+@dataclass(frozen=True)
+class Planning:
+    """What a run of a node would do. plan: answers anew whenever it is called."""
+
+    plan: Callable[[], Extension]
+    directions: Sequence[Direction]
+    notes: tuple[str, ...]
+
+
+def planning(engine: Engine, state: SamplerState, conditioning: Prompt | Prompts, asked: Asked) -> Planning:
+    """What extending `state` as `asked` comes to: for a run, and for whoever wants to know before it."""
+    length = agreed_length(state, asked.chunks, conditioning.told, asked.seconds)
+    directions = conditioning.for_chunks(length.chunks)
+    drain = not asked.leave_in_flight
+    plan = partial(engine.plan, state, directions, handoff=asked.handoff, drain=drain, end=length.end)
+    return Planning(plan, directions, (*length.notes, *filter(None, [told_again(state, conditioning.specs)])))
+
+
 def sample(
     engine: Engine,
     state: SamplerState,
     conditioning: Prompt | Prompts,
+    asked: Asked,
     *,
-    node_id: str | None,
-    chunks: int,
-    seconds: float,
-    leave_in_flight: bool,
+    run: NodeRun,
     autosave: str,
     vae: Any,
-    handoff: str = "clean",
     graph: Mapping[str, Any],
     own: Sequence[str] = (),
     notes: Sequence[str] = (),
 ) -> HeldState:
     """`state` with the chunks that `conditioning` describes.
 
-    chunks: at least so many; the last prompt of a storyboard goes on where it has fewer. seconds: above 0, the length
-    of the new part instead. autosave: name of a take to keep up to date, or ""; a broken-off take of that name goes on
-    where it was, one of another lineage stays. vae: for previews, or None.
-    graph: that is running, for names. own: values that are the model's own. notes: said before the run and after.
+    autosave: name of a take to keep up to date, or ""; a broken-off take of that name goes on where it was, one of
+    another lineage stays. vae: for stills and clips, or None. graph: that is running, for names.
+    own: values that are the model's own. notes: said before the run and after.
     An interrupt takes effect before the next model forward; the engine remembers what was finished.
     """
-    length = agreed_length(state, chunks, conditioning.told, seconds)
-    directions = conditioning.for_chunks(length.chunks)
-    plan = partial(engine.plan, state, directions, handoff=handoff, drain=not leave_in_flight, end=length.end)
+    told, node_id = planning(engine, state, conditioning, asked), run.node_id
     name = resolved(autosave, width=state.width, height=state.height, graph=graph)
-    extension, place = _placed(engine, plan, autosave_path(name) if name.strip() else None)
-    cost = cost_in_words(extension.cost, other_ways(engine, extension, directions, handoff))
-    preview = Preview.on(node_id, vae, state)
-    said = [*filter(None, [*notes, *length.notes, told_again(state, conditioning.specs)])]
+    extension, place = _placed(engine, told.plan, autosave_path(name) if name.strip() else None)
+    cost = cost_in_words(extension.cost, other_ways(engine, extension, told.directions, asked.handoff))
+    showing = Showing(run, extension, Pictures.of(vae, state), str(engine.cache.pages.device))
+    said = [*filter(None, [*notes, *told.notes])]
     words = "\n".join([cost, *([f"the model's own: {', '.join(own)}"] if own else [])])
     show_notes(node_id, said, words) if said else show(node_id, words)
+    showing.begins((*said, *extension.notes))
     below = "\n".join([words, *said])
     made = in_words(
         lambda: _run(
             engine,
             extension,
             None if place is None else Autosave(place.path, older=place.older),
-            preview,
-            StepProgress(node_id, below=below, still=preview.still),
+            showing,
+            StepProgress(node_id, below=below),
         ),
         NO_ROOM,
     )
@@ -117,16 +148,22 @@ def _run(
     engine: Engine,
     extension: Extension,
     saved: Autosave | None,
-    preview: Preview,
+    showing: Showing,
     progress: StepProgress,
 ) -> SamplerState:
     made = extension.given
+
+    def on_step(event: Stepped) -> None:
+        progress(event)
+        showing.stepped(event)
+
     with saved or nullcontext():
         try:
-            for made in engine.run(extension, on_step=progress):
+            for made in engine.run(extension, on_step=on_step):
                 if saved is not None:
                     saved.write(made)
-                preview.finished(made)
+                showing.finished(made)
+            showing.sampled()
         except Cancelled as stopped:
             if saved is not None and made is not extension.given:
                 saved.write(stopped.state)

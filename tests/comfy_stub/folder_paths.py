@@ -3,7 +3,7 @@
 from pathlib import Path
 
 models_dir = "models"
-input_directory, output_directory, temp_directory = "input", "output", "temp"
+input_directory, output_directory, temp_directory, user_directory = "input", "output", "temp", "user"
 folder_names_and_paths: dict[str, tuple[list[str], set[str]]] = {}
 
 
@@ -41,6 +41,14 @@ def get_output_directory() -> str:
 
 def get_temp_directory() -> str:
     return temp_directory
+
+
+def get_user_directory() -> str:
+    return user_directory
+
+
+def get_system_user_directory(name: str = "system") -> str:
+    return str(Path(user_directory) / f"__{name}")
 
 
 def get_save_image_path(prefix: str, folder: str, width: int = 0, height: int = 0) -> tuple[str, str, int, str, str]:

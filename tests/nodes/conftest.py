@@ -35,6 +35,7 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
         folder_paths.input_directory = str(tmp_path_factory.mktemp("input"))
         folder_paths.output_directory = str(tmp_path_factory.mktemp("output"))
         folder_paths.temp_directory = str(tmp_path_factory.mktemp("temp"))
+        folder_paths.user_directory = str(tmp_path_factory.mktemp("user"))
         spec = importlib.util.spec_from_file_location(PACK, REPOSITORY / "__init__.py")
         pack = importlib.util.module_from_spec(spec)
         sys.modules[spec.name] = pack

@@ -1,4 +1,4 @@
-"""What the frontend is told: by name and payload as js/magi/api.js reads it, and on the page that queued the prompt."""
+"""What the frontend is told: by name and payload as docs/desk.md says, and on the page that queued the prompt."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-API = (Path(__file__).parents[2] / "js" / "magi" / "api.js").read_text(encoding="utf-8")
+CONTRACT = (Path(__file__).parents[2] / "docs" / "desk.md").read_text(encoding="utf-8")
 
 
 class Listener:
@@ -42,26 +42,35 @@ def listen(nodes: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Callable[[
 
 @pytest.fixture
 def events(part: Callable[[str], Any]) -> Any:
-    return part("ui.events")
+    return part("desk.events")
 
 
-def test_only_the_page_that_queued_the_prompt_is_told(events, listen) -> None:
+def test_only_the_page_that_queued_the_prompt_is_told(events, listen, part) -> None:
     page = listen("page")
-    clip = events.ClipMade(events.running_prompt(), "1:2", "abc", 3, "run", "magi.mp4")
-    events.send(clip)
-    events.show_text("1:2", "chunk 4")
-    payload = {"prompt_id": "prompt", "node_id": "1:2", "key": "abc", "index": 3, "run": "run", "filename": "magi.mp4"}
+    run = events.NodeRun("1:2")
+    run.tell(events.Clip(3, "abc", "magi.mp4"))
+    part("host.page").show_text("1:2", "chunk 4")
+    where = {"prompt_id": "prompt", "node_id": "1:2", "run": run.id}
+    payload = where | {"index": 3, "key": "abc", "filename": "magi.mp4"}
     assert page.sent == [(("magi.clip", payload), "page"), (("chunk 4", "1:2"), "page")]
 
 
-def test_nobody_is_told_of_a_prompt_that_no_page_queued(events, listen) -> None:
+def test_nobody_is_told_of_a_prompt_that_no_page_queued(events, listen, part) -> None:
     everybody = listen(None)
-    events.send(events.ClipMade("prompt", "1", "abc", 0, "run", "magi.mp4"))
-    events.show_text("1", "chunk 1")
+    events.NodeRun("1").tell(events.Clip(0, "abc", "magi.mp4"))
+    part("host.page").show_text("1", "chunk 1")
     assert not everybody.sent
 
 
-def test_the_frontend_listens_for_the_same_names_and_fields(events) -> None:
-    assert re.findall(r'"(magi\.\w+)"', API) == [events.ClipMade.NAME]
-    described = re.search(r"`ClipMade` .*?\*/", API, re.DOTALL)[0]
-    assert re.findall(r"@property \{\w+\} (\w+)", described) == [field.name for field in fields(events.ClipMade)]
+def test_names_and_fields_are_those_of_the_contract(events) -> None:
+    """Of every event, in the order of the table in docs/desk.md."""
+    rows = re.findall(r"^\| `(magi\.\w+)` \|[^|]*\|(.*)\|$", CONTRACT, re.MULTILINE)
+    assert [name for name, _ in rows] == [event.NAME for event in get_args(events.Event)]
+    for event, (_, payload) in zip(get_args(events.Event), rows, strict=True):
+        outside = re.sub(r"\[\{.*?\}\]", "", payload)
+        assert {field.name for field in fields(event)} <= set(re.findall(r"`(\w+)`", outside)), event.NAME
+
+
+def test_a_still_is_small(events) -> None:
+    with pytest.raises(ValueError):
+        events.Still.of(0, "abc", 1.0, bytes(40_000))

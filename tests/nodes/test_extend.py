@@ -247,34 +247,75 @@ def test_a_run_goes_on_without_clips_that_fail(run, part, model, prompt, vae, mo
     def refuse(*args: object) -> None:
         raise failure
 
-    monkeypatch.setattr(part("ui.preview"), "write_video", refuse)
+    monkeypatch.setattr(part("desk.clips"), "write_video", refuse)
     server.PromptServer.instance.events.clear()
     made = run("MagiChunkSampler", model=model, conditioning=prompt("red"), vae=vae, chunks=2, **SMALL)
     assert made.state.finished == 2
     assert not [event for event, _ in server.PromptServer.instance.events if event == "magi.clip"]
 
 
-def test_pictures_and_clips_are_shown_while_it_runs(run, model, prompt, vae) -> None:
+def test_plan_stills_and_clips_are_told_while_it_runs(run, model, prompt, vae) -> None:
     import av
-    import comfy.utils
     import folder_paths
     import server
 
-    comfy.utils.previews.clear()
-    server.PromptServer.instance.events.clear()
-    made = run("MagiChunkSampler", model=model, conditioning=prompt("red"), chunks=2, vae=vae, **SMALL | {"steps": 8})
-    kind, picture, side = comfy.utils.previews[0]
-    assert (kind, picture.size, side) == ("JPEG", (4, 4), 512)
-    clips = [data for event, data in server.PromptServer.instance.events if event == "magi.clip"]
-    expected = [("prompt", "1", chunk.key, chunk.index) for chunk in made.state.chunks]
-    assert [(clip["prompt_id"], clip["node_id"], clip["key"], clip["index"]) for clip in clips] == expected
-    assert all(key for _, _, key, _ in expected) and len({clip["run"] for clip in clips}) == 1
-    with av.open(str(Path(folder_paths.get_temp_directory()) / clips[0]["filename"])) as file:
+    events = server.PromptServer.instance.events
+    events.clear()
+    how = {"model": model, "conditioning": prompt("red"), "chunks": 3, "vae": vae, **SMALL | {"steps": 16}}
+    made = run("MagiChunkSampler", **how)
+    told = {name: [data for event, data in events if event == name] for name, _ in events}
+    keys = [chunk.key for chunk in made.state.chunks]
+    assert events[0][0] == "magi.plan" and events[-1][0] == "magi.ended"
+    assert [(chunk["key"], chunk["kind"]) for chunk in told["magi.plan"][0]["chunks"]] == [
+        (k, "computed") for k in keys
+    ]
+    assert [(clip["node_id"], clip["key"], clip["index"]) for clip in told["magi.clip"]] == [
+        ("1", key, index) for index, key in enumerate(keys)
+    ]
+    finished = [still["key"] for still in told["magi.still"] if still["t"] == 1]
+    assert finished == keys
+    in_flight = {still["key"] for still in told["magi.still"] if still["t"] < 1}
+    assert in_flight == set(keys), "every chunk in flight has its still"
+    last = told["magi.progress"][-1]
+    assert last["step"] == last["steps"] and last["seconds_left"] is not None
+    assert told["magi.ended"][0]["status"] == "done" and len({data["run"] for _, data in events}) == 1
+    with av.open(str(Path(folder_paths.get_temp_directory()) / told["magi.clip"][0]["filename"])) as file:
         assert sum(1 for _ in file.decode(video=0)) == 24
 
+    files = [clip["filename"] for clip in told["magi.clip"]]
+    events.clear()
+    run("MagiChunkSampler", **how)
+    told = [(event, data.get("filename")) for event, data in events]
+    expected = [("magi.plan", None), *(("magi.clip", file) for file in files), ("magi.ended", None)]
+    assert told == expected, "remembered chunks have their clips at once"
+    longer = run("MagiExtend", model=model, state=made, conditioning=prompt("blue"), vae=vae)
+    kept = [data for event, data in events if event == "magi.clip"]
+    assert [clip["key"] for clip in kept[3:]] == [chunk.key for chunk in longer.state.chunks]
+
+
+def test_clips_of_chunks_that_came_from_elsewhere_are_made_once_sampling_has_begun(run, model, prompt, vae) -> None:
+    import server
+
+    how = {"model": model, "seed": 6, **SMALL}
+    made = run("MagiChunkSampler", conditioning=prompt("red"), chunks=2, **how)  # without a VAE: no clips
+    events = server.PromptServer.instance.events
+    events.clear()
+    longer = run("MagiExtend", model=model, state=made, conditioning=prompt("blue"), vae=vae)
+    names = [event for event, _ in events]
+    assert names.index("magi.progress") < names.index("magi.clip")
+    clips = {data["key"] for event, data in events if event == "magi.clip"}
+    assert clips == {chunk.key for chunk in longer.state.chunks}
+
+
+def test_a_run_that_fails_says_why(run, model, prompt) -> None:
+    import server
+
     server.PromptServer.instance.events.clear()
-    run("MagiChunkSampler", model=model, conditioning=prompt("red"), chunks=2, vae=vae, **SMALL | {"steps": 8})
-    assert not server.PromptServer.instance.events  # remembered: nothing to wait for
+    with pytest.raises(MagiError):
+        run("MagiChunkSampler", model=model, conditioning=prompt("red"), **SMALL | {"width": 725})
+    (event, data), *more = server.PromptServer.instance.events
+    assert (event, data["status"], more) == ("magi.ended", "failed", [])
+    assert "width must be a multiple of 16" in data["sentence"]
 
 
 def test_a_vae_of_another_model_is_refused_before_any_work(run, model, prompt) -> None:

@@ -65,7 +65,7 @@ def test_the_model_works_through_comfyuis_hands(run: Any, part: Any) -> None:
     state = run("MagiChunkSampler", model=model, conditioning=prompt, width=32, height=32, steps=4)
     run("MagiVAEDecode", vae=vae, state=state)
     assert list(dict.fromkeys(patcher for patcher, _ in management.loads)) == [
-        encoder.patcher,
+        encoder.states.patcher,
         model.host.patcher,
         vae.patcher,
     ]

@@ -57,10 +57,16 @@ def test_a_given_file_is_heard_in_the_decoded_video(run, vae, encode, continued,
     assert heard["waveform"].shape == (1, 2, 3 * RATE) and starts(heard["waveform"][0]) == [0, 1]
 
 
-def test_a_given_video_in_memory_is_heard_and_what_is_filled_up_is_silent(run, vae, encode, continued) -> None:
+def test_a_given_video_in_memory_is_heard_and_what_fills_it_up_is_not_shown(run, vae, encode, continued) -> None:
     made = continued(encode(in_memory(22, audio(1))))  # 24 frames: two are filled up in front
-    _, video = run("MagiVAEDecode", vae=vae, state=made)
-    assert starts(video.get_components().audio["waveform"][0]) == [0.08]
+    frames, video = run("MagiVAEDecode", vae=vae, state=made)
+    assert len(frames) == made.state.frames and made.state.frames % 24 == 22
+    assert starts(video.get_components().audio["waveform"][0]) == [0]
+
+
+def test_latents_that_another_node_has_cut_are_shown_whole(encode, continued) -> None:
+    given = encode(in_memory(22, audio(1)))
+    assert continued(given | {"samples": given["samples"][:, :, 1:]}).state.frames % 24 == 0
 
 
 def test_a_file_holds_the_sound(run, vae, encode, continued, file) -> None:

@@ -55,3 +55,18 @@ def test_latents_of_another_kind_are_not_decoded(vae) -> None:
         vae.decode(torch.zeros(1, 16, 4, 4))
     with pytest.raises(MagiError, match="channels"):
         vae.decode(torch.zeros(1, 4, 1, 4, 4))
+
+
+@pytest.mark.parametrize("typed", ["x", 7, -0.5, True, [], [[]], {}, {"samples": [1]}])
+def test_what_is_typed_where_a_wire_belongs_is_refused_by_every_node(nodes, typed) -> None:
+    widgets = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
+    sockets = [(n, i.id) for n in nodes.values() for i in n.define_schema().inputs if i.io_type not in widgets]
+    assert len(sockets) > 25
+    for node, name in sockets:
+        with pytest.raises(MagiError, match=f"{name} must come from another node"):
+            node.execute(**{name: typed})
+
+
+def test_a_wire_that_must_be_there_and_brings_nothing_is_refused(run) -> None:
+    with pytest.raises(MagiError, match="state must come from another node"):
+        run("MagiRewind", state=None)

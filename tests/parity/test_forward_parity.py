@@ -51,7 +51,7 @@ def test_forward(case, compared):
 
     attend, cross = Recorder(WindowAttention(sdpa, ranges)), Recorder(TextAttention(sdpa, texts))
     seen = {}
-    hooks = record_layers(dit, seen)
+    hooks = record_layers(dit, seen, chunks)
     errors = {"out_dropped": max_error(run(True, attend, cross), tensors["out_dropped"])}  # L0_* belong to this run
     for hook in hooks:
         hook.remove()
@@ -73,7 +73,7 @@ def test_forward(case, compared):
         assert compared_names - {"L0_condition_map"} <= set(errors)
 
 
-def record_layers(dit, seen):
+def record_layers(dit, seen, chunks):
     """Forward hooks that copy layer 0's inputs and outputs, the last layer's output and the final norm into `seen`."""
     blocks = dit.videodit_blocks
     first = blocks.layers[0]
@@ -96,7 +96,7 @@ def record_layers(dit, seen):
         first.register_forward_hook(keep("L0_out")),
         first.self_attention.register_forward_hook(keep("L0_proj")),
         first.mlp.register_forward_hook(keep("L0_mlp")),
-        first.ada_modulate_layer.proj.register_forward_hook(keep("L0_gate", lambda x: x)),
+        first.ada_modulate_layer.proj.register_forward_hook(keep("L0_gate", lambda x: x[:, :chunks])),  # eight rows
         blocks.layers[-1].register_forward_hook(keep("L_last_out")),
         blocks.final_layernorm.register_forward_hook(keep("final_ln")),
     ]

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from magi_core.cache.engine_cache import EngineCache
+from magi_core.dit.embed import in_eights
 from tests.property.bounded import bounded
 from tools.small_models import tiny_engine
 
@@ -33,3 +34,20 @@ def test_clean_handoffs_give_the_same_bits_whatever_was_forgotten(distill, clean
             assert torch.equal(one.latents, two.latents)
 
     check()
+
+
+@pytest.mark.parametrize("distill", [False, True], ids=["base", "distill"])
+def test_a_chunk_has_the_same_bits_however_many_are_in_flight_with_it(distill):
+    story = ["red", "blue", "green", "red", "blue"]
+    longest: dict[int, torch.Tensor] = {}
+    for length in range(len(story), 0, -1):
+        engine = tiny_engine(distill)
+        for chunk in engine.extend(engine.begin(**SIZE), story[:length]).chunks:
+            assert torch.equal(chunk.latent, longest.setdefault(chunk.index, chunk.latent)), (length, chunk.index)
+
+
+@pytest.mark.parametrize("count", range(1, 17))
+def test_what_is_said_of_a_chunk_does_not_depend_on_how_many_there_are(count):
+    torch.manual_seed(0)
+    layer, rows = torch.nn.Linear(256, 96), torch.randn(1, 16, 256)
+    assert torch.equal(in_eights(layer, rows[:, :count]), in_eights(layer, rows)[:, :count])

@@ -70,12 +70,14 @@ def test_prompts_reach_their_own_chunk_from_the_start(engine):
 def test_a_video_of_any_length_can_be_continued(engine, frames):
     video = torch.randint(0, 256, (frames, 48, 32, 3), dtype=torch.uint8)
     state = engine.begin(**SIZE, video=video)
-    assert state.prefix_frames == -(-frames // 4) * 4
+    assert state.prefix_frames == frames and state.filled == -frames % 4
     assert bool(state.notes) == bool(frames % 4)
     given = state.prefix
     state = engine.extend(state, "red", 2)
     assert torch.equal(state.latents[:, :, : given.shape[2]], given)
-    assert sum(len(block) for block in engine.decode(state)) == state.frames == 4 * state.latents.shape[2]
+    assert (
+        sum(len(block) for block in engine.decode(state)) == state.frames == 4 * state.latents.shape[2] - state.filled
+    )
     assert state.chunks[0].index == frames_to_chunks(frames)
 
 

@@ -1,8 +1,8 @@
 """`python -m tools.soak --minutes 120`: an artist's edits, forks, extends, interrupts, saves and loads, at random.
 
 They run in a real ComfyUI, whose memory, threads and handles are sampled. Every take is compared with the same render
-in a second ComfyUI, which forgets everything before. Exit code 1 where a run fails, a take differs by more than pages
-that were made again can explain, or what the first one holds grows.
+in a second ComfyUI, which forgets everything before. Exit code 1 where a run fails, a take differs by a bit, or what
+the first one holds grows.
 """
 
 from __future__ import annotations
@@ -24,10 +24,13 @@ from tools.soak.measure import Sample, median
 from tools.soak.recipe import MOST_RUNS, Inputs, Recipe
 
 LIMIT = 300.0  # seconds for one prompt
-APART = 1e-4  # values of latents; pages made alone and in a window differ in their last bits, about 1e-5
-FORGETTING = 0.3  # seconds until the server has heard that it should forget
+FORGETTING = (0.3, 2.0, 10.0)  # seconds until the server has heard that it should forget; longer on a busy machine
 GROWTH = {"memory": 1.1, "threads": 1.1, "handles": 1.1}  # of the last third over the one before
 ACTIONS = ("new", "edit", "edit", "extend", "extend", "fork", "interrupt", "save and load")
+
+
+class Remembered(Exception):
+    """Nodes that should have run did not."""
 
 
 @dataclass
@@ -54,16 +57,24 @@ class Soak:
         take = self._run(action)
         if take is not None:
             self.apart.append(self._apart(take))
-            if not self.apart[-1] <= APART:
+            if self.apart[-1] != 0:
                 self.faults.append(f"step {len(self.apart)}, {action}: apart by {self.apart[-1]:.2g}: {self.recipe}")
         self.known = [*self.known[-20:], replace_loaded(self.recipe)]
         self.samples.append(Sample.of(self.server.process, (time.monotonic() - self.begun) / 60))
 
     def _apart(self, take: Path) -> float:
         """The largest difference of `take` from a fresh render."""
-        self.forgetful.post("/free", {"unload_models": True, "free_memory": True})
-        time.sleep(FORGETTING)
-        fresh = _saved(self.forgetful, replace_loaded(self.recipe).graph(self.inputs, decode=False), whole=True)
+        graph = replace_loaded(self.recipe).graph(self.inputs, decode=False)
+        for patience in FORGETTING:
+            self.forgetful.post("/free", {"unload_models": True, "free_memory": True})
+            time.sleep(patience)
+            try:
+                fresh = _saved(self.forgetful, graph, whole=True)
+                break
+            except Remembered:  # it was asked to run before it had come to forgetting
+                continue
+        else:
+            raise RuntimeError("the second ComfyUI does not forget")
         assert fresh is not None, "it forgets, so it saves"
         apart = float((load_state(take).latents - load_state(fresh).latents).abs().max())
         fresh.unlink()
@@ -121,8 +132,12 @@ def _saved(server: Server, graph: dict[str, Any], *, whole: bool = False) -> Pat
     cached = [
         node for kind, data in entry["status"]["messages"] if kind == "execution_cached" for node in data["nodes"]
     ]
-    assert not whole or not cached, f"not forgotten: {cached}"
-    return next(iter(set(folder.glob("*.magi")) - before), None)
+    made = next(iter(set(folder.glob("*.magi")) - before), None)
+    if whole and cached:
+        if made is not None:
+            made.unlink()
+        raise Remembered(cached)
+    return made
 
 
 def replace_loaded(recipe: Recipe) -> Recipe:

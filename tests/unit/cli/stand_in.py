@@ -46,8 +46,9 @@ class StandIn:
     def begin(self, *, width, height, seed, fps, image, video, total_chunks):
         self.asked["begin"] = {"image": image, "video": video, "total_chunks": total_chunks, "seed": seed}
         given = 1 if image is not None else 0 if video is None else -(-len(video) // 4)
+        filled = 0 if video is None else -len(video) % 4
         prefix = torch.zeros(1, 4, given, height // 8, width // 8) if given else None
-        return SamplerState(width, height, fps, seed, self.settings, channels=4, prefix=prefix)
+        return SamplerState(width, height, fps, seed, self.settings, channels=4, prefix=prefix, filled=filled)
 
     def plan(self, state, prompts, *, end):
         self.asked["prompts"] = [prompt.spec.prompt for prompt in prompts]
@@ -71,7 +72,7 @@ class StandIn:
 
     def decode(self, state, *, start, stop):
         for chunk in range(start, stop):
-            for frames in (10, 10, 4):
+            for frames in (10 - (state.filled if chunk == 0 else 0), 10, 4):
                 if self.interrupt_decoding == chunk and frames == 4:
                     os.kill(os.getpid(), signal.SIGINT)
                     os.kill(os.getpid(), signal.SIGINT)

@@ -19,11 +19,11 @@ from magi_core.errors import MagiError
         ("2.5", None, 24, 0, Length(3, 60)),
         ("2", None, 12, 0, Length(1, 24)),
         ("1", None, Fraction(24000, 1001), 0, Length(1, 24)),
-        (None, 1, 24, 24, Length(1, 48, 0, 1)),
-        (None, 1, 24, 32, Length(1, 48, 0, 1)),
-        ("1", None, 24, 32, Length(2, 56, 0, 1)),
-        ("1", None, 24, 30, Length(2, 54, 2, 1)),
-        ("0.5", None, 24, 1, Length(1, 13, 3, 0)),
+        (None, 1, 24, 24, Length(1, 48)),
+        (None, 1, 24, 32, Length(1, 48)),
+        ("1", None, 24, 32, Length(2, 56)),
+        ("1", None, 24, 30, Length(2, 54)),
+        ("0.5", None, 24, 1, Length(1, 13)),
     ],
 )
 def test_lengths(seconds, chunks, fps, given, expected):

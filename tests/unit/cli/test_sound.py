@@ -29,6 +29,17 @@ def test_what_is_filled_up_in_front_moves_no_sound(render, tmp_path, fps, frames
     assert starts(video.sound.samples) == pytest.approx([0, 1], abs=0.011)
 
 
+def test_an_extended_video_begins_where_the_given_one_did(command, tmp_path):
+    flashing(tmp_path / "given.mkv", 2, sound="flac")
+    size = ("--width", 32, "--height", 32)
+    made = ("render", "red", "--video", "given.mkv", *size, "--fps", 9, "--chunks", 1)  # 18 frames
+    assert command(*made, "--out", "a.mp4", "--save", "take.magi") == 0
+    assert command("extend", "take.magi", "--prompt", "blue", "--out", "b.mp4") == 0
+    first, longer = (read_video(path, fps=9, sound=True) for path in ("a.mp4", "b.mp4"))
+    assert len(longer.frames) == len(first.frames) + 24 == 22 + 24
+    assert starts(longer.sound.samples) == starts(first.sound.samples) == pytest.approx([0, 1], abs=0.011)
+
+
 def test_a_video_without_sound_stays_without(render, tmp_path):
     assert render("a") == 0 and heard() == (24, None)
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import weakref
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import torch
 
+from magi_core.errors import MagiError
+from magi_core.state import load_state
 from magi_core.state.decode import record
+from magi_core.state.save import read_part, write_part
 from magi_core.state.state import Cancelled
 from magi_core.video import read_video
 from magi_core.video.recording import VideoRecording
@@ -45,16 +49,33 @@ def test_what_is_recorded_is_what_is_decoded(tmp_path, prefix, drain):
     assert torch.equal(torch.cat(written), torch.cat(list(engine.decode(state))))
 
 
-def test_start_and_end_are_trimmed_to_the_frame(tmp_path):
+def test_what_fills_a_given_video_up_and_what_is_behind_the_end_is_not_shown(tmp_path):
     engine, seen = tiny_engine(), []
-    begun = engine.begin(width=32, height=32)
+    prefix = torch.randn(1, 16, 8, 4, 4)
+    begun = engine.begin(width=32, height=32, prefix=prefix, filled=2)
+    assert begun.frames == begun.prefix_frames == 30
     with VideoRecording(tmp_path / "a.mp4", width=32, height=32, fps=24) as recording:
         written = frames_given_to(recording)
-        states = engine.stream(begun, "red", 3)
-        *_, state = record(engine, states, recording, keep=range(2, 55), on_frames=seen.append)
-    whole = torch.cat(list(engine.decode(state)))
-    assert recording.frames == 53 and len(read_video(tmp_path / "a.mp4").frames) == 53
-    assert torch.equal(torch.cat(written), whole[2:55]) and torch.equal(torch.cat(seen), whole[:55])
+        states = engine.stream(begun, "red", 2, end=53)
+        *_, state = record(engine, states, recording, stop=53, on_frames=seen.append)
+    whole = torch.cat(list(engine.decode(replace(state, filled=0, end=None))))
+    shown = torch.cat(list(engine.decode(state)))
+    assert recording.frames == state.frames == len(read_video(tmp_path / "a.mp4").frames) == 53
+    assert torch.equal(shown, whole[2:55]) and torch.equal(torch.cat(list(engine.decode(state, start=1))), whole[24:55])
+    assert torch.equal(torch.cat(written), shown) and torch.equal(torch.cat(seen), shown)
+
+
+def test_a_saved_take_knows_what_fills_it_up_and_one_of_before_shows_it(tmp_path):
+    engine, path = tiny_engine(), tmp_path / "a.magi"
+    state = engine.extend(engine.begin(width=32, height=32, prefix=torch.randn(1, 16, 8, 4, 4), filled=3), "red")
+    state.save(path)
+    assert load_state(path).filled == 3 and load_state(path).frames == state.frames == 45
+    words, tensors = read_part(path)
+    write_part(path, {name: value for name, value in words.items() if name != "filled"}, tensors)
+    assert load_state(path).frames == 48
+    write_part(path, words | {"filled": 4}, tensors)
+    with pytest.raises(MagiError, match="filled"):
+        load_state(path)
 
 
 def test_cancelling_keeps_the_finished_chunks(tmp_path):

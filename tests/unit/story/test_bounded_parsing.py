@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from magi_core.config import MAX_CHUNKS
 from magi_core.errors import ECHO_LIMIT, MagiError
-from magi_core.story.storyboard import MAX_CHARACTERS, MAX_CHUNKS, Storyboard, parse_storyboard
+from magi_core.story.storyboard import MAX_CHARACTERS, Storyboard, parse_storyboard
 from magi_core.text.cleaning import MAX_PROMPT
 from tests.linear_time import grows_evenly
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ def test_embeddings_equal_those_of_transformers(layout: str, request: pytest.Fix
 
 
 def test_both_layouts_hold_the_same_model(bin_folder: Path, safetensors_folder: Path) -> None:
-    ours = [load_text_encoder(folder).model.state_dict() for folder in (bin_folder, safetensors_folder)]
+    ours = [load_text_encoder(folder).states.model.state_dict() for folder in (bin_folder, safetensors_folder)]
     assert ours[0].keys() == ours[1].keys()
     assert all(torch.equal(ours[0][name], ours[1][name]) for name in ours[0])
 
@@ -46,7 +47,7 @@ def test_an_embedding_table_under_its_other_name_is_found(bin_folder: Path, tmp_
     state = stored(bin_folder)
     table = state.pop("shared.weight")
     folder = with_weights(bin_folder, tmp_path, state)
-    assert torch.equal(load_text_encoder(folder).model.shared.weight, table)
+    assert torch.equal(load_text_encoder(folder).states.model.shared.weight, table)
 
 
 def test_a_long_prompt_is_cut_before_the_end_token_with_a_note(bin_folder: Path) -> None:
@@ -86,18 +87,18 @@ def test_a_prompt_without_content_is_the_null_text(bin_folder: Path, prompt: str
 def test_half_precision_keeps_the_output_layers_wide(bin_folder: Path) -> None:
     wide = load_text_encoder(bin_folder).encode(PROMPT).tokens
     encoder = load_text_encoder(bin_folder, dtype=torch.float16)
-    dtypes = {name: t.dtype for name, t in encoder.model.state_dict().items()}
+    dtypes = {name: t.dtype for name, t in encoder.states.model.state_dict().items()}
     assert {d for n, d in dtypes.items() if n.endswith(".wo.weight")} == {torch.float32}
     assert {d for n, d in dtypes.items() if not n.endswith(".wo.weight")} == {torch.float16}
     torch.testing.assert_close(encoder.encode(PROMPT).tokens, wide, rtol=0.02, atol=0.02)
     narrow = load_text_encoder(bin_folder, dtype=torch.bfloat16)
-    assert {t.dtype for t in narrow.model.state_dict().values()} == {torch.bfloat16}
+    assert {t.dtype for t in narrow.states.model.state_dict().values()} == {torch.bfloat16}
     torch.testing.assert_close(narrow.encode(PROMPT).tokens, wide, rtol=0.1, atol=0.1)
 
 
 def test_number_formats_can_be_named(bin_folder: Path) -> None:
-    assert load_text_encoder(bin_folder, dtype="auto").model.dtype == torch.float32
-    assert load_text_encoder(bin_folder, dtype="bf16").model.dtype == torch.bfloat16
+    assert load_text_encoder(bin_folder, dtype="auto").states.model.dtype == torch.float32
+    assert load_text_encoder(bin_folder, dtype="bf16").states.model.dtype == torch.bfloat16
     with pytest.raises(MagiError, match="unknown number format int3"):
         load_text_encoder(bin_folder, dtype="int3")
 
@@ -109,3 +110,15 @@ def test_prompts_as_typed_are_other_words_and_lost_ones_are_told(bin_folder) -> 
     assert any("the model reads 'rolls' (left out: 'c3po')" in note for note in cleaned.notes)
     assert not any("the model reads" in note for note in typed.notes)
     assert cleaned.origin != typed.origin and encoder.clean
+
+
+def test_a_tokenizer_in_the_folder_beside_is_read(bin_folder: Path, tmp_path: Path) -> None:
+    whole = load_text_encoder(shutil.copytree(bin_folder, tmp_path / "whole"))
+    t5 = shutil.copytree(bin_folder, tmp_path / "text_encoder")
+    (tmp_path / "tokenizer").mkdir()
+    for name in ("spiece.model", "tokenizer.json"):
+        if (t5 / name).exists():
+            (t5 / name).rename(tmp_path / "tokenizer" / name)
+    apart = load_text_encoder(t5)
+    assert torch.equal(apart.encode("a red ball").tokens, whole.encode("a red ball").tokens)
+    assert apart.identity == whole.identity

@@ -64,8 +64,8 @@ def test_numbers_that_are_not_finite_are_reported(bin_folder: Path, tmp_path: Pa
     state = stored(bin_folder)
     state["encoder.final_layer_norm.weight"] = torch.full((CHANNELS,), torch.inf)
     with pytest.raises(MagiError, match="encoder.final_layer_norm.weight holds numbers that are not finite"):
-        load_text_encoder(with_weights(bin_folder, tmp_path / "unsound", state))
+        load_text_encoder(with_weights(bin_folder, tmp_path / "unsound", state)).encode(PROMPT)
     encoder = load_text_encoder(bin_folder)
-    encoder.model.encoder.final_layer_norm.weight.fill_(torch.inf)
+    encoder.states.model.encoder.final_layer_norm.weight.fill_(torch.inf)
     with pytest.raises(MagiError, match="not finite in torch.float32"):
         encoder.encode(PROMPT)

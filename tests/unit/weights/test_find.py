@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 
 from magi_core.errors import MagiError
 from magi_core.weights import find_model, find_models, load_dit
+from magi_core.weights.find import tokenizer_folder
 from tests.unit.weights.checkpoints import damage_missing_shard, write_sharded
 
 
@@ -57,6 +58,16 @@ def test_official_download_is_found_from_any_level(official: dict[str, Path], le
     if level in ("", "ckpt", "ckpt/magi"):
         assert files.special_tokens == official["tokens"]
         assert files.missing == ()
+
+
+def test_a_tokenizer_in_the_folder_beside_is_found_as_diffusers_stores_it(tmp_path: Path, weights) -> None:
+    write_sharded(weights, tmp_path / "transformer")
+    t5 = put_t5(tmp_path / "text_encoder")
+    (tmp_path / "tokenizer").mkdir()
+    (t5 / "spiece.model").rename(tmp_path / "tokenizer/spiece.model")
+    assert find_model(tmp_path).t5 == t5 and tokenizer_folder(t5) == tmp_path / "tokenizer"
+    (t5 / "tokenizer.json").write_text("{}", encoding="utf-8")
+    assert tokenizer_folder(t5) == t5
 
 
 def test_reference_downloads_folder_is_found(tmp_path: Path, weights) -> None:

@@ -59,7 +59,7 @@ def check_low_vram() -> dict[str, Any]:
         found["fetched"] = fetched
     with _partly(Parts.vae.patcher):
         found["frames"] = _decoding_error(Parts.vae)
-    with _partly(Parts.encoder.patcher):
+    with _partly(Parts.encoder.states.patcher):
         found["text"] = distance(Parts.encoder.encode(PROMPT).tokens, Parts.text.tokens)
     found["after"] = distance(_sampled(Parts.model).latents, Parts.expected.latents)
     return found
@@ -89,7 +89,7 @@ def check_moved_between_prompts() -> dict[str, Any]:
     """
     loaders = ("MagiLoadModel", "MagiLoadVAE", "MagiLoadTextEncoder")
     model, vae, encoder = (run(node, model="nano", dtype="fp32") for node in loaders)
-    for patcher in (model.host.patcher, vae.patcher, encoder.patcher):
+    for patcher in (model.host.patcher, vae.patcher, encoder.states.patcher):
         for parameter in patcher.model.parameters():
             parameter.data = parameter.data.clone()
     return {
@@ -145,7 +145,7 @@ def check_freed() -> dict[str, bool]:
     def used_encoder() -> Any:
         encoder = run("MagiLoadTextEncoder", model="nano")
         run("MagiTextEncode", text_encoder=encoder, prompt="it turns blue")
-        return encoder.patcher.model
+        return encoder.states.patcher.model
 
     found = {}
     gc.disable()

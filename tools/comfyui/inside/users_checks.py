@@ -178,7 +178,7 @@ def check_clip() -> dict[str, Any]:
     folder_paths.filename_list_cache.clear()
 
     ours = load_tokenizer(Path(comfy.sd.__file__).parent / "text_encoders" / "t5_tokenizer")
-    encoder = module("host.text_encoder").ClipTextEncoder(_clip(file.name, "mochi", shape))
+    encoder = module("host.text_encoder").clip_text_encoder(_clip(file.name, "mochi", shape))
     found: dict[str, Any] = {
         "tokens": [encoder.tokenizer.ids(text) == ours.ids(text) for text in map(prepare_caption, CAPTIONS)]
     }

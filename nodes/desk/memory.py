@@ -1,0 +1,143 @@
+"""What the desk shows after a reload: the newest of every node, by workflow. See `GET /magi/desk` in docs/desk.md."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from threading import RLock
+from typing import Any
+
+from .clips import has_clip
+from .events import Clip, Ended, Event, NodeRun, Plan, Progress, Still
+from .store import KEY, Store
+
+CLIP_NAME = re.compile(r"magi_[0-9a-f]{32}\.mp4")
+MOST_WORKFLOWS, MOST_NODES, MOST_KEYS, MOST_FLYING = 50, 200, 4000, 64
+STATUSES = ("running", "done", "interrupted", "failed")
+
+
+@dataclass
+class Remembered:
+    """Of one node. plan, progress: as they were sent last. words: what is asked of a chunk, by key. stills: timesteps
+    of the newest, by key. clips: file names, by key."""
+
+    plan: dict[str, Any] | None = None
+    progress: dict[str, Any] | None = None
+    status: str = ""
+    sentence: str = ""
+    words: dict[str, Any] = field(default_factory=dict)
+    stills: dict[str, float] = field(default_factory=dict)
+    clips: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, kept: Any) -> Remembered:
+        """What can be used of what was kept in a file; a run that was going on then is over."""
+        kept = kept if isinstance(kept, dict) else {}
+        status = kept.get("status")
+        plan, sentence = kept.get("plan"), kept.get("sentence")
+        return cls(
+            plan=plan if isinstance(plan, dict) else None,
+            status="interrupted" if status == "running" else status if status in STATUSES else "",
+            sentence=sentence if isinstance(sentence, str) else "",
+            words={key: said for key, said in _by_key(kept, "words") if isinstance(said, dict)},
+            stills={key: 1.0 for key, t in _by_key(kept, "stills") if t == 1},
+            clips={key: name for key, name in _by_key(kept, "clips") if isinstance(name, str)},
+        )
+
+    def newest(self) -> None:
+        """Forget the oldest beyond what is kept."""
+        for kept in (self.words, self.stills, self.clips):
+            for key in list(kept)[: max(0, len(kept) - MOST_KEYS)]:
+                del kept[key]
+
+
+class DeskMemory:
+    """Hears every event of every run in this process, and answers for as many workflows as it has room for.
+
+    Runs, and the thread that answers requests, share it.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._lock = RLock()
+        self._workflows: OrderedDict[str, dict[str, Remembered]] = OrderedDict()
+        self._flying: OrderedDict[str, bytes] = OrderedDict()
+
+    def heard(self, run: NodeRun, event: Event) -> None:
+        if isinstance(event, Still):
+            self._keep_still(event)
+        if not run.workflow or run.node_id is None:
+            return
+        with self._lock:
+            nodes = self._nodes(run.workflow)
+            node = nodes.setdefault(run.node_id, Remembered())
+            _note(node, run, event)
+            for other in list(nodes)[: max(0, len(nodes) - MOST_NODES)]:
+                del nodes[other]
+            if isinstance(event, Plan | Ended):
+                node.newest()
+                self.store.keep_workflow(run.workflow, {name: vars(each) for name, each in nodes.items()})
+
+    def desk(self, workflow: str) -> dict[str, Any]:
+        """The nodes of a workflow."""
+        with self._lock:
+            nodes = self._nodes(workflow) if workflow else {}
+            return {"nodes": {name: self._shown(node) for name, node in nodes.items()}}
+
+    def still(self, key: str) -> bytes | None:
+        """The newest picture of a chunk."""
+        with self._lock:
+            return self._flying.get(key) or self.store.still(key)
+
+    def has_still(self, key: str) -> bool:
+        with self._lock:
+            return self.store.has_still(key)
+
+    def _nodes(self, workflow: str) -> dict[str, Remembered]:
+        if workflow not in self._workflows:
+            kept = self.store.workflow(workflow)
+            items = list(kept.items())[:MOST_NODES] if isinstance(kept, dict) else []
+            self._workflows[workflow] = {name: Remembered.from_json(node) for name, node in items}
+        self._workflows.move_to_end(workflow)
+        while len(self._workflows) > MOST_WORKFLOWS:
+            self._workflows.popitem(last=False)
+        return self._workflows[workflow]
+
+    def _shown(self, node: Remembered) -> dict[str, Any]:
+        stills = {key: t for key, t in node.stills.items() if key in self._flying or self.store.has_still(key)}
+        clips = {key: name for key, name in node.clips.items() if CLIP_NAME.fullmatch(name) and has_clip(name)}
+        return vars(node) | {"stills": stills, "clips": clips}
+
+    def _keep_still(self, still: Still) -> None:
+        jpeg = base64.b64decode(still.jpeg)
+        with self._lock:
+            self._flying.pop(still.key, None)
+            if still.t >= 1:
+                self.store.keep_still(still.key, jpeg)
+                return
+            self._flying[still.key] = jpeg
+            while len(self._flying) > MOST_FLYING:
+                self._flying.popitem(last=False)
+
+
+def _note(node: Remembered, run: NodeRun, event: Event) -> None:
+    if isinstance(event, Plan):
+        node.plan, node.progress, node.status, node.sentence = run.payload(event), None, "running", ""
+        node.words |= run.words
+    elif isinstance(event, Progress):
+        node.progress = run.payload(event)
+    elif isinstance(event, Still):
+        node.stills[event.key] = event.t
+    elif isinstance(event, Clip):
+        node.clips[event.key] = event.filename
+    else:
+        node.progress, node.status, node.sentence = None, event.status, event.sentence
+        node.stills = {key: t for key, t in node.stills.items() if t >= 1}
+
+
+def _by_key(kept: dict[str, Any], name: str) -> list[tuple[str, Any]]:
+    found = kept.get(name)
+    items = list(found.items())[-MOST_KEYS:] if isinstance(found, dict) else []
+    return [(key, value) for key, value in items if KEY.fullmatch(key)]

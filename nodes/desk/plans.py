@@ -1,0 +1,342 @@
+"""What every node that samples would do if the page were queued as it is: `POST /magi/plan` of docs/desk.md.
+
+A plan is made by the engine's own planning, on an engine without weights that shares what the real one remembers
+(`made.Model`). It looks things up under the locks of those caches and changes none of them, so it may run beside a run.
+Behind a node that has not made its state yet, the state is the one its plan would make, without latents.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+
+from magi_core.cache.engine_cache import EngineCache
+from magi_core.errors import MagiError, echo, printable
+from magi_core.sampling.extension import Extension, Piece
+from magi_core.state import ChunkRecord, Frontier, InFlight, SamplerState
+from magi_core.state.rewind import rewind
+from magi_core.story.storyboard import Storyboard, parse_storyboard
+from magi_core.text.chunk_text import ChunkText
+
+from ..chunk_sampler import CHECKS, MagiChunkSampler, asked, begin
+from ..extend import MagiExtend
+from ..host.file_names import resolved
+from ..host.take_folder import autosave_path
+from ..host.text_encoder import text_encoder_of
+from ..storyboard import MagiStoryboard
+from ..text_encode import SWITCHES
+from ..ui.checks import refuse
+from ..ui.sampling_run import Planning, check_seconds, planning
+from .asked import mapped, name_of
+from .desk import SPEEDS
+from .events import Plan
+from .made import MADE, Conditioning, Model, Prefix, Words, fingerprints
+from .recipes import MOST_NODES, Graph, Recipes, class_of, inputs_of, is_link
+from .unloaded import unloaded_model
+
+SAMPLERS: dict[str, Any] = {"MagiChunkSampler": MagiChunkSampler, "MagiExtend": MagiExtend}
+PASS_STATE = {"MagiRewind", "MagiSaveState"}
+MOST_SAMPLERS, MOST_CHUNKS = 200, 20_000  # in one graph
+KINDS: dict[str, Callable[[Any], bool]] = {
+    "INT": lambda value: type(value) is int,
+    "FLOAT": lambda value: type(value) in (int, float),
+    "BOOLEAN": lambda value: type(value) is bool,
+    "STRING": lambda value: isinstance(value, str),
+    "COMBO": lambda value: isinstance(value, str),
+}
+
+
+def plan(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The plan of every node of a graph that samples, those before others first."""
+    graph = mapped(body, "graph", MOST_NODES)
+    name_of(body, "workflow")
+    with torch.no_grad():
+        return {"nodes": _Graph(graph).plans()}
+
+
+@dataclass(frozen=True, eq=False)
+class _Incoming:
+    """A state that a node goes on from. exact: it is made, or nothing is computed for it. known: so are its keys."""
+
+    state: SamplerState
+    exact: bool
+    known: bool
+
+
+class _Graph:
+    """One graph that is asked about."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph, self.recipes = graph, Recipes(graph, fingerprints())
+        self._after: dict[str, _Incoming | MagiError] = {}
+        self._boards: dict[tuple[str, float], Storyboard] = {}
+        self._chunks = 0
+
+    def plans(self) -> list[dict[str, Any]]:
+        samplers = [name for name, node in self.graph.items() if class_of(node) in SAMPLERS]
+        if len(samplers) > MOST_SAMPLERS:
+            raise MagiError(f"a workflow with {len(samplers)} nodes that sample is not looked at, only {MOST_SAMPLERS}")
+        for name in samplers:
+            self.recipes.of(name)
+        ordered = [name for name in self.recipes.known if name in set(samplers)]
+        return [{"node_id": name} | self._plan(name) for name in ordered]
+
+    def _plan(self, name: str) -> dict[str, Any]:
+        try:
+            return self._planned(name)
+        except MagiError as error:
+            self._after[name] = error
+        except Exception as error:  # a graph may hold anything, and a page only wants to know
+            logging.exception("MAGI: no plan of node %s", printable(name))
+            self._after[name] = MagiError(f"this node cannot be planned: {echo(error)}")
+        return {"error": str(self._after[name])}
+
+    def _planned(self, name: str) -> dict[str, Any]:
+        widgets = self._widgets(name)
+        model, known_model = self._model(self._link(name, "model"))
+        conditioning = self._conditioning(self._link(name, "conditioning"))
+        begins = class_of(self.graph[name]) == "MagiChunkSampler"
+        if begins:
+            engine, incoming, notes = self._begun(name, model, widgets)
+        else:
+            engine, incoming, notes = model.engine(), self._state(self._link(name, "state")), ()
+        if not incoming.exact:  # pages that are there now may be gone by then
+            engine = engine.copy(cache=_without_pages(engine.cache))
+        told = planning(engine, incoming.state, conditioning.wire(), asked(widgets))
+        self._count(told, incoming.state)
+        extension = told.plan()
+        known = known_model and conditioning.known and incoming.known
+        exact = known and incoming.exact and not self._saved_before(widgets, extension)
+        made = MADE.find(self.recipes.of_link([name, 0]), SamplerState)
+        nothing_to_do = exact and extension.cost.total == 0
+        self._after[name] = (
+            _Incoming(made, True, True) if made is not None else _Incoming(_after(extension), nothing_to_do, known)
+        )
+        payload = _payload(extension, model, (*filter(None, notes), *told.notes, *extension.notes), known)
+        return payload | {"exact": exact}
+
+    def _count(self, told: Planning, state: SamplerState) -> None:
+        self._chunks += len(told.directions) + state.finished
+        if self._chunks > MOST_CHUNKS:
+            raise MagiError(f"a plan looks at up to {MOST_CHUNKS:,} chunks of a workflow, and here are more")
+
+    def _link(self, name: str, slot: str) -> Any:
+        link = inputs_of(self.graph[name]).get(slot)
+        if not is_link(link):
+            raise MagiError(f"connect {slot}")
+        return link
+
+    def _widgets(self, name: str) -> dict[str, Any]:
+        """What is typed on a node, checked as ComfyUI would."""
+        found = {}
+        given = inputs_of(self.graph[name])
+        for each in SAMPLERS[class_of(self.graph[name])].define_schema().inputs:
+            kind = KINDS.get(getattr(each, "io_type", ""))
+            if kind is not None:
+                found[each.id] = self._typed(each, given.get(each.id, each.default), kind)
+        check_seconds(found["seconds"])
+        if class_of(self.graph[name]) == "MagiChunkSampler":
+            checks = {key: check for key, check in CHECKS.items() if key != "autosave"}
+            refuse(checks, found | {"prefix": given.get("prefix")})
+        return found
+
+    def _typed(self, each: Any, value: Any, kind: Callable[[Any], bool]) -> Any:
+        if is_link(value):
+            value = self._from_node(each.id, value)
+        if each.io_type == "FLOAT" and kind(value):
+            value = float(value)
+        if each.io_type == "INT" and isinstance(value, float) and value.is_integer():
+            value = int(value)
+        low, high = getattr(each, "min", None), getattr(each, "max", None)
+        if not kind(value):
+            raise MagiError(f"{each.id} cannot be {echo(value)}")
+        if low is not None and high is not None and not low <= value <= high:
+            raise MagiError(f"{each.id} must be from {low} to {high}: {echo(value)}")
+        return value
+
+    def _from_node(self, name: str, link: Any) -> Any:
+        """What a node says that only holds a value, or counts the chunks of a storyboard."""
+        node = self.graph[str(link[0])]
+        value = inputs_of(node).get("value")
+        if class_of(node).startswith("Primitive") and not is_link(value) and value is not None:
+            return value
+        if class_of(node) == "MagiStoryboard" and link[1] == 2:
+            return len(self._board(str(link[0])))
+        raise MagiError(f"{name} comes from another node: the plan is known when that has run")
+
+    def _model(self, link: Any) -> tuple[Model, bool]:
+        """The model at a link, and whether it is the very one."""
+        recipe = self.recipes.of_link(link)
+        found = MADE.find(recipe, Model)
+        if found is not None:
+            return found, True
+        alike = MADE.find(f"like {recipe}", Model)
+        if alike is not None:
+            return replace(alike, cache=None), False
+        node = self.graph[str(link[0])]
+        before = inputs_of(node).get("model")
+        if class_of(node) in ("MagiLoRA", "MagiModelSettings") and is_link(before):
+            model, known = self._model(before)
+            same = known and class_of(node) == "MagiModelSettings"
+            return replace(model, cache=model.cache if same else None), same
+        if class_of(node) == "MagiLoadModel":
+            return unloaded_model(inputs_of(node)), True
+        raise MagiError("what this will cost is known when its model was loaded once: run it")
+
+    def _conditioning(self, link: Any) -> Conditioning:
+        found = MADE.find(self.recipes.of_link(link), Conditioning)
+        if found is not None:
+            return found
+        name = str(link[0])
+        node = self.graph[name]
+        if class_of(node) == "MagiStoryboard" and link[1] == 0:
+            board, clean = self._board(name), inputs_of(node).get("clean", True) is not False
+            origins: dict[str, str] = {
+                prompt: self._origin(name, prompt, clean) for prompt in dict.fromkeys(board.prompts)
+            }
+            chunks = (Words(spec, spec.prompt, None, origins[spec.prompt]) for spec in board.chunks)
+            return Conditioning(tuple(chunks), False)
+        if class_of(node) == "MagiTextEncode":
+            return Conditioning((self._encoded(name),), True)
+        raise MagiError("what is said comes from a node that has not run yet: the plan is known when it has")
+
+    def _encoded(self, name: str) -> Words:
+        given = inputs_of(self.graph[name])
+        prompt = self._text(name, "prompt")
+        on = {each: given.get(each, default) for each, (_, default, _) in SWITCHES.items()}
+        names = tuple(token for each, (token, _, _) in SWITCHES.items() if on[each] is True)
+        return Words(None, prompt, names, self._origin(name, prompt, given.get("clean", True) is not False))
+
+    def _text(self, name: str, slot: str) -> str:
+        value = inputs_of(self.graph[name]).get(slot, "")
+        if isinstance(value, list) and is_link(value):
+            node = self.graph[str(value[0])]
+            story = inputs_of(node).get("storyboard")
+            if class_of(node) == "MagiStoryboardPrompt" and is_link(story):
+                return self._of_board(node, str(story[0]), value[1])
+            value = self._from_node(slot, value)
+        if not isinstance(value, str):
+            raise MagiError(f"{slot} must be text: {echo(value)}")
+        return value
+
+    def _of_board(self, node: Any, story: str, output: int) -> str:
+        board, chunk = self._board(story), inputs_of(node).get("chunk", 0)
+        if type(chunk) is not int or not -len(board) <= chunk < len(board):
+            raise MagiError(f"this storyboard has chunks 0 to {len(board) - 1}; there is no chunk {echo(chunk)}")
+        return board.chunks[chunk].tags if output else board.chunks[chunk].prompt
+
+    def _board(self, name: str) -> Storyboard:
+        if class_of(self.graph.get(name)) != MagiStoryboard.define_schema().node_id:
+            raise MagiError("the storyboard comes from a node that is not known")
+        text, fps = self._text(name, "text"), inputs_of(self.graph[name]).get("fps", 24)
+        if type(fps) not in (int, float) or not 1 <= fps <= 240:
+            raise MagiError(f"fps must be from 1 to 240: {echo(fps)}")
+        if (text, fps) not in self._boards:
+            self._boards[text, fps] = parse_storyboard(text, fps=fps)
+        return self._boards[text, fps]
+
+    def _origin(self, name: str, prompt: str, clean: bool) -> str:
+        """What the embedding of a prompt would be called, "" where its encoder is not known."""
+        link = inputs_of(self.graph[name]).get("text_encoder")
+        encoder: Any = MADE.find(self.recipes.of_link(link), object) if is_link(link) else None
+        if encoder is None or not hasattr(encoder, "origin"):
+            return ""
+        found = text_encoder_of(encoder, clean=clean).origin(prompt)
+        return found if isinstance(found, str) else ""
+
+    def _begun(self, name: str, model: Model, widgets: Mapping[str, Any]) -> tuple[Any, _Incoming, tuple[str, ...]]:
+        link = inputs_of(self.graph[name]).get("prefix")
+        if not is_link(link):
+            begun = begin(model.engine(), widgets, None)
+            return begun.engine, _Incoming(begun.state, True, True), begun.notes
+        given = MADE.find(self.recipes.of_link(link), Prefix)
+        if given is None:
+            raise MagiError("what the video starts with is not encoded yet: the plan is known when it was")
+        rows, columns = (8 * side for side in given.shape[-2:])
+        begun = begin(model.engine(), {**widgets, "height": rows, "width": columns}, None)
+        latents = torch.empty(given.shape, device="meta")
+        state = replace(begun.state, prefix=latents, prefix_key=given.key, filled=given.filled)
+        return begun.engine, _Incoming(state, True, True), begun.notes
+
+    def _state(self, link: Any) -> _Incoming:
+        """What comes in: made, or as its plan would make it."""
+        back: list[int] = []
+        while True:
+            made = MADE.find(self.recipes.of_link(link), SamplerState)
+            name = str(link[0])
+            if made is not None or name in self._after:
+                break
+            node = self.graph[name]
+            before = inputs_of(node).get("state")
+            if class_of(node) not in PASS_STATE or not is_link(before):
+                raise MagiError("the video to go on with is not loaded yet: the plan is known when it was")
+            if class_of(node) == "MagiRewind":
+                back.append(self._chunks_of_rewind(node))
+            link = before
+        found = _Incoming(made, True, True) if made is not None else self._after[name]
+        if isinstance(found, MagiError):
+            raise MagiError(f"the node before this one cannot run: {found}")
+        state = found.state
+        for chunks in reversed(back):
+            state = rewind(state, chunks)
+        return replace(found, state=state)
+
+    def _chunks_of_rewind(self, node: Any) -> int:
+        chunks = inputs_of(node).get("chunks", -1)
+        chunks = self._from_node("chunks", chunks) if is_link(chunks) else chunks
+        if type(chunks) is not int:
+            raise MagiError(f"chunks must be a whole number: {echo(chunks)}")
+        return chunks
+
+    def _saved_before(self, widgets: Mapping[str, Any], extension: Extension) -> bool:
+        """Whether a take on the disk may spare some of the work."""
+        name, state = widgets["autosave"], extension.begun
+        if not name.strip():
+            return False
+        path = autosave_path(resolved(name, width=state.width, height=state.height, graph=self.graph))
+        return extension.cost.total > 0 and (path.exists() or path.with_name(f"{path.name}.parts").exists())
+
+
+def _payload(extension: Extension, model: Model, notes: tuple[str, ...], known: bool) -> dict[str, Any]:
+    chunks, state = extension.chunks, extension.begun
+    if not known:
+        chunks = tuple(chunk if chunk.kind == "kept" else replace(chunk, key="") for chunk in chunks)
+    speed = SPEEDS.of(extension, model.device)
+    seconds = None if speed is None else round(speed.seconds(extension.stages), 1)
+    first = chunks[0].index if chunks else 0
+    size = (state.fps, state.width, state.height)
+    return asdict(Plan(first, chunks, extension.cost.total, seconds, *size, notes))
+
+
+def _without_pages(cache: EngineCache) -> EngineCache:
+    """The same finished chunks and frontiers, and no page."""
+    return cache.with_page_budgets()
+
+
+def _after(extension: Extension) -> SamplerState:
+    """The state that a run would end with, without latents."""
+    state, nothing = extension.begun, torch.empty(0, device="meta")
+    starts = {
+        index: part.frontier.run_start
+        for part in extension.parts
+        if isinstance(part, Piece)
+        for index in range(part.frontier.oldest, part.last + 1)
+    }
+    stop, window = len(extension.chunks), state.settings.window
+    finished = stop if extension.drain else max(state.finished, stop - window + 1)
+    for index in range(state.finished, finished):
+        run_start = starts.get(index, extension.run_start)
+        state = state.with_chunk(ChunkRecord(extension.new[index].at, nothing, run_start))
+    start = max([extension.run_start, *starts.values()])
+    flying = [
+        InFlight(new.at, ChunkText(nothing, new.text.key), nothing, stop - index)
+        for index, new in extension.new.items()
+        if index >= max(start, stop - window + 1)
+    ]
+    frontier = Frontier(tuple(flying), stop, start, extension.key(stop - 1)) if stop else None
+    whole = frontier is not None and len(flying) == min(window - 1, stop - start)
+    return replace(state, frontier=frontier if whole else None, end=extension.end)

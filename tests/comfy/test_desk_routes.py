@@ -1,0 +1,136 @@
+"""The desk's routes in a real ComfyUI: what a run would do, what it did, what is there after a reload."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.comfy.graphs import LIMIT, RUN, SAMPLER, node
+from tools.comfyui.server import Server
+
+LINES = [f"{n}: a big {colour} circle moves right" for n, colour in enumerate(["red", "blue", "green", "red"])]
+
+
+def _graph(*lines: str, seed: int = 31) -> dict[str, Any]:
+    nano = {"model": "nano", "dtype": "auto"}
+    sampler = SAMPLER | RUN | {"seed": seed}
+    return {
+        "1": node("MagiLoadModel", **nano, variant="auto", attention="auto"),
+        "2": node("MagiLoadVAE", **nano),
+        "3": node("MagiLoadTextEncoder", **nano),
+        "5:3": node("MagiStoryboard", text_encoder=["3", 0], text="\n".join(lines), fps=24),
+        "5:4": node("MagiChunkSampler", **sampler, model=["1", 0], conditioning=["5:3", 0], vae=["2", 0]),
+        "6": node("MagiStateInfo", state=["5:4", 0], vae=["2", 0]),
+    }
+
+
+def _queue(server: Server, graph: dict[str, Any], workflow: str) -> str:
+    extra = {"extra_pnginfo": {"workflow": {"id": workflow, "nodes": []}}}
+    body = {"prompt": graph, "client_id": "tests", "extra_data": extra}
+    return json.loads(server.post("/prompt", body))["prompt_id"]
+
+
+def _run(server: Server, graph: dict[str, Any], workflow: str) -> None:
+    entry = server.wait_for(_queue(server, graph, workflow), LIMIT)
+    assert entry["status"]["status_str"] == "success", entry["status"]["messages"]
+
+
+def _plan(server: Server, graph: dict[str, Any]) -> dict[str, Any]:
+    (plan,) = json.loads(server.post("/magi/plan", {"graph": graph, "workflow": "w"}))["nodes"]
+    return plan
+
+
+def _kinds(plan: dict[str, Any]) -> list[str]:
+    return [chunk["kind"] for chunk in plan["chunks"]]
+
+
+def _until(what: Callable[[], Any]) -> Any:
+    deadline = time.monotonic() + LIMIT
+    while time.monotonic() < deadline:
+        if found := what():
+            return found
+        time.sleep(0.1)
+    raise AssertionError("it did not come")
+
+
+def test_one_edited_prompt_is_what_is_made_again_at_the_price_that_was_told(server: Server) -> None:
+    before, edited = _graph(*LINES), _graph(*LINES[:2], "2: it jumps", LINES[3])
+    first = _plan(server, before)
+    assert _kinds(first) == ["computed"] * 4
+    _run(server, before, "edits")
+    assert server.get("/magi/desk?workflow=edits")["nodes"]["5:4"]["plan"]["cost"] == first["cost"] > 0
+    assert _kinds(_plan(server, before)) == ["remembered"] * 4
+    plan = _plan(server, edited)
+    assert (plan["node_id"], plan["exact"]) == ("5:4", True)
+    assert _kinds(plan) == ["remembered"] * 2 + ["computed"] * 2
+    assert plan["seconds"] > 0, "such a chunk was timed"
+
+    _run(server, edited, "edits")
+    done = server.get("/magi/desk?workflow=edits")["nodes"]["5:4"]
+    assert (done["plan"]["chunks"], done["plan"]["cost"]) == (plan["chunks"], plan["cost"])
+    assert done["status"] == "done" and {chunk["key"] for chunk in plan["chunks"]} <= set(done["clips"])
+    back = _plan(server, before)
+    assert (_kinds(back), back["cost"]) == (["remembered"] * 4, 0)
+    assert {chunk["key"] for chunk in back["chunks"]} <= set(done["clips"]), "the old clips are there at once"
+
+
+def test_a_reload_in_mid_run_restores_the_desk(server: Server) -> None:
+    prompt = _queue(server, _graph("0-59: a big red circle moves right", seed=32), "reload")
+
+    def in_mid_run() -> Any:
+        node = server.get("/magi/desk?workflow=reload")["nodes"].get("5:4")
+        return node if node and node["clips"] and node["progress"] else None
+
+    found = _until(in_mid_run)
+    assert found["status"] == "running" and len(found["plan"]["chunks"]) == 60
+    flying = {chunk["key"] for chunk in found["progress"]["flight"]}
+    assert flying & set(found["stills"]) and found["progress"]["seconds_left"] > 0
+    assert found["words"][found["plan"]["chunks"][0]["key"]]["prompt"] == "a big red circle moves right"
+    for key in found["stills"]:
+        with urllib.request.urlopen(f"{server.url}/magi/still?key={key}", timeout=30) as answer:
+            assert answer.headers["Content-Type"] == "image/jpeg" and answer.read(3) == b"\xff\xd8\xff"
+    (name, *_) = found["clips"].values()
+    with urllib.request.urlopen(f"{server.url}/view?filename={name}&type=temp", timeout=30) as answer:
+        assert answer.read(12)[4:8] == b"ftyp"
+    assert server.get("/magi/desk?workflow=another") == {"nodes": {}}
+    started = time.monotonic()
+    _plan(server, _graph(*LINES))
+    assert time.monotonic() - started < 10, "a run does not keep a plan waiting"
+
+    server.post("/interrupt", {})
+    server.wait_for(prompt, 30)
+    assert server.get("/magi/desk?workflow=reload")["nodes"]["5:4"]["status"] == "interrupted"
+
+
+REQUESTS = [
+    ("POST", "/magi/plan", b"{", {}, 400),
+    ("POST", "/magi/plan", b'{"graph": []}', {}, 400),
+    ("POST", "/magi/storyboard/read", b'{"text": "' + b"a" * (3 << 20), {}, 400),
+    ("POST", "/magi/storyboard/read", b'{"text": "0: a"}', {"Origin": "http://elsewhere.example"}, 403),
+    ("POST", "/magi/plan", b'{"graph": {}}', {"Sec-Fetch-Site": "cross-site"}, 403),
+    ("GET", "/magi/plan", None, {}, 404),
+    ("PUT", "/magi/storyboard/read", b"{}", {}, 405),
+    ("GET", "/magi/still?key=../../../etc/passwd", None, {}, 404),
+    ("GET", "/magi/still?key=%00", None, {}, 404),
+    ("GET", "/magi/still", None, {}, 404),
+    ("GET", f"/magi/desk?workflow={'a' * 5000}", None, {}, 400),
+    ("GET", "/magi/desk?workflow=../../x&workflow=%ff%fe", None, {}, 200),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "headers", "status"), REQUESTS)
+def test_hostile_requests_are_answered_and_change_nothing(server: Server, method, path, body, headers, status) -> None:
+    request = urllib.request.Request(server.url + path, body, headers, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            found = answer.status
+    except urllib.error.HTTPError as error:
+        found = error.code
+    assert found == status
+    assert server.running

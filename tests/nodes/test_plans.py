@@ -1,0 +1,177 @@
+"""What a graph would do before it is queued: the same as the run then does, at the price that was told."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.nodes.graph_runs import GraphRuns
+from tools.small_models import WordEncoder
+
+SMALL = {"width": 32, "height": 32, "steps": 4}
+
+
+@pytest.fixture
+def model(engine: Any) -> Any:
+    return engine.copy(cache=type(engine.cache)())
+
+
+@pytest.fixture
+def queue(nodes, part, model, monkeypatch) -> GraphRuns:
+    encoder = WordEncoder()
+    return GraphRuns(nodes, part("desk.made"), monkeypatch, {"AModel": model, "AnEncoder": encoder})
+
+
+@pytest.fixture
+def plans(part: Callable[[str], Any]) -> Callable[[Any], list[dict[str, Any]]]:
+    return lambda graph: part("desk.plans").plan({"graph": graph, "workflow": "wf"})["nodes"]
+
+
+@pytest.fixture
+def spent(model) -> Any:
+    """Chunk-forwards that were made since the test last asked."""
+    counted = [0]
+
+    def count(module: Any, inputs: Any, keywords: Any) -> None:
+        latents = inputs[0] if inputs else keywords["latents"]
+        counted[0] += latents.shape[0] * latents.shape[2] // 6
+
+    hook = model.dit.register_forward_pre_hook(count, with_kwargs=True)
+
+    def since() -> int:
+        found, counted[0] = counted[0], 0
+        return found
+
+    yield since
+    hook.remove()
+
+
+def graph(text: str = "0: red\n1: blue\n2: green\n3: red\n4: blue\n5: red", later: str = "it stops", **how: Any) -> Any:
+    link = {"model": ["1", 0]}
+    return {
+        "1": {"class_type": "AModel", "inputs": {}},
+        "2": {"class_type": "AnEncoder", "inputs": {}},
+        "5:3": {"class_type": "MagiStoryboard", "inputs": {"text_encoder": ["2", 0], "text": text, "fps": 24}},
+        "4": {"class_type": "MagiChunkSampler", "inputs": link | {"conditioning": ["5:3", 0]} | SMALL | how},
+        "6": {"class_type": "MagiTextEncode", "inputs": {"text_encoder": ["2", 0], "prompt": later}},
+        "7": {"class_type": "MagiExtend", "inputs": link | {"state": ["4", 0], "conditioning": ["6", 0], "chunks": 2}},
+    }
+
+
+def kinds(plan: dict[str, Any]) -> str:
+    return "".join(chunk["kind"][0] for chunk in plan["chunks"])
+
+
+def test_a_plan_before_anything_ran_asks_to_run_once(plans) -> None:
+    (first, second) = plans(graph("0: nothing like it", seed=77))
+    assert "run it" in first["error"] and "run it" in second["error"]
+
+
+def test_an_edit_makes_the_chunks_from_there_on_and_going_back_makes_none(queue, plans, spent) -> None:
+    before = graph(seed=1)
+    queue(before)
+    unchanged = plans(before)
+    assert [(kinds(plan), plan["cost"], plan["exact"]) for plan in unchanged] == [
+        ("rrrrrr", 0, True),
+        ("kkkkkkrr", 0, True),
+    ]
+    edited = graph("0: red\n1: blue\n2: green\n3: yellow\n4: blue\n5: red", seed=1)
+    sampler, extend = plans(edited)
+    assert (sampler["node_id"], kinds(sampler), sampler["exact"]) == ("4", "rrrccc", True)
+    assert (kinds(extend), extend["exact"]) == ("kkkkkkcc", False)
+    told = sampler["chunks"]
+
+    spent()
+    only_sampler = {name: node for name, node in edited.items() if name != "7"}
+    made = queue(only_sampler)["4"][0].state
+    assert spent() == sampler["cost"] > 0
+    assert [chunk["key"] for chunk in told] == [chunk.key for chunk in made.chunks]
+
+    (_, extend) = plans(edited)
+    assert extend["exact"]
+    spent()
+    longer = queue(edited)["7"][0].state
+    assert spent() == extend["cost"] > 0
+    assert [chunk["key"] for chunk in extend["chunks"]] == [chunk.key for chunk in longer.chunks]
+    assert [(kinds(plan), plan["cost"]) for plan in plans(before)] == [("rrrrrr", 0), ("kkkkkkrr", 0)]
+
+
+def test_behind_a_node_that_has_not_run_the_price_is_at_most_that(queue, plans, spent) -> None:
+    queue(graph(seed=2))
+    edited = graph("0: red\n1: yellow", later="it goes on", seed=2)
+    sampler, extend = plans(edited)
+    assert (sampler["exact"], extend["exact"]) == (True, False)
+    spent()
+    made = queue(edited)
+    assert 0 < spent() <= sampler["cost"] + extend["cost"]
+    assert [chunk["key"] for chunk in extend["chunks"]] == [chunk.key for chunk in made["7"][0].state.chunks]
+
+
+@pytest.mark.parametrize("how", [{"leave_in_flight": True}, {"seconds": 2.5}, {"total_chunks": 4}])
+@pytest.mark.parametrize("handoff", ["clean", "continuous"])
+def test_what_comes_behind_is_known_by_its_keys_however_it_goes_on(queue, plans, how, handoff) -> None:
+    queue(graph("0: blue", seed=3))
+    asked = graph("0: red\n1: yellow\n2: green\n3: blue\n4: red", seed=3, **how)
+    asked["7"]["inputs"]["handoff"] = handoff
+    _, extend = plans(asked)
+    made = queue(asked)["7"][0].state
+    assert [chunk["key"] for chunk in extend["chunks"]] == [chunk.key for chunk in made.chunks]
+
+
+def test_rewind_and_save_are_looked_through(queue, plans) -> None:
+    asked = graph(seed=4)
+    queue(asked)
+    asked["8"] = {"class_type": "MagiSaveState", "inputs": {"state": ["4", 0], "filename_prefix": "x"}}
+    asked["9"] = {"class_type": "MagiRewind", "inputs": {"state": ["8", 0], "chunks": 2}}
+    asked["7"]["inputs"]["state"] = ["9", 0]
+    extend = plans(asked)[1]
+    assert (kinds(extend), extend["exact"]) == ("kkcc", True)
+
+
+HOSTILE: dict[str, Any] = {
+    "in a circle": lambda g: g["4"]["inputs"].update(model=["7", 0]),
+    "of itself": lambda g: g["4"]["inputs"].update(conditioning=["4", 0]),
+    "no such node": lambda g: g["4"]["inputs"].update(model=["99", 0]),
+    "not a node": lambda g: g.update({"1": 3}),
+    "no class": lambda g: g.update({"1": {"class_type": ["x"], "inputs": 3}}),
+    "no inputs": lambda g: g["4"].update(inputs=None),
+    "a size in words": lambda g: g["4"]["inputs"].update(width="wide"),
+    "a wrong size": lambda g: g["4"]["inputs"].update(width=725),
+    "a list of steps": lambda g: g["4"]["inputs"].update(steps=[4]),
+    "an endless number": lambda g: g["4"]["inputs"].update(seconds=float("inf")),
+    "too many chunks": lambda g: g["4"]["inputs"].update(chunks=10**9),
+    "a way that is none": lambda g: g["7"]["inputs"].update(handoff="magic"),
+    "a path": lambda g: g["4"]["inputs"].update(autosave="../../x"),
+    "a text that is a number": lambda g: g["5:3"]["inputs"].update(text=3),
+    "no storyboard": lambda g: g["5:3"]["inputs"].update(text="0: a\n0: b"),
+    "a rate in words": lambda g: g["5:3"]["inputs"].update(fps="24"),
+    "a million chunks": lambda g: g["5:3"]["inputs"].update(text="0-99999: a"),
+    "an output that is none": lambda g: g["4"]["inputs"].update(conditioning=["5:3", -7]),
+}
+
+
+@pytest.mark.parametrize("change", HOSTILE.values(), ids=list(HOSTILE))
+def test_a_graph_that_cannot_be_is_answered_in_words(queue, part, change) -> None:
+    from magi_core.errors import MagiError
+
+    good = graph("0: red", seed=5)
+    queue(good)
+    bad = copy.deepcopy(good)
+    change(bad)
+    try:
+        found = part("desk.plans").plan({"graph": bad})["nodes"]
+    except MagiError as error:
+        assert str(error)
+        return
+    assert any("error" in plan or not plan["exact"] for plan in found), found
+
+
+def test_a_graph_as_deep_as_a_request_allows_is_answered(part) -> None:
+    deep = {str(n): {"class_type": "MagiExtend", "inputs": {"state": [str(n + 1), 0]}} for n in range(150)}
+    deep |= {str(n): {"class_type": "X", "inputs": {"a": [str(n + 1), 0]}} for n in range(150, 4999)}
+    deep["4999"] = {"class_type": "X", "inputs": {}}
+    found = part("desk.plans").plan({"graph": deep})["nodes"]
+    assert len(found) == 150 and all(plan["error"] for plan in found)
