@@ -193,6 +193,14 @@ class SamplingSettings:
         return self.history_length if self.kv_ranges else None
 
     @property
+    def longest_range(self) -> int | None:
+        """Chunks up to and including itself that a chunk may depend on; None = all before it.
+
+        Where the page of a finished chunk depends on that chunk alone, the longest KV range.
+        """
+        return max(self.kv_ranges) if self.kv_ranges and self.clean_length == 1 else None
+
+    @property
     def history_length(self) -> int:
         """The same for chunks that were finished before the run; without a table of ranges the reference stops at 8."""
         if self.clean_kv_range != -1:

@@ -26,7 +26,9 @@ from magi_core.sampling.extension import Extension
 from magi_core.sampling.handoff import differences, with_frontiers
 from magi_core.sampling.noise import chunk_noise
 from magi_core.sampling.plan import plan
+from magi_core.sampling.retouch import retouched
 from magi_core.sampling.run import run
+from magi_core.sampling.second_pass import USUAL_STRENGTH, SecondPass
 from magi_core.state import ChunkRecord, SamplerState
 from magi_core.state.decode import TakeDecoder
 from magi_core.state.plausible import implausible
@@ -164,6 +166,8 @@ class Engine:
         drain: bool = True,
         settings: SamplingSettings | None = None,
         end: int | None = None,
+        source: SamplerState | None = None,
+        strength: float = USUAL_STRENGTH,
     ) -> Extension:
         """What extending `state` comes to, before anything runs: see `Extension` for what it tells.
 
@@ -181,13 +185,37 @@ class Engine:
         extends costs what one run costs.
         settings: for these chunks, in place of the state's; other settings, like other weights, need a clean handoff.
         end: video frames after which the longer video ends, inside its last chunk; None: with that chunk.
+        source: a take whose chunks the new ones at the same places are made from, a second pass; a video is one that
+        was only given (`begin(prefix=...)` with the latents of `vae.source.encode_source`).
+        strength: of chunks that say none themselves: 0 keeps the source, bit for bit and without a forward, 1 makes all
+        anew; at .5 layout and motion stay and looks change.
         What the engine remembers of earlier runs is not computed again. No model runs, unless prompts need an encoder
         that cannot tell what its result depends on. Raises `MagiError` for what cannot be done.
         """
         if end is not None and not (is_whole(end) and end >= 1):
             raise MagiError(f"the video can end after 1 or more whole frames: {echo(end)}")
         each = per_chunk(directions, chunks)
-        return plan(self, state, each, handoff=handoff, drain=drain, settings=settings, end=end)
+        second = None if source is None else SecondPass(source, strength)
+        return plan(self, state, each, handoff=handoff, drain=drain, settings=settings, end=end, second=second)
+
+    def retouch(
+        self,
+        take: SamplerState,
+        directions: Directions,
+        first: int,
+        chunks: int = 1,
+        *,
+        strength: float = USUAL_STRENGTH,
+        join: int = 0,
+        handoff: str = "clean",
+    ) -> Extension:
+        """The plan that makes chunks of `take` anew from `first` on and keeps all after them bit for bit.
+
+        directions, chunks: of the chunks made anew, as in `plan`. strength, join: see `retouched`. Where as many chunks
+        as the longest KV range reaches back are kept at the end, going on from there is what it was for `take`.
+        """
+        told = retouched(take, per_chunk(directions, chunks), first, strength, join)
+        return self.plan(take.at(first), told, handoff=handoff, end=take.end, source=take)
 
     def run(
         self,
@@ -216,7 +244,8 @@ class Engine:
     ) -> SamplerState:
         """A new state with more chunks; `state` stays as it is.
 
-        how: handoff, drain, settings and end, as in `plan`. on_chunk: after every finished chunk. The rest as in `run`.
+        how: handoff, drain, settings, end, source and strength, as in `plan`. on_chunk: after every finished chunk. The
+        rest as in `run`.
         """
         done, extended = len(state.chunks), state
         for extended in self.stream(state, prompt, chunks, on_step=on_step, cancelled=cancelled, **how):

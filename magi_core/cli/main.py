@@ -1,4 +1,4 @@
-"""The command line: `python -m magi_core render | extend | info | models | doctor`.
+"""The command line: `python -m magi_core render | extend | restyle | retouch | finish | info | models | doctor`.
 
 Exit codes: 0 done, 1 doctor found something missing, 2 bad input or no room for it (one line on stderr says what), 130
 stopped by Ctrl-C.
@@ -13,9 +13,15 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from magi_core.cli.exit_codes import BAD_INPUT, OK, STOPPED
-from magi_core.cli.options import extend_options, info_options, render_options
+from magi_core.cli.options import extend_options, info_options, render_options, second_pass_options
 from magi_core.cli.say import say
 from magi_core.errors import ECHO_LIMIT, MagiError, echo, is_out_of_memory
+
+SECOND_PASSES = {
+    "restyle": "a take or a video with other words, its motion kept",
+    "retouch": "some chunks of a take made anew, the others kept",
+    "finish": "a take made by one model remade by another with the same VAE",
+}
 
 NO_ROOM = (
     "there is not enough memory for this: close what else uses it, make --width and --height smaller, or lower "
@@ -60,6 +66,10 @@ def _run(arguments: Sequence[str] | None, load: Callable[..., Any] | None) -> in
         from magi_core.cli.extend import extend
 
         return extend(chosen, load=load)
+    if chosen.command in SECOND_PASSES:
+        from magi_core.cli.second_pass import second_pass
+
+        return second_pass(chosen, load=load)
     if chosen.command == "info":
         from magi_core.cli.info import info
 
@@ -76,7 +86,7 @@ def _run(arguments: Sequence[str] | None, load: Callable[..., Any] | None) -> in
 def parser() -> argparse.ArgumentParser:
     """All commands and options."""
     top = _Parser(prog="python -m magi_core", description="Direct MAGI-1, the video model, chunk by chunk.")
-    commands = top.add_subparsers(dest="command", required=True, metavar="render | extend | info | models | doctor")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     render_options(
         commands.add_parser(
             "render",
@@ -91,6 +101,8 @@ def parser() -> argparse.ArgumentParser:
             description="Add chunks to a saved take. The take is saved after every chunk; -o writes its video as well.",
         )
     )
+    for name, does in SECOND_PASSES.items():
+        second_pass_options(commands.add_parser(name, help=does, description=f"{does[0].upper()}{does[1:]}."), name)
     info_options(commands.add_parser("info", help="what is in a saved take"))
     found = commands.add_parser("models", help="the models that were found, and what is missing")
     found.add_argument("folders", nargs="*", metavar="folder", help="further folders to look in")

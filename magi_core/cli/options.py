@@ -93,6 +93,41 @@ def extend_options(extend: argparse.ArgumentParser) -> None:
     _sampling_options(extend)
 
 
+def second_pass_options(command: argparse.ArgumentParser, name: str) -> None:
+    """Of `restyle`, `retouch` and `finish`."""
+    command.add_argument(
+        "source", metavar="take.magi|video" if name == "restyle" else "take.magi", help="what is made anew; it stays"
+    )
+    what = command.add_argument_group("what happens")
+    what.add_argument(
+        "--prompt", action="append", dest="prompts", default=[], metavar="TEXT", help="in place of the take's own"
+    )
+    what.add_argument("--storyboard", metavar="FILE", help="the same chunk by chunk; [strength .5] is for one chunk")
+    _cleaning_option(what)
+    what.add_argument(
+        "--strength",
+        metavar="S",
+        type=float,
+        default=0.5,
+        help="0 keeps the source, bit for bit; at .5 (default) motion stays and looks change; 1 makes all anew",
+    )
+    if name == "retouch":
+        what.add_argument("--chunks", metavar="A-B", required=True, help="the chunks to make anew; the others are kept")
+        what.add_argument("--join", metavar="N", type=_whole, default=0, help="chunks that lead back to what is kept")
+        what.add_argument("--reroll", metavar="N", type=_whole, default=0, help="other noise for these chunks")
+    else:
+        what.add_argument("--seed", metavar="N", type=_whole, help="other noise (default: the take's seed, or 0)")
+    if name == "restyle":
+        what.add_argument("--width", metavar="W", type=_whole, help="of a video (default: the model's own)")
+        what.add_argument("--height", metavar="H", type=_whole, help="as --width")
+    output = command.add_argument_group("output")
+    output.add_argument("--save", metavar="FILE.magi", required=True, help="the new take, saved after every chunk")
+    output.add_argument("--out", "-o", metavar="FILE.mp4", help="its video; replaced if it exists")
+    model_options(command)
+    _token_options(command)
+    _sampling_options(command)
+
+
 def info_options(info: argparse.ArgumentParser) -> None:
     """Of `info`."""
     info.add_argument("take", metavar="take.magi", help="what `render --save` or Magi Save State wrote")

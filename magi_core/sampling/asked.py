@@ -9,31 +9,45 @@ from magi_core.config import SamplingSettings
 from magi_core.sampling.extension import NewChunk
 from magi_core.sampling.keys import ChunkKeys
 from magi_core.sampling.sampler import Sampler
-from magi_core.state import Frontier, PlacedChunk, SamplerState
-from magi_core.state.chunk import placed
+from magi_core.sampling.second_pass import SecondPass, released
+from magi_core.state import Frontier, InFlight, PlacedChunk, SamplerState
+from magi_core.state.chunk import Source, placed
 from magi_core.story.direction import Direction, prompt_of, spec_of
 from magi_core.story.transitions import chunk_ranges
 from magi_core.text.chunk_text import AskedText, ChunkText, ChunkTexts
 
 
 def new_chunks(
-    engine: Sampler, state: SamplerState, frontier: Frontier, directions: Sequence[Direction]
+    engine: Sampler,
+    state: SamplerState,
+    frontier: Frontier,
+    directions: Sequence[Direction],
+    second: SecondPass | None = None,
 ) -> dict[int, NewChunk]:
     """Every chunk that is not finished yet, by index: in flight, to begin again, new."""
     settings = state.settings
     specs = [spec_of(direction) for direction in directions]
     entering = placed(specs, index=state.next_chunk, seed=state.seed, wall=state.wall)
     texts: list[AskedText | ChunkText] = _texts(engine.texts, state, entering, directions)
+    sources = [None if second is None else second.source(chunk, state) for chunk in entering]
     if frontier.next_chunk < state.next_chunk:  # what was in flight cannot be taken over
         again = state.pending
+        sources = [*(_released_anew(chunk, settings) for chunk in again), *sources]
         entering = [*(replace(chunk.at, key="") for chunk in again), *entering]
         texts = [*(chunk.text for chunk in again), *texts]
     ranges = [ranges_of(chunk, settings) for chunk in entering]
     keys = [text.key for text in texts]
-    chained = ChunkKeys.of(state, engine.model_key, frontier).chain(list(zip(entering, keys, ranges, strict=True)))
-    flying = [NewChunk(chunk.at, chunk.text, ranges_of(chunk.at, settings)) for chunk in frontier.chunks]
-    new = [*flying, *map(NewChunk, chained, texts, ranges)]
+    chain = ChunkKeys.of(state, engine.model_key, frontier).chain
+    chained = chain(list(zip(entering, keys, ranges, sources, strict=True)))
+    flying = [NewChunk(chunk.at, chunk.text, ranges_of(chunk.at, settings), chunk.source) for chunk in frontier.chunks]
+    new = [*flying, *map(NewChunk, chained, texts, ranges, sources)]
     return {chunk.at.index: chunk for chunk in new if chunk.at.index >= state.finished}
+
+
+def _released_anew(chunk: InFlight, settings: SamplingSettings) -> Source | None:
+    """The source of a chunk that begins again, perhaps on another grid."""
+    strength = chunk.at.spec.strength
+    return None if chunk.source is None or strength is None else released(chunk.source.record, strength, settings)
 
 
 def _texts(

@@ -9,6 +9,7 @@ from magi_core.config import SamplingSettings
 from magi_core.sampling.asked import new_chunks
 from magi_core.sampling.handoff import differences, start
 from magi_core.sampling.sampler import Sampler
+from magi_core.sampling.second_pass import SecondPass
 from magi_core.state import Frontier, SamplerState
 from magi_core.state.describe import counted
 from magi_core.story.direction import Direction, spec_of
@@ -39,14 +40,15 @@ def start_of(
     directions: Sequence[Direction],
     handoff: str,
     settings: SamplingSettings | None,
+    second: SecondPass | None,
 ) -> Start:
-    """Where an extend of `state` goes on: with the run it was broken off at where `directions` ask for the same, or
-    else as `handoff` says."""
+    """Where an extend of `state` goes on: with the run it was broken off at where `directions`, and the sources of a
+    second pass, ask for the same, or else as `handoff` says."""
     run = state.unfinished
     if run is None:
         begun, frontier = start(engine, state, handoff, settings)
         return Start(begun, frontier, directions, frontier.run_start)
-    if _asked_again(engine, state, directions, settings):
+    if _asked_again(engine, state, directions, settings, second):
         flying = replace(state, frontier=run.frontier, unfinished=None)
         begun, frontier = start(engine, flying, "continuous", settings)
         begun = _noting(begun, "the run that was broken off goes on")
@@ -58,7 +60,11 @@ def start_of(
 
 
 def _asked_again(
-    engine: Sampler, state: SamplerState, directions: Sequence[Direction], settings: SamplingSettings | None
+    engine: Sampler,
+    state: SamplerState,
+    directions: Sequence[Direction],
+    settings: SamplingSettings | None,
+    second: SecondPass | None,
 ) -> bool:
     """Whether `directions` begin with what was in flight when the run of `state` was broken off, by content."""
     run = state.unfinished
@@ -70,10 +76,10 @@ def _asked_again(
     if count > len(directions):
         return False
     alone = replace(state, frontier=None, unfinished=None)
-    again = new_chunks(engine, alone, Frontier((), state.finished, run.run_start), directions[:count])
+    again = new_chunks(engine, alone, Frontier((), state.finished, run.run_start), directions[:count], second)
     keys = {index: chunk.at.key for index, chunk in again.items()}
     return all(
-        chunk.key == (keys[chunk.index] if chunk.index in keys else state.chunk_key(chunk.index))
+        chunk.at.key == (keys[chunk.index] if chunk.index in keys else state.flown_key(chunk.index))
         for chunk in run.frontier.chunks
     )
 
@@ -93,6 +99,6 @@ def _left_behind(
         why = f"{counted(count)} were in flight, {len(specs)} asked for"
     else:
         why = "; ".join(differences(engine, state, settings)) or (
-            "prompts are encoded another way here, or the model has another precision"
+            "prompts are encoded another way here, or the model has another precision or another source"
         )
     return f"the run that was broken off does not go on ({why}): continued from the finished chunks"

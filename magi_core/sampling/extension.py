@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
-
-from torch import Tensor
 
 from magi_core.dit.memory import SamplingMemory
 from magi_core.sampling.cost import Cost, StageCost
 from magi_core.sampling.window import Sight, Slot, stages
-from magi_core.state import Frontier, PlacedChunk, SamplerState
+from magi_core.state import ChunkRecord, Frontier, PlacedChunk, SamplerState
+from magi_core.state.chunk import Source
 from magi_core.text.chunk_text import AskedText, ChunkText
 
 Kind = Literal["kept", "remembered", "computed"]
@@ -21,7 +20,8 @@ Kind = Literal["kept", "remembered", "computed"]
 class ChunkFate:
     """One chunk of the longer video.
 
-    kind: "kept", finished before; "remembered", made before by this engine and taken from there; "computed".
+    kind: "kept", finished before, here or in the source that it is; "remembered", made before by this engine and taken
+    from there; "computed".
     """
 
     index: int
@@ -31,23 +31,35 @@ class ChunkFate:
 
 @dataclass(frozen=True, eq=False)
 class NewChunk:
-    """A chunk that is asked for: its place, its text before or after encoding, its KV ranges (None: the settings')."""
+    """A chunk that is asked for: its place, its text before or after encoding, its KV ranges (None: the settings'),
+    its source in a second pass. at.key: what it is known by while in flight."""
 
     at: PlacedChunk
     text: AskedText | ChunkText
     ranges: tuple[int, ...] | None
+    source: Source | None = None
 
     @property
     def sight(self) -> Sight:
-        return Sight(self.ranges, self.at.sight)
+        return Sight(self.ranges, self.at.sight, 0 if self.source is None else self.source.release)
+
+    @property
+    def kept(self) -> ChunkRecord | None:
+        """The finished chunk, where a second pass leaves it as it was."""
+        kept = None if self.source is None else self.source.kept
+        return None if kept is None else replace(kept, flown=self.at.key)
+
+    @property
+    def key(self) -> str:
+        """Key of what it becomes."""
+        return self.at.key if self.kept is None else self.kept.key
 
 
 @dataclass(frozen=True, eq=False)
 class Recalled:
-    """A chunk that the cache holds."""
+    """A chunk that is there already: the cache holds it, or a second pass leaves it as it was."""
 
-    at: PlacedChunk
-    latent: Tensor
+    record: ChunkRecord
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,4 +132,4 @@ class Extension:
     def key(self, index: int) -> str:
         """Content key of chunk `index`, finished or new."""
         new = self.new.get(index)
-        return new.at.key if new is not None else self.begun.chunk_key(index)
+        return new.key if new is not None else self.begun.chunk_key(index)

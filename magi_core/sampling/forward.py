@@ -12,7 +12,7 @@ from magi_core.attention.spans import Attention
 from magi_core.config import SamplingSettings
 from magi_core.dit import DiT, KVPage, TextAttention, TextContext, WindowAttention
 from magi_core.kernels.compilation import Compiler, compiling
-from magi_core.sampling.guidance import PassWeights, pass_weights
+from magi_core.sampling.guidance import NOT_ASKED, PassWeights, pass_weights
 from magi_core.sampling.timesteps import step_factor, step_intervals, timesteps
 from magi_core.sampling.window import ForwardPlan, PlannedChunk
 
@@ -65,13 +65,17 @@ class Predictor:
         pages: Mapping[int, KVPage],
         fresh: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
-        """Velocities [C, T, h, w] of the chunks of `plan`, oldest first; `inputs` match them.
+        """Velocities [C, T, h, w] of the chunks of `plan`, oldest first; `inputs` match them. Those of tied chunks are
+        not to be used.
 
         pages: K/V by chunk index for `plan.history`. fresh: the latent of `plan.fresh`, where there is one.
         """
         if self.dit.config.distill:
             return self._distilled(plan, inputs, pages)
-        weights = [pass_weights(self.settings.guidance, chunk.timestep) for chunk in inputs]
+        weights = [
+            NOT_ASKED if planned.tied else pass_weights(self.settings.guidance, chunk.timestep)
+            for planned, chunk in zip(plan.chunks, inputs, strict=True)
+        ]
         return tuple(map(_combine, weights, *self.passes(plan, inputs, pages, weights, fresh)))
 
     @torch.no_grad()
@@ -129,7 +133,7 @@ class Predictor:
         factor = step_factor(self.settings.steps, self.intervals[plan.chunks[-1].step])
         oldest = inputs[0]
         # float32 0.3 is above the double 0.3, so the fourth quarter starts nearly clean
-        nearly_clean = oldest.timestep > self.settings.nearly_clean_threshold
+        nearly_clean = plan.cleanest is not None and oldest.timestep > self.settings.nearly_clean_threshold
         window = self._window(plan, pages, duplicate=nearly_clean)
         if not nearly_clean:
             return tuple(self._forward(inputs, frames, window, dropped=False, factor=factor))
@@ -145,11 +149,11 @@ class Predictor:
         self, plan: ForwardPlan, pages: Mapping[int, KVPage], keep: Sequence[int] = (), duplicate: bool = False
     ) -> WindowAttention:
         """Attention of the plan's chunks, ranges counted from its first history page; a duplicate sees only itself."""
-        start = plan.history.start
-        ranges = [(c.attends[0] - start, c.attends[1] - start) for c in plan.chunks]
+        there = [*plan.history, *(chunk.index for chunk in plan.chunks)]
+        place = {index: position for position, index in enumerate(there)}
+        ranges = [(place[chunk.attends[0]], place[chunk.index] + 1) for chunk in plan.chunks]
         if duplicate:
-            last = plan.chunks[-1].index + 1 - start
-            ranges.append((last, last + 1))
+            ranges.append((len(there), len(there) + 1))
         return WindowAttention(self.attention, ranges, [pages[i] for i in plan.history], keep)
 
     def _forward(

@@ -20,6 +20,10 @@ class PassWeights:
     alone: float
 
 
+NOT_ASKED = PassWeights(text=0.0, previous=1.0, alone=0.0)
+"""Of a chunk whose velocity is not used: it is in no pass for its own sake."""
+
+
 def scales(guidance: Guidance, t: float) -> tuple[float, float]:
     """(previous, text) scales at float32 timestep `t`: those of the last knot with `knot - 1e-7 < t`, in float32."""
     knots = torch.tensor(guidance.knots, dtype=torch.float32) - KNOT_TOLERANCE

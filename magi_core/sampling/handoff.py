@@ -7,10 +7,10 @@ from dataclasses import replace
 from magi_core.cache.engine_cache import EngineCache
 from magi_core.config import SamplingSettings
 from magi_core.errors import MagiError, echo
+from magi_core.sampling.keys import frontier_keys
 from magi_core.sampling.sampler import Sampler
 from magi_core.state import Frontier, SamplerState
 from magi_core.state.describe import counted
-from magi_core.state.frontier import frontier_key
 
 HANDOFFS = ("clean", "continuous")
 
@@ -81,14 +81,10 @@ def remembered_frontier(state: SamplerState, count: int, cache: EngineCache) -> 
     """The pipeline of `state` as it was before chunk `count` entered, if `cache` holds it."""
     if count <= state.first_chunk:
         return None
-    last, window = state.chunks[count - 1 - state.first_chunk], state.settings.window
-    for first in dict.fromkeys((last.run_start, last.at.wall)):  # the run may have begun anew at the wall
-        oldest = max(first, state.first_chunk, count - window + 1)
-        keys = [state.chunk_key(index) for index in range(oldest, count)]
-        found = cache.frontiers.peek(frontier_key(count, keys, last.key))
-        if found is not None:
-            return found
-    return None
+    last = state.chunks[count - 1 - state.first_chunk]
+    starts = dict.fromkeys(max(first, state.first_chunk) for first in (last.run_start, last.at.wall))
+    keys = (key for first in starts for key in frontier_keys(state, count, first))  # it may have begun at the wall
+    return next(filter(None, map(cache.frontiers.peek, keys)), None)
 
 
 def with_frontiers(state: SamplerState, cache: EngineCache) -> SamplerState:

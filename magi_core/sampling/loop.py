@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,22 +10,27 @@ from torch import Tensor
 
 from magi_core.dit import KVPage, TextContext
 from magi_core.host_memory import settled
+from magi_core.sampling.cost import StageCost, stage_cost
 from magi_core.sampling.events import Denoising, Entered, Event, Finished, Reached, Stepped, Stopped
 from magi_core.sampling.finite import Watch
 from magi_core.sampling.forward import ForwardInput, Predictor, StopAsked
 from magi_core.sampling.pages import PageBook
 from magi_core.sampling.window import ForwardPlan, SightOf, Slot, pages_read, plan_page, plan_stage, stages
 from magi_core.state import Frontier, InFlight, PlacedChunk, SamplerState
+from magi_core.state.chunk import Source
+from magi_core.state.frontier import finished_and_read
 from magi_core.text.chunk_text import ChunkText
 
 
 @dataclass(frozen=True, eq=False)
 class Entering:
-    """A chunk before its first step. noise: draws what it starts from, [C, T, h, w]; called when it enters."""
+    """A chunk before its first step. noise: draws what it starts from, [C, T, h, w]; called when it enters.
+    source: of a second pass."""
 
     at: PlacedChunk
     text: ChunkText
     noise: Callable[[], Tensor]
+    source: Source | None = None
 
 
 class Past:
@@ -80,7 +85,7 @@ class Loop:
         slots_in_flight = [Slot(chunk.index, chunk.stage) for chunk in frontier.chunks]
         plan = list(stages(frontier.next_chunk, len(entering), self.settings.window, slots_in_flight))
         plan = plan if drain else plan[: len(entering)]
-        total = len(plan) * (self.settings.steps // self.settings.window)
+        total = sum(self._cost(slots).forwards for slots in plan)
         count, step = len(frontier.chunks) + len(entering), 0
         try:
             for n, slots in enumerate(plan):
@@ -99,18 +104,24 @@ class Loop:
 
     def _enter(self, chunk: Entering) -> Entered:
         latent = chunk.noise().to(self.predictor.dit.device)
-        self._moving[chunk.at.index] = InFlight(chunk.at, chunk.text, latent)
-        return Entered(chunk.at.index, chunk.at.key)
+        entered = InFlight(chunk.at, chunk.text, latent, source=chunk.source)
+        self._moving[chunk.at.index] = entered
+        return Entered(entered.index, entered.key)
+
+    def _cost(self, slots: Sequence[Slot]) -> StageCost:
+        return stage_cost(slots, self.frontier.run_start, self.settings, self.predictor.dit.config.distill, self.sight)
 
     @torch.no_grad()
     def _stage(self, slots: Sequence[Slot]) -> Iterator[tuple[Denoising, ...]]:
         """The forwards of one stage; after each, where every chunk in flight is."""
-        run_start = self.frontier.run_start
+        if not self._cost(slots).forwards:
+            return
         self.predictor.claim()
-        for index in self.pages.missing(pages_read(slots, run_start, self.settings, self.sight)):
+        for index in self.pages.missing(pages_read(slots, self.frontier.run_start, self.settings, self.sight)):
             self.pages.add(index, self._page(index))
-        for forward in plan_stage(slots, run_start, self.settings, self.sight):
-            yield self._advance(forward, {slot.index: slot.stage for slot in slots})
+        for forward in plan_stage(slots, self.frontier.run_start, self.settings, self.sight):
+            heading = self._advance(forward)
+            yield tuple(self._where(slot, forward.step, heading.get(slot.index)) for slot in slots)
 
     def _leave(self, slots: Sequence[Slot]) -> InFlight | None:
         """Every chunk has one more stage behind it; the oldest leaves when that was its last. Unused texts go."""
@@ -119,7 +130,7 @@ class Loop:
         finished = None
         if slots[0].stage + 1 == self.settings.window:
             chunk = self._moving.pop(slots[0].index)
-            finished = replace(chunk, latent=settled(self._final_latent(chunk)))
+            finished = replace(chunk, latent=self._final_latent(chunk))
             self.past.add(finished)
         texts = {chunk.text.key for chunk in self._moving.values()}
         self._contexts = {key: context for key, context in self._contexts.items() if key in texts}
@@ -127,29 +138,48 @@ class Loop:
 
     def _frontier(self, slots: Sequence[Slot], last: PlacedChunk) -> Frontier:
         in_flight = tuple(self._moving[s.index].moved(settled) for s in slots if s.index in self._moving)
-        return Frontier(in_flight, last.index + 1, self.frontier.run_start, last.key)
+        come = last.index + 1
+        flying = range(in_flight[0].index if in_flight else come, come)
+        read = finished_and_read(self.settings, flying, come, lambda index: self.sight(index).first)
+        return Frontier(in_flight, come, self.frontier.run_start, last.key, tuple(map(self.past.key, read)))
 
     @torch.no_grad()
-    def _advance(self, plan: ForwardPlan, stage: Mapping[int, int]) -> tuple[Denoising, ...]:
-        """One Euler step of every chunk in `plan`."""
+    def _advance(self, plan: ForwardPlan) -> dict[int, Callable[[], Tensor]]:
+        """One Euler step of every free chunk in `plan`; the clean latents that are expected of them."""
         predictor, inputs = self.predictor, []
         for planned in plan.chunks:
             chunk = self._moving[planned.index]
-            latent = self._anchored(planned.index, chunk.latent)
+            latent = self._before(chunk, planned.step)
             inputs.append(ForwardInput(latent, predictor.timestep(planned.step), self._context(chunk.text)))
         fresh = None if plan.fresh is None else self._clean(plan.fresh.index)
         velocities = predictor(plan, inputs, self.pages.by_chunk, fresh)
-        told = []
+        heading: dict[int, Callable[[], Tensor]] = {}
         for planned, before, velocity in zip(plan.chunks, inputs, velocities, strict=True):
+            if planned.tied:
+                continue
             width = predictor.grid[planned.step + 1] - predictor.grid[planned.step]
             latent = before.latent + velocity * width.to(velocity.device)
-            chunk = replace(self._moving[planned.index], latent=latent)
-            self._moving[planned.index] = chunk
+            self._moving[planned.index] = replace(self._moving[planned.index], latent=latent)
             self.watch.note(planned.index, planned.step + 1, latent)
-            estimate = _Estimate(before.latent, velocity, before.timestep)
-            t = predictor.timestep(planned.step + 1)
-            told.append(Denoising(planned.index, chunk.key, stage[planned.index], t, estimate))
-        return tuple(told)
+            heading[planned.index] = _Estimate(before.latent, velocity, before.timestep)
+        return heading
+
+    def _before(self, chunk: InFlight, step: int) -> Tensor:
+        """The latent of a chunk as it comes to Euler step `step`: up to its release on the line to its source."""
+        latent, source = chunk.latent, chunk.source
+        if source is not None and (source.release is None or step <= source.release):
+            latent = source.line(latent, self.predictor.grid[step])
+        return self._anchored(chunk.index, latent)
+
+    def _where(self, slot: Slot, step: int, heading: Callable[[], Tensor] | None) -> Denoising:
+        """Where a chunk is after forward `step` of its stage; a tied one is heading for its source."""
+        chunk = self._moving[slot.index]
+        if heading is None:
+            assert chunk.source is not None, "every free chunk takes every step"
+            latent, device = chunk.source.record.latent, self.predictor.dit.device
+            heading = lambda: latent.to(device)  # noqa: E731
+        t = self.predictor.timestep(slot.stage * (self.settings.steps // self.settings.window) + step + 1)
+        return Denoising(slot.index, chunk.key, slot.stage, t, heading)
 
     def _page(self, index: int) -> KVPage:
         """The page of a finished chunk; on the CPU in memory of its own."""
@@ -167,8 +197,11 @@ class Loop:
         return torch.cat([self.anchor.to(latent), latent[:, self.anchor.shape[1] :]], dim=1)
 
     def _final_latent(self, chunk: InFlight) -> Tensor:
-        """The reference leaves the last velocity on given frames; by default they stay what was given."""
-        return chunk.latent if self.settings.reference_quirks else self._anchored(chunk.index, chunk.latent)
+        """On the CPU. The reference leaves the last velocity on given frames; by default they stay what was given."""
+        if chunk.source is not None and chunk.source.kept is not None:
+            return chunk.source.kept.latent
+        latent = chunk.latent if self.settings.reference_quirks else self._anchored(chunk.index, chunk.latent)
+        return settled(latent)
 
     def _context(self, text: ChunkText) -> TextContext:
         if text.key not in self._contexts:

@@ -19,12 +19,15 @@ from magi_core.sampling.asked import new_chunks, ranges_of
 from magi_core.sampling.broken_off import start_of
 from magi_core.sampling.cost import Cost, StageCost, stage_cost
 from magi_core.sampling.extension import ChunkFate, Extension, Kind, NewChunk, Piece, Recalled
+from magi_core.sampling.handoff import differences, remembered_frontier
+from magi_core.sampling.keys import planned_frontier_key
 from magi_core.sampling.pages import PageBook
 from magi_core.sampling.sampler import Sampler
+from magi_core.sampling.second_pass import SecondPass, directed
 from magi_core.sampling.timesteps import step_factor, step_intervals
 from magi_core.sampling.window import Sight, pages_read, plan_page
-from magi_core.state import Frontier, SamplerState
-from magi_core.state.frontier import frontier_key
+from magi_core.state import ChunkRecord, Frontier, SamplerState
+from magi_core.state.describe import counted
 from magi_core.story.direction import Direction, check_ranges
 
 
@@ -37,6 +40,7 @@ def plan(
     drain: bool,
     settings: SamplingSettings | None = None,
     end: int | None = None,
+    second: SecondPass | None = None,
 ) -> Extension:
     """What extending `state` by a chunk for each of `directions` takes; none finishes what is in flight.
 
@@ -44,11 +48,13 @@ def plan(
     """
     _check_schedule(settings or state.settings, engine.dit.config.distill)
     check_ranges(directions, settings or state.settings)
-    going_on = start_of(engine, state, directions, handoff, settings)
+    going_on = start_of(engine, state, directed(second, state, directions), handoff, settings, second)
     begun, frontier, run_start = going_on.begun, going_on.frontier, going_on.run_start
-    new = new_chunks(engine, begun, replace(frontier, run_start=run_start), going_on.directions)
+    new = new_chunks(engine, begun, replace(frontier, run_start=run_start), going_on.directions, second)
     stop = begun.finished + len(new)
-    parts, final = _Parts(begun, frontier, new, engine.cache, drain).found()
+    end_of_take, note = _end_kept(engine, begun, new, second) if drain else (None, "")
+    begun = replace(begun, notes=(*begun.notes, note)) if note else begun
+    parts, final = _Parts(begun, frontier, run_start, new, engine.cache, drain, end_of_take).found()
     planned = Extension(
         given=state,
         begun=begun,
@@ -102,13 +108,47 @@ def page_book(
     )
 
 
+def _end_kept(
+    engine: Sampler, begun: SamplerState, new: Mapping[int, NewChunk], second: SecondPass | None
+) -> tuple[Frontier | None, str]:
+    """Where a second pass leaves the end of its take as it was: the take's pipeline behind it, as far as all that it
+    reads stays; or else a note that going on will be another thing than going on from the take."""
+    stop = begun.finished + len(new)
+    if second is None or not new or new[stop - 1].kept is None or stop > second.take.finished:
+        return None, ""
+    take, longest = second.take.at(stop), begun.settings.longest_range
+    if differences(engine, take, begun.settings):
+        return None, ""
+    read = range(0 if longest is None else max(0, stop + 1 - longest), stop)
+    same = [_key_of(begun, new, index) == take.chunk_key(index) for index in read]
+    if all(same):
+        return take.frontier or remembered_frontier(take, stop, engine.cache), ""
+    kept = same[::-1].index(False)
+    return None, (
+        f"the last {counted(kept)} stay as they were, and what comes next reads {len(read)}: going on from here is not "
+        "what going on from the take before was"
+    )
+
+
+def _key_of(state: SamplerState, new: Mapping[int, NewChunk], index: int) -> str:
+    return new[index].key if index in new else state.chunk_key(index)
+
+
 class _Parts:
     """Finds what of an extend is remembered, and from where the rest is computed."""
 
     def __init__(
-        self, state: SamplerState, frontier: Frontier, new: Mapping[int, NewChunk], cache: EngineCache, drain: bool
+        self,
+        state: SamplerState,
+        frontier: Frontier,
+        run_start: int,
+        new: Mapping[int, NewChunk],
+        cache: EngineCache,
+        drain: bool,
+        end_of_take: Frontier | None,
     ) -> None:
         self.state, self.frontier, self.new, self.cache, self.drain = state, frontier, new, cache, drain
+        self.run_start, self.end_of_take = run_start, end_of_take
         self.window, self.stop = state.settings.window, state.finished + len(new)
         self.walls = self._walls()
         self._latest: Frontier | None = None  # remembered, among those looked up so far
@@ -116,29 +156,43 @@ class _Parts:
 
     def found(self) -> tuple[tuple[Recalled | Piece, ...], Frontier | None]:
         """The parts in order, and the pipeline at the end where that is remembered and nothing has to be computed."""
-        latents = {index: self.cache.chunks.peek(chunk.at.key) for index, chunk in self.new.items()}
+        known = {index: self._known(chunk) for index, chunk in self.new.items()}
         final, flying = self._final(), range(self.stop, self.stop)
         if not self.drain:  # what is left in flight is never handed out, remembered or not
             flying = range(max(self.state.finished, self.stop - self.window + 1), self.stop)
-        missing = [index for index, latent in latents.items() if latent is None and index not in flying]
+        missing = [index for index, record in known.items() if record is None and index not in flying]
         if flying and (missing or final is None):
             missing = list(range(min([*missing, flying.start]), self.stop))
+        elif final is None and self._free_of_cost(missing):
+            missing.append(self.stop - 1)
         parts: list[Recalled | Piece] = []
         pieces = self._pieces(missing)
-        for index, latent in latents.items():
+        for index, record in known.items():
             if pieces and index == pieces[0][0]:
                 parts.append(pieces[0][1])
             if pieces and index >= pieces[0][0]:
                 if index == pieces[0][1].last:
                     del pieces[0]
-            elif latent is not None and index not in flying:
-                parts.append(Recalled(self.new[index].at, latent))
+            elif record is not None and index not in flying:
+                parts.append(Recalled(record))
         return tuple(parts), None if parts and isinstance(parts[-1], Piece) else final
+
+    def _known(self, chunk: NewChunk) -> ChunkRecord | None:
+        """What `chunk` becomes, where it is there already."""
+        latent = self.cache.chunks.peek(chunk.at.key) if chunk.kept is None else None
+        return chunk.kept if latent is None else ChunkRecord(chunk.at, latent, self.run_start)
+
+    def _free_of_cost(self, missing: Sequence[int]) -> bool:
+        """Whether a piece that goes on to the last chunk makes no forward more than one without those behind `missing`:
+        they are all tied throughout, and only older chunks are in flight with them."""
+        after = range(max(missing, default=self.state.finished - 1) + 1, self.stop)
+        alone = bool(missing) or not self.frontier.chunks
+        return bool(after) and alone and all(self.new[index].kept is not None for index in after)
 
     def _final(self) -> Frontier | None:
         """The pipeline behind the last chunk, if it is remembered."""
-        if not self.new:
-            return None
+        if not self.new or self.end_of_take is not None:
+            return self.end_of_take
         starts = dict.fromkeys((self.frontier.run_start, self.new[self.stop - 1].at.wall))
         return next(filter(None, (self._remembered(self.stop, first) for first in starts)), None)
 
@@ -156,6 +210,8 @@ class _Parts:
                 spans.append((index, begin, max(index, begin.next_chunk - 1)))
         pieces = []
         for needed, begin, last in spans:
+            while needed > max(begin.next_chunk, self.state.finished) and self.new[needed - 1].kept is not None:
+                needed -= 1  # it passes through the piece, and is handed out where the rest of the run fits it
             entering = tuple(self.new[index] for index in range(begin.next_chunk, last + 1))
             pieces.append((needed, Piece(begin, entering, self.drain or last + 1 < self.stop)))
         return pieces
@@ -174,7 +230,7 @@ class _Parts:
 
     def _remembered(self, count: int, run_start: int) -> Frontier | None:
         """The pipeline before chunk `count`, its chunks under the names that they are asked for by now."""
-        key = planned_frontier_key(self.state, self.frontier, self.new, count, run_start)
+        key = planned_frontier_key(self.state, self.new, count, run_start)
         found = self.cache.frontiers.peek(key)
         if found is None:
             return None
@@ -196,39 +252,26 @@ class _Parts:
         ]
 
 
-def planned_frontier_key(
-    state: SamplerState, frontier: Frontier, new: Mapping[int, NewChunk], count: int, run_start: int
-) -> str:
-    """Key of the frontier before chunk `count` in a run from `run_start` on."""
-    flying = {chunk.index: chunk.key for chunk in frontier.chunks}
-
-    def key(index: int) -> str:
-        if index in new:
-            return new[index].at.key
-        return flying[index] if index in flying else state.chunk_key(index)
-
-    oldest = max(run_start, count - state.settings.window + 1)
-    return frontier_key(count, [key(index) for index in range(oldest, count)], key(count - 1))
-
-
 def _sights(
     settings: SamplingSettings, new: Mapping[int, NewChunk], parts: Sequence[Recalled | Piece]
 ) -> dict[int, Sight]:
     """What the chunks in the works may see; those that are finished already may be redone together with new ones."""
-    flying = [chunk.at for part in parts if isinstance(part, Piece) for chunk in part.frontier.chunks]
-    redone = {chunk.index: Sight(ranges_of(chunk, settings), chunk.sight) for chunk in flying}
+    moving = [chunk for part in parts if isinstance(part, Piece) for chunk in part.frontier.chunks]
+    flying = [NewChunk(chunk.at, chunk.text, ranges_of(chunk.at, settings), chunk.source) for chunk in moving]
+    redone = {chunk.at.index: chunk.sight for chunk in flying}
     return redone | {index: chunk.sight for index, chunk in new.items()}
 
 
 def _fates(
     state: SamplerState, new: Mapping[int, NewChunk], parts: Sequence[Recalled | Piece]
 ) -> tuple[ChunkFate, ...]:
-    recalled = {part.at.index for part in parts if isinstance(part, Recalled)}
+    recalled = {part.record.index for part in parts if isinstance(part, Recalled)}
     pieces = [part for part in parts if isinstance(part, Piece)]
     made = {index for piece in pieces for index in range(piece.frontier.oldest, piece.last + 1)} - recalled
     kept = [ChunkFate(index, state.chunk_key(index), "kept") for index in range(state.finished)]
     kinds: dict[int, Kind] = {index: "computed" if index in made else "remembered" for index in new}
-    return (*kept, *(ChunkFate(index, chunk.at.key, kinds[index]) for index, chunk in new.items()))
+    kinds |= {index: "kept" for index, chunk in new.items() if chunk.kept is not None}
+    return (*kept, *(ChunkFate(index, chunk.key, kinds[index]) for index, chunk in new.items()))
 
 
 def _need(engine: Sampler, state: SamplerState, chunks: int, pages: int) -> SamplingMemory:
@@ -250,16 +293,20 @@ def _stages(engine: Sampler, extension: Extension, pieces: Sequence[Piece]) -> t
     the pool. And the most pages that are held at the same time."""
     state, distill, held = extension.begun, engine.dit.config.distill, 0
     settings, pool = state.settings, engine.cache.pages.rehearsal()
-    page, forwards = _page_of(engine, state), settings.steps // settings.window
-    found = []
+    page = _page_of(engine, state)
+    found: list[StageCost] = []
     for piece in pieces:
         run_start = piece.frontier.run_start
         book = page_book(engine, extension, piece, pool, extension.key)
         for slots in piece.plan(settings.window):
+            stage = stage_cost(slots, run_start, settings, distill, extension.sight)
+            if not stage.forwards:
+                found.append(stage)
+                continue
             missing = book.missing(pages_read(slots, run_start, settings, extension.sight))
             for index in missing:
                 book.add(index, page)
-            found.append(StageCost(forwards, Cost(stage_cost(slots, run_start, settings, distill), len(missing))))
+            found.append(replace(stage, cost=stage.cost + Cost(pages=len(missing))))
             held = max(held, len(book.by_chunk))
     return tuple(found), held
 

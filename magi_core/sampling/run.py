@@ -13,12 +13,12 @@ from magi_core.sampling.events import Finished, Reached, Stepped, Stopped
 from magi_core.sampling.extension import Extension, NewChunk, Piece, Recalled
 from magi_core.sampling.finite import check_finished
 from magi_core.sampling.forward import Predictor, StopAsked
+from magi_core.sampling.keys import planned_frontier_key
 from magi_core.sampling.loop import Entering, Loop, Past
 from magi_core.sampling.plan import page_book
 from magi_core.sampling.room import check_room
 from magi_core.sampling.sampler import Sampler
 from magi_core.state import Cancelled, ChunkRecord, Frontier, InFlight, SamplerState, Unfinished
-from magi_core.state.frontier import frontier_key
 from magi_core.state.plausible import implausible
 from magi_core.text.chunk_text import AskedText, ChunkText
 
@@ -61,8 +61,8 @@ class _Running:
         extension, last = self.extension, len(self.extension.chunks)
         for part in extension.parts:
             if isinstance(part, Recalled):
-                self.engine.cache.chunks.get(part.at.key)  # it was of use
-                self._hand_out(ChunkRecord(part.at, part.latent, extension.run_start))
+                self.engine.cache.chunks.get(part.record.key)  # it was of use
+                self._hand_out(part.record)
                 self.latest = self._remembered()
                 frontier = extension.frontier if self.state.finished == last else None
                 yield self._now(frontier)
@@ -115,8 +115,8 @@ class _Running:
         """The latest remembered pipeline in which the state's last chunks are finished or in flight."""
         extension, finished, window = self.extension, self.state.finished, self.state.settings.window
         for count in range(min(finished + window - 1, len(extension.chunks)), finished, -1):
-            keys = [extension.key(index) for index in range(max(extension.run_start, count - window + 1), count)]
-            found = self.engine.cache.frontiers.peek(frontier_key(count, keys, keys[-1]))
+            key = planned_frontier_key(extension.begun, extension.new, count, extension.run_start)
+            found = self.engine.cache.frontiers.peek(key)
             if found is not None:
                 named = (
                     replace(c, at=extension.new[c.index].at) if c.index in extension.new else c for c in found.chunks
@@ -138,11 +138,14 @@ class _Running:
 
     def _record(self, chunk: InFlight, part: Piece) -> ChunkRecord:
         """A finished chunk under the name it was asked for by. What was handed out before keeps its bits."""
+        new = self.extension.new[chunk.index]
+        if new.kept is not None:
+            return new.kept
         cache, key = self.engine.cache.chunks, chunk.key
         kept = cache.get(key)
         latent = chunk.latent if kept is None else kept
         cache.put(key, latent)
-        return ChunkRecord(self.extension.new[chunk.index].at, latent, part.frontier.run_start)
+        return ChunkRecord(new.at, latent, part.frontier.run_start)
 
     def _stopped(self) -> Cancelled:
         given, latest = self.extension.given, self.latest
@@ -165,7 +168,7 @@ class _Running:
     def _entering(self, chunk: NewChunk) -> Entering:
         text = chunk.text if isinstance(chunk.text, ChunkText) else self.texts[chunk.text.key]
         at, shape, noise = chunk.at, self.state.latent_shape, self.engine.noise
-        return Entering(at, text, lambda: noise(at.seed, at.index, shape))
+        return Entering(at, text, lambda: noise(at.seed, at.index, shape), chunk.source)
 
     def _stop_asked(self) -> bool:
         return self.cancelled() or self.engine.host.cancelled()

@@ -22,10 +22,18 @@ class Slot:
 
 @dataclass(frozen=True)
 class Sight:
-    """What one chunk may attend to. ranges: KV ranges in place of the settings'. first: first chunk that it sees."""
+    """What one chunk may attend to, and from when on it is looked at for its own sake.
+
+    ranges: KV ranges in place of the settings'. first: first chunk that it sees. release: step from which it is free;
+    before, it is tied to its source (`Source`) and runs only where another needs it. None: tied throughout.
+    """
 
     ranges: tuple[int, ...] | None = None
     first: int = 0
+    release: int | None = 0
+
+    def tied(self, step: int) -> bool:
+        return self.release is None or step < self.release
 
 
 SightOf = Callable[[int], Sight]
@@ -42,11 +50,13 @@ class PlannedChunk:
     """One chunk of one forward. `attends` is a half-open range of absolute chunk indices, itself included.
 
     step: Euler steps behind it; for a finished chunk whose K/V page is made, all of them.
+    tied: to its source: it is there to be attended to, and its velocity is not used.
     """
 
     index: int
     step: int
     attends: tuple[int, int]
+    tied: bool = False
 
     @property
     def history(self) -> range:
@@ -56,14 +66,22 @@ class PlannedChunk:
 
 @dataclass(frozen=True)
 class ForwardPlan:
-    """One step of the chunks in flight, oldest first.
+    """One step of the chunks in flight, oldest first, those left out that are tied and that no free one needs.
 
+    step: forwards of the stage before it. whole: whether the oldest chunk in flight is among them.
     fresh: the chunk just finished, in the first step after it, where a guided model's text pass encodes that chunk
     under the text's condition and does not read its page.
     """
 
     chunks: tuple[PlannedChunk, ...]
     fresh: PlannedChunk | None = None
+    step: int = 0
+    whole: bool = True
+
+    @property
+    def cleanest(self) -> PlannedChunk | None:
+        """The oldest chunk in flight, where it is free."""
+        return self.chunks[0] if self.whole and not self.chunks[0].tied else None
 
     @property
     def history(self) -> range:
@@ -84,7 +102,7 @@ def stages(first: int, count: int, window: int, in_flight: Sequence[Slot] = ()) 
 def plan_stage(
     slots: Sequence[Slot], run_start: int, settings: SamplingSettings, sight: SightOf = everything
 ) -> Iterator[ForwardPlan]:
-    """The forwards of one stage.
+    """The forwards of one stage; none where every chunk is tied to its source.
 
     run_start: index of the run's first new chunk. Once the window has moved past it, every stage follows a chunk that
     has just been finished.
@@ -92,13 +110,28 @@ def plan_stage(
     per_stage = settings.steps // settings.window
     oldest = slots[0].index
     for k in range(per_stage):
-        steps = [slot.stage * per_stage + k for slot in slots]
-        chunks = tuple(
-            PlannedChunk(slot.index, step, attended(slot.index, step, settings, sight(slot.index)))
-            for slot, step in zip(slots, steps, strict=True)
-        )
-        follows = k == 0 and oldest > run_start
-        yield ForwardPlan(chunks, plan_page(oldest - 1, settings, run_start, sight) if follows else None)
+        chunks = []
+        for slot in slots:
+            own, step = sight(slot.index), slot.stage * per_stage + k
+            attends = attended(slot.index, step, settings, own)
+            chunks.append(PlannedChunk(slot.index, step, attends, own.tied(step)))
+        needed = _needed(chunks)
+        if not needed:
+            continue
+        whole = needed[0].index == oldest
+        follows = k == 0 and oldest > run_start and whole
+        yield ForwardPlan(needed, plan_page(oldest - 1, settings, run_start, sight) if follows else None, k, whole)
+
+
+def _needed(chunks: Sequence[PlannedChunk]) -> tuple[PlannedChunk, ...]:
+    """The free ones of `chunks`, oldest first, and those that they attend to, directly or by way of others."""
+    needed: list[PlannedChunk] = []
+    read = chunks[-1].index + 1  # from this chunk on, all that are older than one needed are attended to
+    for chunk in reversed(chunks):
+        if not chunk.tied or chunk.index >= read:
+            needed.append(chunk)
+            read = min(read, chunk.attends[0])
+    return tuple(reversed(needed))
 
 
 def pages_read(slots: Sequence[Slot], run_start: int, settings: SamplingSettings, sight: SightOf = everything) -> range:
@@ -106,6 +139,8 @@ def pages_read(slots: Sequence[Slot], run_start: int, settings: SamplingSettings
     included."""
     per_stage = settings.steps // settings.window
     oldest = first = slots[0].index
+    if any(sight(slot.index).release != 0 for slot in slots):
+        return _read_by(tuple(plan_stage(slots, run_start, settings, sight)), oldest)
     for slot in slots:
         own = sight(slot.index)
         ends = (slot.stage * per_stage, (slot.stage + 1) * per_stage - 1)
@@ -119,6 +154,13 @@ def pages_read(slots: Sequence[Slot], run_start: int, settings: SamplingSettings
     if oldest > run_start:
         first = min(first, plan_page(oldest - 1, settings, run_start, sight).attends[0])
     return range(first, oldest)
+
+
+def _read_by(forwards: Sequence[ForwardPlan], oldest: int) -> range:
+    """The same for these forwards, looked at one by one."""
+    firsts = [start for forward in forwards if (start := forward.history.start) < oldest]
+    firsts += [forward.fresh.attends[0] for forward in forwards if forward.fresh is not None]
+    return range(min(firsts, default=oldest), oldest)
 
 
 def plan_page(
@@ -145,8 +187,7 @@ def history_read(settings: SamplingSettings, start: int) -> range:
 
     With clean range 1 the K/V of a finished chunk depends on itself alone; otherwise on its predecessors too.
     """
-    longest = max(settings.kv_ranges) if settings.kv_ranges and settings.clean_length == 1 else None
-    return range(_last(longest, start)[0], start)
+    return range(_last(settings.longest_range, start)[0], start)
 
 
 def _last(length: int | None, index: int, first: int = 0) -> tuple[int, int]:

@@ -37,11 +37,11 @@ def check_take(words: Words, chunks: Sequence[Any], tensors: Mapping[str, Tensor
         latent = _latent_shape(words)
         for number, chunk in enumerate(chunks):
             _check_chunk(chunk, given + number)
-            _whole(chunk, "run_start", 0, given + number)
+            _check_made(chunk, given + number)
             _check_tensor(tensors, f"chunk.{given + number}", (latent,))
         finished = given + len(chunks)
         for frontier in _frontiers(words):
-            _check_frontier(frontier, finished, words["settings"]["window"], latent, tensors)
+            _check_frontier(frontier, finished, words["settings"], latent, tensors)
         if words["unfinished"] is not None:
             _check_unfinished(words["unfinished"], finished)
     except ValueError as error:
@@ -117,6 +117,12 @@ def _check_chunk(chunk: Any, index: int) -> None:
     _whole(chunk, "wall", 0, index)
 
 
+def _check_made(chunk: Words, index: int) -> None:
+    """What finished chunks and sources have beside it."""
+    _whole(chunk, "run_start", 0, index)
+    _text(chunk, "flown", 1000)
+
+
 def _check_spec(spec: Words) -> None:
     """What is asked of one chunk."""
     _text(spec, "prompt", LONGEST_PROMPT)
@@ -154,9 +160,9 @@ def _check_unfinished(run: Words, finished: int) -> None:
 
 
 def _check_frontier(
-    frontier: Words, finished: int, window: int, latent: tuple[int, ...], tensors: Mapping[str, Tensor]
+    frontier: Words, finished: int, settings: Words, latent: tuple[int, ...], tensors: Mapping[str, Tensor]
 ) -> None:
-    chunks = _list(frontier, "chunks")
+    chunks, window = _list(frontier, "chunks"), settings["window"]
     if len(chunks) >= window:
         raise ValueError(f"{len(chunks)} chunks are in flight where a window of {window} is said")
     _whole(frontier, "next_chunk", 0, finished + len(chunks))
@@ -174,11 +180,24 @@ def _check_frontier(
         if not chunk["key"]:
             raise ValueError(f"chunk {index} is in flight and has no key")
         _check_tensor(tensors, chunk["latent"], shapes)
+        if chunk["source"] is not None:
+            _check_source(chunk["source"], index, settings["steps"], latent, tensors)
         text = tensors[chunk["text"]]
         if text.ndim != 2 or len(text) > MAX_TEXT_TOKENS or not text.is_floating_point():
             raise ValueError(f"the text of chunk {index} is {text.dtype} {list(text.shape)}")
         if wrong := implausible(text):
             raise ValueError(f"the text of chunk {index} has {wrong}")
+
+
+def _check_source(
+    source: Words, index: int, steps: int, latent: tuple[int, ...], tensors: Mapping[str, Tensor]
+) -> None:
+    """What a chunk in flight is made from."""
+    _check_chunk(source, index)
+    _check_made(source, index)
+    if source["release"] is not None:
+        _whole(source, "release", 1, steps - 1)
+    _check_tensor(tensors, source["latent"], (latent,))
 
 
 def _latent_shape(words: Words) -> tuple[int, int, int, int]:

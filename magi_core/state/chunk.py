@@ -47,12 +47,14 @@ class ChunkRecord:
     """One finished chunk.
 
     latent: [C, 6, h, w] float32 on the CPU; in a chunk that was partly given, the given frames come first.
-    run_start: first chunk of the run it was made in.
+    run_start: first chunk of the run it was made in. flown: key that it had in a second pass which left it as it was;
+    "" where it was in none.
     """
 
     at: PlacedChunk
     latent: Tensor
     run_start: int = 0
+    flown: str = ""
 
     @property
     def index(self) -> int:
@@ -76,3 +78,24 @@ class ChunkRecord:
     def key(self) -> str:
         """Digest of all that the latent depends on, or of the latent itself where that is not known."""
         return self.at.key or digest("latent", self.latent)
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """What a chunk of a second pass is made from.
+
+    record: the finished chunk. release: the Euler step from which the chunk is free; before, it is tied: its latent is
+    noise and the source's, mixed as the timestep says. None: tied throughout, so that it becomes `record` itself.
+    """
+
+    record: ChunkRecord
+    release: int | None
+
+    @property
+    def kept(self) -> ChunkRecord | None:
+        """The chunk itself where it stays as it is."""
+        return self.record if self.release is None else None
+
+    def line(self, noise: Tensor, t: Tensor) -> Tensor:
+        """The latent of a tied chunk at timestep `t`, in the dtype and on the device of `noise`."""
+        return (1 - t) * noise + t * self.record.latent.to(noise)

@@ -8,8 +8,9 @@ from functools import cached_property
 
 from torch import Tensor
 
+from magi_core.config import SamplingSettings
 from magi_core.digest import digest
-from magi_core.state.chunk import PlacedChunk
+from magi_core.state.chunk import PlacedChunk, Source
 from magi_core.text.chunk_text import ChunkText
 
 
@@ -17,13 +18,16 @@ from magi_core.text.chunk_text import ChunkText
 class InFlight:
     """A chunk on its way from noise to clean.
 
-    text: what its cross-attention reads. latent: [C, T, h, w] float32. stage: stages of the window it has behind it.
+    at.key: what it is known by while in flight. text: what its cross-attention reads. latent: [C, T, h, w] float32;
+    its noise as long as it is tied to its source. stage: stages of the window it has behind it. source: of a second
+    pass, else None.
     """
 
     at: PlacedChunk
     text: ChunkText
     latent: Tensor
     stage: int = 0
+    source: Source | None = None
 
     @property
     def index(self) -> int:
@@ -31,7 +35,9 @@ class InFlight:
 
     @property
     def key(self) -> str:
-        return self.at.key
+        """Key of what it becomes."""
+        kept = None if self.source is None else self.source.kept
+        return self.at.key if kept is None else kept.key
 
     def moved(self, change: Callable[[Tensor], Tensor]) -> InFlight:
         return replace(self, latent=change(self.latent))
@@ -41,19 +47,20 @@ class InFlight:
 class Frontier:
     """The pipeline as it stands just before chunk `next_chunk` would enter.
 
-    chunks: in flight, oldest first. run_start: first chunk of the run they belong to. last: key of the chunk that
-    entered last, "" before the first.
+    chunks: in flight, oldest first. run_start: first chunk of the run they belong to. last: key in flight of the chunk
+    that entered last, "" before the first. read: keys of the finished chunks that those in flight read from here on.
     """
 
     chunks: tuple[InFlight, ...]
     next_chunk: int
     run_start: int
     last: str = ""
+    read: tuple[str, ...] = ()
 
     @cached_property
     def key(self) -> str:
-        """Digest of all that a run that goes on from here depends on, finished chunks aside."""
-        return frontier_key(self.next_chunk, [chunk.key for chunk in self.chunks], self.last)
+        """Digest of all that a run that goes on from here depends on, but for what chunks to come may read."""
+        return frontier_key(self.next_chunk, self.read, [chunk.at.key for chunk in self.chunks], self.last)
 
     @property
     def oldest(self) -> int:
@@ -64,9 +71,22 @@ class Frontier:
     def nbytes(self) -> int:
         """Bytes of its tensors; a text that several chunks share counts once."""
         texts = {chunk.text.key: chunk.text.tokens.nbytes for chunk in self.chunks}
-        return sum(chunk.latent.nbytes for chunk in self.chunks) + sum(texts.values())
+        sources = sum(chunk.source.record.latent.nbytes for chunk in self.chunks if chunk.source is not None)
+        return sum(chunk.latent.nbytes for chunk in self.chunks) + sum(texts.values()) + sources
 
 
-def frontier_key(next_chunk: int, in_flight: Sequence[str], last: str) -> str:
-    """Key of the frontier before chunk `next_chunk` with chunks of the keys `in_flight`, where `last` entered last."""
-    return digest("frontier", next_chunk, tuple(in_flight), last)
+def frontier_key(next_chunk: int, read: Sequence[str], in_flight: Sequence[str], last: str) -> str:
+    """Key of the frontier before chunk `next_chunk`; the rest as in `Frontier`, of chunks in flight their keys."""
+    return digest("frontier", next_chunk, tuple(read), tuple(in_flight), last)
+
+
+def finished_and_read(
+    settings: SamplingSettings, in_flight: range, next_chunk: int, sight: Callable[[int], int]
+) -> range:
+    """Finished chunks that those `in_flight` read from where chunk `next_chunk` would enter. sight: first chunk that
+    one may see."""
+    if not in_flight:
+        return range(next_chunk, next_chunk)
+    longest = settings.longest_range
+    reach = 0 if longest is None else max(0, next_chunk + 1 - longest)
+    return range(min(max(reach, min(map(sight, in_flight))), in_flight.start), in_flight.start)

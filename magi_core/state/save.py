@@ -30,6 +30,7 @@ from magi_core.state.serialise import (
     chunk_parts,
     from_format_2,
     from_format_3,
+    from_format_4,
     head_parts,
     state_from,
 )
@@ -37,8 +38,8 @@ from magi_core.state.state import SamplerState
 from magi_core.writing.claim import Claim
 from magi_core.writing.replacing import AS_BEFORE, discard, replacing
 
-FORMAT = 4
-READABLE = (2, 3, 4)
+FORMAT = 5
+READABLE = (2, 3, 4, 5)
 KEY = "magi_state"
 SUMS = "checksums"
 MAX_WORDS = 100_000_000  # characters, as many as the format has room for
@@ -95,6 +96,8 @@ def load_state(path: str | Path) -> SamplerState:
         words, chunks = from_format_2(words, chunks, tensors, where)
     elif version == 3:
         words = from_format_3(words)
+    if version < 5:
+        words, chunks = from_format_4(words, chunks)
     words = SINCE_FILLED | words
     check_take(words, chunks, tensors, where)
     try:
@@ -127,7 +130,10 @@ def write_part(path: Path, words: Mapping[str, Any], tensors: Mapping[str, Tenso
 
     remains: see `save_state`.
     """
-    own = {name: tensor.contiguous().clone() if _is_view(tensor) else tensor for name, tensor in tensors.items()}
+    own: Tensors = {}
+    for name, tensor in tensors.items():
+        shared = _is_view(tensor) or any(tensor is other for other in own.values())
+        own[name] = tensor.contiguous().clone() if shared else tensor
     words = {**words, SUMS: {name: digest(tensor) for name, tensor in own.items()}}
     with replacing(path, "the take", remains=remains, errors=(SafetensorError,)) as part:
         part.touch()

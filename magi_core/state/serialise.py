@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,8 @@ from torch import Tensor
 from magi_core.config import Guidance, SamplingSettings
 from magi_core.digest import digest
 from magi_core.errors import MagiError, echo
-from magi_core.state.chunk import ChunkRecord, PlacedChunk
-from magi_core.state.frontier import Frontier, InFlight
+from magi_core.state.chunk import ChunkRecord, PlacedChunk, Source
+from magi_core.state.frontier import Frontier, InFlight, finished_and_read
 from magi_core.state.given_sound import sound_from
 from magi_core.state.state import SamplerState
 from magi_core.state.unfinished import Unfinished
@@ -32,8 +32,7 @@ SINCE_FILLED = {"filled": 0}  # what takes of format 4 lack that were saved befo
 
 def chunk_parts(record: ChunkRecord) -> tuple[Words, Tensors]:
     """One finished chunk."""
-    words = _placed_words(record.at) | {"run_start": record.run_start}
-    return words, {f"chunk.{record.index}": record.latent}
+    return _record_words(record), {f"chunk.{record.index}": record.latent}
 
 
 def head_parts(state: SamplerState) -> tuple[Words, Tensors]:
@@ -50,7 +49,10 @@ def head_parts(state: SamplerState) -> tuple[Words, Tensors]:
             latent = f"{latents}.{frontier.next_chunk}.{chunk.index}"
             tensors.update({name: chunk.text.tokens, latent: chunk.latent})
             text = {"text": name, "text_key": chunk.text.key}
-            chunks.append(_placed_words(chunk.at) | text | {"latent": latent, "stage": chunk.stage})
+            source = _source_words(chunk.source, f"{latent}.source")
+            tensors.update({} if chunk.source is None else {f"{latent}.source": chunk.source.record.latent})
+            own = {"latent": latent, "stage": chunk.stage, "source": source}
+            chunks.append(_placed_words(chunk.at) | text | own)
         place = {"next_chunk": frontier.next_chunk, "run_start": frontier.run_start, "last": frontier.last}
         return place | {"chunks": chunks}
 
@@ -72,14 +74,15 @@ def state_from(words: Words, chunks: list[Words], tensors: Tensors) -> SamplerSt
 
     def in_flight(chunk: Words) -> InFlight:
         text = ChunkText(tensors[chunk["text"]], chunk["text_key"])
-        return InFlight(_placed_from(chunk), text, tensors[chunk["latent"]], chunk["stage"])
+        source = None if chunk["source"] is None else _source_from(chunk["source"], tensors)
+        return InFlight(_placed_from(chunk), text, tensors[chunk["latent"]], chunk["stage"], source)
 
     def frontier_from(words: Words) -> Frontier:
         moving = tuple(map(in_flight, words["chunks"]))
         return Frontier(moving, words["next_chunk"], words["run_start"], words["last"])
 
     def record_from(chunk: Words) -> ChunkRecord:
-        return ChunkRecord(_placed_from(chunk), tensors[f"chunk.{chunk['index']}"], chunk["run_start"])
+        return _record_from(chunk, tensors[f"chunk.{chunk['index']}"])
 
     def unfinished_from(words: Words) -> Unfinished:
         to_come = [one for count, spec in words["to_come"] for one in [_spec_from(spec)] * count]
@@ -87,7 +90,7 @@ def state_from(words: Words, chunks: list[Words], tensors: Tensors) -> SamplerSt
         return Unfinished(frontier, words["run_start"], tuple(to_come), words["drain"], words["end"])
 
     frontier, run = words["frontier"], words["unfinished"]
-    return SamplerState(
+    state = SamplerState(
         **{name: words[name] for name in (*PLAIN, *SINCE_3, *SINCE_4, *SINCE_FILLED)}
         | {"notes": tuple(words["notes"])},
         settings=SamplingSettings(**settings, guidance=guidance),
@@ -98,15 +101,52 @@ def state_from(words: Words, chunks: list[Words], tensors: Tensors) -> SamplerSt
         unfinished=None if run is None else unfinished_from(run),
         sound=sound_from(tensors),
     )
+    return _with_what_is_read(state)
+
+
+def _with_what_is_read(state: SamplerState) -> SamplerState:
+    """`state`, its frontiers with the keys of the finished chunks that they read."""
+
+    def reading(frontier: Frontier) -> Frontier:
+        sights = {chunk.index: chunk.at.sight for chunk in frontier.chunks}
+        flying = range(frontier.oldest, frontier.next_chunk)
+        read = finished_and_read(state.settings, flying, frontier.next_chunk, sights.__getitem__)
+        return replace(frontier, read=tuple(map(state.chunk_key, read)))
+
+    run = state.unfinished
+    return replace(
+        state,
+        frontier=None if state.frontier is None else reading(state.frontier),
+        frontiers=tuple(map(reading, state.frontiers)),
+        unfinished=None if run is None else replace(run, frontier=reading(run.frontier)),
+    )
+
+
+def from_format_4(words: Words, chunks: list[Words]) -> tuple[Words, list[Words]]:
+    """Words of format 4 as those of today: it knew no second passes. What is wrong is left for `check_take`."""
+
+    def today(frontier: Any) -> Any:
+        if not isinstance(frontier, dict) or not isinstance(frontier.get("chunks"), list):
+            return frontier
+        moving = [chunk | {"source": None} if isinstance(chunk, dict) else chunk for chunk in frontier["chunks"]]
+        return frontier | {"chunks": moving}
+
+    words = words | {"frontier": today(words.get("frontier"))}
+    if isinstance(words.get("frontiers"), list):
+        words["frontiers"] = [today(frontier) for frontier in words["frontiers"]]
+    run = words.get("unfinished")
+    if isinstance(run, dict):
+        words["unfinished"] = run | {"frontier": today(run.get("frontier"))}
+    return words, [chunk | {"flown": ""} if isinstance(chunk, dict) else chunk for chunk in chunks]
 
 
 def from_format_3(words: Words) -> Words:
-    """Words of format 3 as those of today: it knew nothing of runs that were broken off, nor digests of weights."""
+    """Words of format 3 as those of format 4: it knew nothing of runs that were broken off, nor digests of weights."""
     return words | {"unfinished": None, "weights_digest": ""}
 
 
 def from_format_2(words: Words, chunks: list[Words], tensors: Tensors, where: Path) -> tuple[Words, list[Words]]:
-    """Words of format 2 as those of today. Its chunks know no walls; what follows them may raise some.
+    """Words of format 2 as those of format 4. Its chunks know no walls; what follows them may raise some.
 
     Raises `MagiError` for words that cannot be such a take's; `where` is named.
     """
@@ -147,6 +187,25 @@ def _frontier_of_2(frontier: Words, seed: int, tensors: Tensors) -> Words:
     ]
     place = {name: frontier[name] for name in ("next_chunk", "run_start")}
     return place | {"last": frontier["key"], "chunks": moving}
+
+
+def _source_words(source: Source | None, latent: str) -> Words | None:
+    """latent: the name of its tensor."""
+    if source is None:
+        return None
+    return _record_words(source.record) | {"latent": latent, "release": source.release}
+
+
+def _source_from(words: Words, tensors: Tensors) -> Source:
+    return Source(_record_from(words, tensors[words["latent"]]), words["release"])
+
+
+def _record_words(record: ChunkRecord) -> Words:
+    return _placed_words(record.at) | {"run_start": record.run_start, "flown": record.flown}
+
+
+def _record_from(words: Words, latent: Tensor) -> ChunkRecord:
+    return ChunkRecord(_placed_from(words), latent, words["run_start"], words["flown"])
 
 
 def _placed_words(chunk: PlacedChunk) -> Words:

@@ -144,6 +144,11 @@ class SamplerState:
             return digest("given", self.prefix_key, index)
         return self.chunks[index - self.first_chunk].key
 
+    def flown_key(self, index: int) -> str:
+        """The same as the run that handed the chunk out had it while it was in flight."""
+        flown = "" if index < self.first_chunk else self.chunks[index - self.first_chunk].flown
+        return flown or self.chunk_key(index)
+
     def chunk_sight(self, index: int) -> int:
         """First chunk that a finished chunk may see; given chunks see all before them."""
         return 0 if index < self.first_chunk else self.chunks[index - self.first_chunk].at.sight

@@ -1,6 +1,8 @@
-"""One chunk of a storyboard, and its tags: `[cut]`, `[echo]`, `[reroll 2]`, `[ranges 1,1,3,2]`, `[tokens HQ, anime]`.
+"""One chunk of a storyboard, and its tags: `[cut]`, `[echo]`, `[reroll 2]`, `[ranges 1,1,3,2]`, `[strength .5]`,
+`[tokens HQ, anime]`.
 
-Tags stand between number and colon. In JSON the same is said by the keys transition, echo, reroll, ranges and tokens.
+Tags stand between number and colon. In JSON the same is said by the keys transition, echo, reroll, ranges, strength and
+tokens.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ TOKEN_ALIASES = {
 }
 TOKENS = tuple(name for name in SPECIAL_TOKEN_NAMES if not name.startswith("DURATION_"))
 KNOWN_TAGS = (
-    f"{', '.join(f'[{name}]' for name in TRANSITIONS)}, [echo], [reroll 2], [ranges 1,1,3,2], [tokens HQ, anime]"
+    f"{', '.join(f'[{name}]' for name in TRANSITIONS)}, [echo], [reroll 2], [ranges 1,1,3,2], "
+    "[strength .5], [tokens HQ, anime]"
 )
 MAX_OFFSET = 10**9
 MAX_TAG = 150  # characters; all special tokens together take fewer
@@ -35,6 +38,7 @@ _FIELDS = {
     "transition": "transition",
     "reroll": "seed_offset",
     "ranges": "kv_ranges",
+    "strength": "strength",
     "tokens": "special_tokens",
     "echo": "echo",
 }
@@ -54,6 +58,8 @@ class ChunkSpec:
     kv_ranges: in place of a transition, its own KV ranges from noisy to clean; None takes the settings'.
     special_tokens: names put before the prompt; None takes the settings', () none. Aliases become official names.
     echo: it sees across the cuts before it, which are walls otherwise.
+    strength: of a second pass, how much of its source is made anew: from 0, it stays, to 1, all of it; None takes that
+    of the pass.
     """
 
     prompt: str
@@ -62,6 +68,7 @@ class ChunkSpec:
     kv_ranges: tuple[int, ...] | None = None
     special_tokens: tuple[str, ...] | None = None
     echo: bool = False
+    strength: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "prompt", " ".join(self.prompt.split()))
@@ -79,6 +86,8 @@ class ChunkSpec:
             raise MagiError("a cut hides what lies before it: give [echo] to the chunks after it that may look back")
         if self.special_tokens is not None:
             object.__setattr__(self, "special_tokens", _tokens(self.special_tokens))
+        if self.strength is not None:
+            object.__setattr__(self, "strength", checked_strength(self.strength))
 
     @property
     def going_on(self) -> ChunkSpec:
@@ -97,6 +106,7 @@ class ChunkSpec:
         words += ["echo"] if self.echo else []
         words += [f"reroll {self.seed_offset}"] if self.seed_offset else []
         words += [] if self.kv_ranges is None else ["ranges " + ",".join(map(str, self.kv_ranges))]
+        words += [] if self.strength is None else [f"strength {_decimal(self.strength)}"]
         words += [] if self.special_tokens is None else ["tokens " + (", ".join(self.special_tokens) or "none")]
         return " ".join(f"[{word}]" for word in words)
 
@@ -104,8 +114,8 @@ class ChunkSpec:
     def json(self) -> dict[str, Any]:
         """As JSON keys, the prompt included; what says nothing is left out."""
         said = {key: getattr(self, name) for key, name in _FIELDS.items()}
-        silent = {"transition": "continue", "reroll": 0, "ranges": None, "tokens": None, "echo": False}
-        return {"prompt": self.prompt} | {key: value for key, value in said.items() if value != silent[key]}
+        silent = {"transition": "continue", "reroll": 0, "echo": False}
+        return {"prompt": self.prompt} | {key: value for key, value in said.items() if value != silent.get(key)}
 
 
 def parse_tags(tags: str) -> dict[str, Any]:
@@ -153,6 +163,8 @@ def _tag(content: str) -> tuple[str, Any]:
         return "echo", True
     if word == "ranges" and rest:
         return "kv_ranges", tuple(_whole(number, content) for number in rest)
+    if word == "strength" and len(rest) == 1:
+        return "strength", _from_0_to_1(rest[0], content)
     if word == "tokens" and rest:
         return "special_tokens", () if [name.lower() for name in rest] == ["none"] else tuple(rest)
     raise UnknownTag(f"unknown tag [{content}]; known are {KNOWN_TAGS}")
@@ -162,6 +174,25 @@ def _whole(text: str, content: str) -> int:
     if not re.fullmatch(r"[-+]?[0-9]{1,10}", text):
         raise MagiError(f"[{content}] needs whole numbers, not {echo(text)}")
     return int(text)
+
+
+def checked_strength(strength: float) -> float:
+    """A strength that can be, in steps of a millionth; `MagiError` for others."""
+    number = isinstance(strength, int | float) and not isinstance(strength, bool)
+    if not number or not 0 <= strength <= 1:
+        raise MagiError(f"a strength is a number from 0, the source stays, to 1, all is made anew: {echo(strength)}")
+    return round(float(strength), 6)
+
+
+def _from_0_to_1(text: str, content: str) -> float:
+    if not re.fullmatch(r"[-+]?(\d{1,9}\.?\d{0,9}|\.\d{1,9})", text):
+        raise MagiError(f"[{content}] needs a number such as .5, not {echo(text)}")
+    return checked_strength(float(text))
+
+
+def _decimal(strength: float) -> str:
+    """ ".5": the shortest that is read back the same."""
+    return f"{strength:.6f}".rstrip("0").rstrip(".")
 
 
 def _ranges(ranges: Sequence[int]) -> tuple[int, ...]:

@@ -82,6 +82,12 @@ def prompt_of(direction: Direction) -> Prompt:
     return direction.prompt if isinstance(direction, ChunkSpec) else direction
 
 
+def with_spec(direction: Direction, spec: ChunkSpec) -> Direction:
+    """`direction` with `spec` in place of its own; an encoded prompt stays as it is."""
+    prompt = prompt_of(direction)
+    return DirectedPrompt(spec, prompt) if isinstance(prompt, PromptEmbedding) else spec
+
+
 def check_ranges(directions: Sequence[Direction], settings: SamplingSettings) -> None:
     """Raise `MagiError` for transitions and KV ranges that `settings` have no room for."""
     for index, spec in enumerate(map(spec_of, directions)):

@@ -24,7 +24,7 @@ _COLON = re.compile("[:：﹕︓]")
 _OPEN = r"\[【［〔﹝"
 _ESCAPES = re.compile(rf"(?<!\\)\\(?=\\*[{_OPEN}])")  # the first of a run of backslashes before a bracket
 _BRACKET = re.compile(rf"(?<![\\\[])\[([^\[\]]{{1,{MAX_TAG}}})(\]?)")
-_UNCLOSED = re.compile(r"\s*(new[\s_-]*shot|restyle|cut|echo|reroll|ranges|tokens)\b", re.IGNORECASE)
+_UNCLOSED = re.compile(r"\s*(new[\s_-]*shot|restyle|cut|echo|reroll|ranges|strength|tokens)\b", re.IGNORECASE)
 _OTHER_BRACKETS = re.compile(rf"[({{<「『《〈]([^()\[\]{{}}<>」』》〉:]{{1,{MAX_TAG}}})[)}}>」』》〉\]]")
 _UNIT = r"(?:s|secs?|seconds?|秒)"
 _NUMBER = rf"\d{{1,12}}(?:\.\d{{1,12}})?\s{{0,9}}{_UNIT}?"

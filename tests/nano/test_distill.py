@@ -20,7 +20,7 @@ from magi_core.sampling.forward import ForwardInput, Predictor
 from magi_core.sampling.guidance import scales
 from magi_core.sampling.timesteps import step_factor, step_intervals, timesteps
 from magi_core.sampling.window import Slot, plan_page, plan_stage
-from tools.nano.batches import CLEAN_T, TEXT_LENGTH, Batch, make_corpus, sample_batch
+from tools.nano.batches import CLEAN_T, TEXT_LENGTH, Batch, Films, make_corpus, sample_batch
 from tools.nano.chunk_attention import sdpa_mask
 from tools.nano.distill import student_weights
 from tools.nano.distill_targets import (
@@ -49,9 +49,10 @@ CLEAN = 2  # chunks of the test window that are finished; the other four are one
 def corpus():
     torch.manual_seed(0)
     scenes = sample_scenes(60, 5)
-    latents, disguises = torch.randn(2, 60, 6, 16, 6, 4, 4)
+    latents, disguises, slipped = torch.randn(3, 60, 6, 16, 6, 4, 4)
     disguises = disguises[scenes.new_shot.any(axis=1)]
-    return make_corpus(scenes, latents, torch.randn(60, 16, 4, 4), disguises, make_tokenizer(), 5)
+    films = Films(latents, torch.randn(60, 16, 4, 4), disguises, worn=latents, slipped=slipped)
+    return make_corpus(scenes, films, make_tokenizer(), 5)
 
 
 class Nets:
@@ -114,6 +115,7 @@ def window(settings: SamplingSettings, forward: int) -> tuple[Batch, object]:
         prefix=prefix,
         null=~noisy,
         chunk=torch.arange(6)[None],
+        focus=torch.ones(1, 36, 4, 4),
     )
     return batch, plan
 

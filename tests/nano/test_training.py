@@ -27,7 +27,9 @@ from tools.nano.batches import (
     KV_TABLE,
     Batch,
     Corpus,
+    Films,
     Mix,
+    focus_on,
     keep_guesses,
     make_corpus,
     progress_of,
@@ -53,9 +55,10 @@ CPU = torch.device("cpu")
 def corpus():
     torch.manual_seed(0)
     scenes = sample_scenes(80, 5)
-    latents, disguises = torch.randn(2, 80, 6, 16, 6, 4, 4)
+    latents, disguises, slipped = torch.randn(3, 80, 6, 16, 6, 4, 4)
     disguises = disguises[scenes.new_shot.any(axis=1)]
-    return make_corpus(scenes, latents, torch.randn(80, 16, 4, 4), disguises, make_tokenizer(), 5)
+    films = Films(latents, torch.randn(80, 16, 4, 4), disguises, worn=latents, slipped=slipped)
+    return make_corpus(scenes, films, make_tokenizer(), 5)
 
 
 @pytest.fixture(scope="module")
@@ -106,8 +109,8 @@ def own(corpus: Corpus) -> Corpus:
 
 
 def test_guesses_stand_in_for_chunks_that_are_read_and_not_learned(corpus):
-    wrong = replace(corpus, guesses=corpus.latents + 1)
-    mix = Mix(guessed=1.0)
+    wrong = replace(corpus, guesses=corpus.latents + 1, worn=corpus.latents + 1)
+    mix = Mix(guessed=1.0, slipped=0.0)
     drawn, guessed = (sample_batch(c, 96, torch.Generator().manual_seed(4), mix) for c in (corpus, wrong))
     read = ~noisy_slots(drawn) | (progress_of(drawn.t) >= 0.75 - 1e-4)
     moved = (guessed.x - drawn.x).abs().amax((1, 3, 4))  # B frames
@@ -117,12 +120,14 @@ def test_guesses_stand_in_for_chunks_that_are_read_and_not_learned(corpus):
     assert not guessed.weight[frames_of(read)].any()
     assert guessed.weight[~frames_of(read) & ~given].all()
     assert torch.equal(guessed.target, drawn.target)
-    without = sample_batch(wrong, 96, torch.Generator().manual_seed(4), Mix(guessed=0.0))
-    assert torch.equal(without.x, sample_batch(corpus, 96, torch.Generator().manual_seed(4), Mix(guessed=0.0)).x)
+    without = sample_batch(wrong, 96, torch.Generator().manual_seed(4), Mix(guessed=0.0, slipped=0.0))
+    assert torch.equal(
+        without.x, sample_batch(corpus, 96, torch.Generator().manual_seed(4), Mix(guessed=0.0, slipped=0.0)).x
+    )
 
 
 def test_new_shots_in_disguise_become_what_the_history_shows(corpus):
-    plain = Mix(guessed=0.0, disguised=0.0, cuts=0.0)
+    plain = Mix(guessed=0.0, disguised=0.0, slipped=0.0, cuts=0.0)
     mix = replace(plain, disguised=1.0)
     drawn, disguised = (sample_batch(corpus, 256, torch.Generator().manual_seed(6), m) for m in (plain, mix))
     other = (disguised.x != drawn.x).unflatten(2, (6, 6)).any(4).any(4).any(3).any(1)  # B 6
@@ -141,7 +146,7 @@ def test_new_shots_in_disguise_become_what_the_history_shows(corpus):
 
 def test_a_right_velocity_guesses_the_drawn_chunk(corpus):
     corpus = own(corpus)
-    batch = sample_batch(corpus, 96, torch.Generator().manual_seed(5), Mix(guessed=0.0))
+    batch = sample_batch(corpus, 96, torch.Generator().manual_seed(5), Mix(guessed=0.0, slipped=0.0))
     keep_guesses(corpus, batch, batch.target)
     given = batch.fixed & frames_of(noisy_slots(batch))
     slots = ~given.unflatten(1, (6, 6)).any(2)  # an image's frame is not the drawn video's
@@ -338,3 +343,39 @@ def test_a_gradient_that_is_not_finite_changes_nothing():
     (model(torch.ones(1, 3)) * float("nan")).sum().backward()
     master.step(1e-2)
     assert torch.equal(model.weight, before)
+
+
+def test_chunks_that_slipped_become_what_the_history_says(corpus):
+    plain = Mix(guessed=0.0, disguised=0.0, slipped=0.0)
+    drawn, slipped = (
+        sample_batch(corpus, 256, torch.Generator().manual_seed(8), m) for m in (plain, replace(plain, slipped=1.0))
+    )
+    other = (slipped.x != drawn.x).unflatten(2, (6, 6)).any(4).any(4).any(3).any(1)  # B 6
+    told = (drawn.t.gather(1, drawn.first_key) >= 0.9999) & noisy_slots(drawn)
+    assert other.any() and not (other & ~told).any()
+    assert not other[drawn.t >= 0.6].any()
+    left = frames_of(1 - drawn.t)[:, None, :, None, None]
+    ends = [batch.x + left * batch.target for batch in (drawn, slipped)]
+    moving = ~drawn.fixed[:, None, :, None, None].expand_as(drawn.x)
+    assert torch.allclose(ends[0][moving], ends[1][moving], atol=1e-4)
+    assert torch.equal(slipped.weight, drawn.weight)
+
+
+def test_objects_count_more_than_what_is_around_them():
+    places = torch.tensor([[[[32.0, 32.0, 20.0], [-9999.0, -9999.0, 20.0]]]])
+    focus = focus_on(places, 16)
+    assert abs(float(focus.mean()) - 1) < 1e-5
+    assert torch.allclose(focus[0, 0, 4, 4] / focus[0, 0, 15, 15], torch.tensor(4.0))
+
+
+def test_training_goes_on_from_raw_weights_with_the_average_that_there_was():
+    torch.manual_seed(0)
+    module = nn.Linear(3, 3)
+    master = Master(module.named_parameters(), decay=0.0, betas=(0.9, 0.97), ema=0.99, clip=1.0)
+    raw = {name: value + 1 for name, value in master.current().items()}
+    average = {name: value.clone() for name, value in master.averaged().items()}
+    master.go_on_from(raw)
+    assert all(torch.equal(parameter, raw[name]) for name, parameter in module.named_parameters())
+    module(torch.ones(1, 3)).sum().backward()
+    master.step(0.0)
+    assert all(torch.allclose(value, average[name] + 0.01, atol=1e-3) for name, value in master.averaged().items())

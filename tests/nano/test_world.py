@@ -8,6 +8,7 @@ import torch
 
 from magi_core.text.cleaning import prepare_caption
 from tools.nano.analyser import action_of, latent_motion_ratio, measure
+from tools.nano.corpus import training_scenes
 from tools.nano.render import background_images, draw, make_sheet, to_uint8
 from tools.nano.scenery import HORIZON, PERIOD, looks, paint_scenery, weather_covers
 from tools.nano.scenes import NEAR, OUTSIDE, sample_scenes, size_name, with_other_things
@@ -25,6 +26,7 @@ from tools.nano.vocabulary import (
     WEATHERS,
     held_out_triples,
 )
+from tools.nano.wear import at_other_speeds, sample_wear
 
 
 def test_the_same_seed_draws_the_same_clips():
@@ -193,3 +195,33 @@ def test_every_frame_of_a_clip_can_be_drawn_alone():
     together = draw(sheet, falling, torch.tensor([1]), torch.tensor([[0, 50, FRAMES - 1]]))
     apart = draw(sheet, falling, torch.tensor([1]), torch.tensor([[50]]))
     assert torch.allclose(together[:, :, 1:2], apart, atol=1e-6)
+
+
+def test_seconds_at_other_speeds_go_on_from_where_the_drawn_ones_end():
+    scenes = sample_scenes(200, 4)
+    other = at_other_speeds(scenes, 4)
+    assert np.array_equal(other.path[:, :, :CHUNK_FRAMES, :2], scenes.path[:, :, :CHUNK_FRAMES, :2])
+    begins = np.linalg.norm(other.path[:, 0, CHUNK_FRAMES, :2] - scenes.path[:, 0, CHUNK_FRAMES - 1, :2], axis=-1)
+    steady = scenes.action[:, 0, 1] < 4
+    assert begins[steady & ~scenes.new_shot[:, 1]].max() < 1.5
+    ends = np.abs(other.path - scenes.path)[:, 0, 2 * CHUNK_FRAMES - 1, :2].max(axis=-1)
+    assert np.median(ends[steady]) > 3
+    assert np.median(ends[scenes.action[:, 0, 1] == ACTIONS.index("still")]) == 0
+
+
+def test_worn_objects_are_still_told_apart_by_half_of_the_way():
+    scenes = sample_scenes(40, 6, plain=True, alone=True)
+    wear = sample_wear(scenes, 6, torch.device("cpu"))
+    assert float(wear.morph.max()) < 0.5
+    first = torch.arange(40), torch.zeros(40, 1, dtype=torch.long)
+    drawn, worn = (draw(make_sheet(scenes), weather_covers("cpu"), *first, some) for some in (None, wear))
+    changed = ((drawn - worn).abs().amax(1) > 0.2).float().mean((1, 2, 3))
+    assert 0 < float(changed.mean()) < 0.1
+
+
+def test_two_objects_to_train_on_do_not_hide_each_other_at_first():
+    scenes = training_scenes(100, 3)
+    assert len(scenes) == len(scenes.captions) == 100
+    assert 0.35 < scenes.second.mean() < 0.45
+    first, second = scenes.path[scenes.second][:, :, :CHUNK_FRAMES].swapaxes(0, 1)
+    assert (np.linalg.norm(first[..., :2] - second[..., :2], axis=-1) > first[..., 2] + second[..., 2]).all()

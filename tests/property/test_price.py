@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
@@ -27,6 +27,8 @@ SPECS = st.builds(
     ChunkSpec, st.sampled_from(["red", "blue"]), kv_ranges=st.sampled_from([None, (2, 1, 1)]), echo=st.booleans()
 )
 STORY = st.lists(SPECS, min_size=1, max_size=5)
+HANDOFFS = st.sampled_from(["clean", "continuous"])
+STRENGTHS = st.lists(st.sampled_from([0, 0, 0.3, 0.6, 1]), min_size=5, max_size=5)
 WHICH = st.integers(0, 5)
 
 
@@ -60,16 +62,27 @@ class Prices(RuleBasedStateMachine):
         *_, made = self.engine.run(extension)
         assert self.counter.chunks == extension.cost.total
         kinds = {fate.index: fate.kind for fate in extension.chunks}
-        assert [index for index, kind in kinds.items() if kind == "kept"] == list(range(state.finished))
+        kept = [index for index, kind in kinds.items() if kind == "kept"]
+        assert kept[: state.finished] == list(range(state.finished)) and (
+            "source" in how or len(kept) == state.finished
+        )
         if "computed" not in kinds.values():
             assert extension.cost.total == 0
         assert bool(made.pending) == (not how.get("drain", True)), "what is left in flight is asked for, never found"
         assert [record.key for record in made.chunks] == [fate.key for fate in extension.chunks[: made.finished]]
         self.states.append(made)
 
-    @rule(which=WHICH, story=STORY, handoff=st.sampled_from(["clean", "continuous"]), drain=st.booleans())
+    @rule(which=WHICH, story=STORY, handoff=HANDOFFS, drain=st.booleans())
     def extend(self, which, story, handoff, drain):
         self._extend(self.states[-1 - which % len(self.states)], story, handoff=handoff, drain=drain)
+
+    @rule(which=WHICH, of=WHICH, story=STORY, strengths=STRENGTHS, handoff=HANDOFFS, drain=st.booleans())
+    def second_pass(self, which, of, story, strengths, handoff, drain):
+        state, source = (self.states[-1 - place % len(self.states)] for place in (which, of))
+        room = source.finished - state.next_chunk
+        again = [replace(spec, strength=strength) for spec, strength in zip(story, strengths, strict=False)][:room]
+        if room > 0:
+            self._extend(state, again, source=source, handoff=handoff, drain=drain)
 
     @rule(story=STORY)
     def render(self, story):

@@ -17,7 +17,7 @@ from torch import Tensor
 from magi_core.sampling.timesteps import timesteps
 from tools.nano.scenes import Scenes
 from tools.nano.text_model import SPECIAL_INDEX, caption_ids
-from tools.nano.vocabulary import CHUNKS
+from tools.nano.vocabulary import CHUNK_FRAMES, CHUNKS, SIZE
 
 CLEAN_T = 0.9999
 ROUNDING = 1e-4  # a grid's timestep turned back into progress may fall just short of its quarter
@@ -34,6 +34,7 @@ IMAGE_SHARE, PARTIAL_SHARE = 0.15, 0.10
 NO_DURATION, NO_HQ, DYNAMIC_SHARE = 0.1, 0.1, 0.15
 GUESSED_FROM = 0.2  # timestep from which on the model's guess at a chunk is worth keeping
 GUESS_STRENGTH = 1.5  # of what is wrong with a guess, at most
+FOCUS, FOCUS_REACH, FOCUS_EDGE = 3.0, 1.3, 8.0  # how much more objects count in the loss; as far as radii and pixels
 DISGUISED_FROM, DISGUISED_TO = 0.1, 0.6  # timesteps between which a new shot may show other things
 DISGUISED_WEIGHT = 3.0  # in the loss, of chunks chosen for it, also when nothing else shows any more: they are few
 
@@ -48,8 +49,10 @@ class Mix:
     random ones. late: segments whose last chunk has some stages behind it. steps: noise levels are those of a run with
     this many steps; None: any. unknown: caption words replaced by the unknown word, so that none leans on another.
     guessed: samples whose clean chunks, and those in the last quarter of the steps, are part drawn and part the model's
-    own guess, as they are in a run; they are there to be read, and have no loss. disguised: new shots that show other
-    things than the history when they first see it, as when they came to be alone; what they become is the history's.
+    own guess, or, in half of these samples, part drawn worn, as they are in a run; they are there to be read, and have
+    no loss. disguised: new shots that show other things than the history when they first see it, as when they came to
+    be alone; what they become is the history's. slipped: chunks after finished ones that show worn objects at another
+    speed until the history has told them; what they become is the drawn ones.
     """
 
     null: float = 0.11
@@ -61,8 +64,9 @@ class Mix:
     late: float = 0.0
     steps: int | None = None
     unknown: float = 0.03
-    guessed: float = 0.35
+    guessed: float = 0.5
     disguised: float = 0.8
+    slipped: float = 0.4
     cuts: float = 0.2
 
 
@@ -79,7 +83,9 @@ class Corpus:
     clean, tagged: clip numbers without and with marks that only negative tokens name. new_shot [N, 6]: chunks that do
     not go on from where the one before was. guesses [N, 6, C, 6, h, w]: the model's latest guess at each chunk, the
     drawn one until there is one (see `keep_guesses`). disguises [M, 6, C, 6, h, w]: clips with new shots once
-    more, with other things in them; disguise [N]: which of them belongs to a clip, 0 where none does.
+    more, with other things in them; disguise [N]: which of them belongs to a clip, 0 where none does. worn, slipped: as
+    latents, of worn objects, and of such at other speeds (`wear`). places [N, 6, 6, 2, 3]: x, y and radius of both
+    objects in every latent frame, in pixels; far away where there is no second one.
     """
 
     latents: Tensor
@@ -94,6 +100,20 @@ class Corpus:
     guesses: Tensor
     disguises: Tensor
     disguise: Tensor
+    worn: Tensor
+    slipped: Tensor
+    places: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Films:
+    """Encoded clips as `Corpus` describes them."""
+
+    latents: Tensor
+    first: Tensor
+    disguises: Tensor
+    worn: Tensor
+    slipped: Tensor
 
 
 def token_prefixes(scenes: Scenes, seed: int) -> tuple[Tensor, Tensor]:
@@ -129,9 +149,9 @@ def token_prefixes(scenes: Scenes, seed: int) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(text), torch.from_numpy(null)
 
 
-def make_corpus(scenes: Scenes, latents: Tensor, first: Tensor, disguises: Tensor, tokenizer, seed: int) -> Corpus:
-    """`disguises`: of the clips that have new shots, in their order."""
-    device = latents.device
+def make_corpus(scenes: Scenes, films: Films, tokenizer, seed: int) -> Corpus:
+    """The disguises are those of the clips that have new shots, in their order."""
+    device = films.latents.device
     ids, counts = caption_ids(tokenizer, scenes.captions, TEXT_LENGTH)
     text, null = token_prefixes(scenes, seed)
     tagged = scenes.bar | scenes.logo | scenes.fade_in
@@ -145,8 +165,11 @@ def make_corpus(scenes: Scenes, latents: Tensor, first: Tensor, disguises: Tenso
         "new_shot": torch.from_numpy(scenes.new_shot),
         "disguise": torch.from_numpy(scenes.new_shot.any(axis=1).cumsum() - 1).clamp(min=0),
     }
-    own = {"guesses": latents.clone(), "disguises": disguises}
-    return Corpus(latents, first, **own, **{name: value.to(device) for name, value in parts.items()})
+    paths = torch.from_numpy(scenes.path).unflatten(2, (CHUNKS, -1, CHUNK_FRAMES // 6)).mean(4)  # N 2 6 6 3
+    paths[:, 1, ..., :2] -= torch.from_numpy(1e4 * ~scenes.second).float()[:, None, None, None]
+    parts["places"] = paths.permute(0, 2, 3, 1, 4).contiguous()
+    own = {f.name: getattr(films, f.name) for f in fields(films)} | {"guesses": films.latents.clone()}
+    return Corpus(**own, **{name: value.to(device) for name, value in parts.items()})
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,6 +182,7 @@ class Batch:
     prompt-dropped flag.
     ids, counts: caption tokens [B, 6, 32] and [B, 6]; prefix [B, 6, 6] special tokens; null [B, 6]: null text
     in place of the caption. chunk [B, 6]: which chunk of the corpus a slot holds, clips and chunks counted through.
+    focus [B, 36, h, w]: weight in the loss of each place, 1 on average.
     """
 
     x: Tensor
@@ -173,6 +197,7 @@ class Batch:
     prefix: Tensor
     null: Tensor
     chunk: Tensor
+    focus: Tensor
 
     def tensors(self) -> dict[str, Tensor]:
         return {f.name: getattr(self, f.name) for f in fields(self)}
@@ -265,12 +290,19 @@ def sample_batch(corpus: Corpus, size: int, generator: torch.Generator, mix: Mix
     noise = torch.randn(x0.shape, device=device, generator=generator)
     level = torch.where(clean, 1 - PREFIX_NOISE * uniform(size, CHUNKS), t)[..., None, None, None, None]
     guessed = (clean | (quarter == len(KV_TABLE) - 1)) & (uniform(size, 1) < mix.guessed)
-    strength = torch.where(guessed, GUESS_STRENGTH * uniform(size, 1), 0.0)[..., None, None, None, None]
+    aged = uniform(size, 1) < 0.5
+    strength = torch.where(guessed, torch.where(aged, 1.0, GUESS_STRENGTH) * uniform(size, 1), 0.0)
+    strength, aged = (part[..., None, None, None, None] for part in (strength, aged))
+    as_read = torch.where(aged, corpus.worn[clip, place], corpus.guesses[clip, place]).float()
     disguised = new_shot & ~clean & (t >= DISGUISED_FROM) & (uniform(size, CHUNKS) < mix.disguised)
     fading = ((DISGUISED_TO - t) / (DISGUISED_TO - DISGUISED_FROM)).clamp(min=0)
-    share = torch.where(disguised, fading * (1 - uniform(size, CHUNKS).square()), 0.0)[..., None, None, None, None]
-    change = share * (corpus.disguises[corpus.disguise[clip], place].float() - x0)
-    x = level * (x0.lerp(corpus.guesses[clip, place].float(), strength) + change) + (1 - level) * noise
+    told = clean.gather(1, first_key) & ~new_shot & ~clean  # by a finished chunk, what it goes on from
+    slipped = told & (uniform(size, CHUNKS) < mix.slipped)
+    share = torch.where(disguised | slipped, fading * (1 - uniform(size, CHUNKS).square()), 0.0)
+    share, other = share[..., None, None, None, None], slipped[..., None, None, None, None]
+    wrong = torch.where(other, corpus.slipped[clip, place], corpus.disguises[corpus.disguise[clip], place]).float()
+    change = share * (wrong - x0)
+    x = level * (x0.lerp(as_read, strength) + change) + (1 - level) * noise
     target = x0 - noise - level / (1 - level).clamp(min=1 - DISGUISED_TO) * change  # ends at x0 all the same
     frame = torch.arange(6, device=device)
     earlier_clean = torch.cat([torch.ones(size, 1, dtype=torch.bool, device=device), clean[:, :-1]], dim=1)
@@ -306,7 +338,18 @@ def sample_batch(corpus: Corpus, size: int, generator: torch.Generator, mix: Mix
         prefix=prefixes,
         null=null,
         chunk=clip * CHUNKS + place,
+        focus=focus_on(corpus.places[clip, place].flatten(1, 2), x0.shape[-1]),
     )
+
+
+def focus_on(places: Tensor, grid: int) -> Tensor:
+    """Weights [B, T, grid, grid], 1 on average, larger at and around objects; places [B, T, 2, 3] in pixels."""
+    axis = (torch.arange(grid, device=places.device) + 0.5) * (SIZE / grid)
+    x, y, radius = (part[..., None, None] for part in places.unbind(-1))  # B T 2 1 1
+    distance = torch.hypot(axis - x, axis[:, None] - y)
+    near = ((FOCUS_REACH * radius + FOCUS_EDGE - distance) / FOCUS_EDGE).clamp(0, 1).amax(2)
+    weight = 1 + FOCUS * near
+    return weight / weight.mean()
 
 
 @torch.no_grad()

@@ -78,7 +78,7 @@ class Distiller(Run):
         batch = as_student(fine.joined(coarse))
         weight, mask = self.levels.weigh(batch), self.mask(batch.first_key)
         text = self.text(batch, self.dit)
-        parts = (batch.x, batch.target, weight, batch.t, batch.dropped, *text, self.frames, mask, factor)
+        parts = (batch.x, batch.target, weight, batch.t, batch.dropped, *text, self.frames, mask, batch.focus, factor)
         return (*self.loss_of(*parts), batch)
 
     def _ask_teacher(self, batch: Batch) -> Tensor:

@@ -34,6 +34,13 @@ def export_dit(out: Path, averages: Mapping[str, Tensor]) -> None:
     os.replace(out / "dit.part", out / "dit.safetensors")
 
 
+def export_raw(out: Path, weights: Mapping[str, Tensor]) -> None:
+    """raw.safetensors: the weights that are trained, beside their moving averages in the other files."""
+    kept = {name: stored(name.removeprefix("dit."), value) for name, value in weights.items()}
+    save_file(kept, out / "raw.part", metadata={"format": "pt"})
+    os.replace(out / "raw.part", out / "raw.safetensors")
+
+
 def export_text(out: Path, tokenizer, text_model: nn.Module, averages: Mapping[str, Tensor]) -> None:
     """t5.safetensors, t5_config.json, tokenizer.json and special_tokens.npz from averages named "t5.*" and
     "special.table"."""

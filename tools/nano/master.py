@@ -8,7 +8,7 @@ whatever the model.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 import torch.distributed as dist
@@ -90,6 +90,19 @@ class Master:
     def averaged(self) -> dict[str, Tensor]:
         """The moving averages by parameter name, float32."""
         return dict(zip(self.names, (v.clone() for v in self._views(self.average)), strict=True))
+
+    def current(self) -> dict[str, Tensor]:
+        """The weights by parameter name, float32."""
+        return dict(zip(self.names, (v.clone() for v in self.weight_views), strict=True))
+
+    @torch.no_grad()
+    def go_on_from(self, weights: Mapping[str, Tensor]) -> None:
+        """Train on from these weights by name; the moving average stays what it is, and moves as slowly as ever."""
+        for name, view in zip(self.names, self.weight_views, strict=True):
+            if name in weights and weights[name].shape == view.shape:
+                view.copy_(weights[name])
+        self.steps = round(10 / (1 - self.ema))
+        self.restore()
 
     @torch.no_grad()
     def load_averaged(self) -> None:

@@ -20,6 +20,7 @@ from tools.nano.scenery import (
 )
 from tools.nano.scenes import Scenes
 from tools.nano.vocabulary import BACKGROUNDS, CHUNK_FRAMES, COLOURS, FRAMES, SIZE, WEATHERS
+from tools.nano.wear import WAVES, Wear
 
 SQUARE_HALF = 0.886  # every shape's area is that of a circle of the same radius, within 10%
 TRIANGLE_RADIUS = 1.5
@@ -50,6 +51,10 @@ class Sheet:
 
     def __len__(self) -> int:
         return len(self.objects)
+
+    def of(self, clip: Tensor) -> Sheet:
+        """The rows of these clips."""
+        return Sheet(**{f.name: getattr(self, f.name)[clip] for f in fields(self)})
 
     def to(self, device: torch.device | str) -> Sheet:
         return Sheet(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
@@ -131,8 +136,9 @@ def shape_distances(x: Tensor, y: Tensor, r: Tensor) -> list[Tensor]:
     return [circle, square, triangle, star]
 
 
-def draw(sheet: Sheet, falling: tuple[Tensor, Tensor], clip: Tensor, frame: Tensor) -> Tensor:
-    """Frames in [-1, 1], [B, 3, T, 128, 128] float32: clip [B], frame [B, T] indices; `falling`: `weather_covers`."""
+def draw(sheet: Sheet, falling: tuple[Tensor, Tensor], clip: Tensor, frame: Tensor, wear: Wear | None = None) -> Tensor:
+    """Frames in [-1, 1], [B, 3, T, 128, 128] float32: clip [B], frame [B, T] indices; `falling`: `weather_covers`.
+    wear: of all clips, if their objects are to show it."""
     at = (clip[:, None], frame)
     axis = torch.arange(SIZE, device=clip.device, dtype=torch.float32) + 0.5
     grid_y, grid_x = axis[:, None], axis[None, :]
@@ -144,9 +150,10 @@ def draw(sheet: Sheet, falling: tuple[Tensor, Tensor], clip: Tensor, frame: Tens
         x0, y0, r = (objects[..., which, i, None, None] for i in range(3))
         x, y = grid_x - x0, grid_y - y0
         shape = sheet.shapes[clip, which][:, None, None, None]
-        distance = torch.zeros_like(x + y)
-        for index, candidate in enumerate(shape_distances(x, y, r)):
-            distance = torch.where(shape == index, candidate, distance)
+        distances = shape_distances(x, y, r)
+        distance = _chosen(distances, shape)
+        if wear is not None:
+            distance = _worn(distance, distances, x, y, r, wear, clip, which)
         cover = (0.5 - distance).clamp(0, 1)
         if which == 1:
             cover = cover * flags[:, 0, None, None, None]
@@ -158,6 +165,34 @@ def draw(sheet: Sheet, falling: tuple[Tensor, Tensor], clip: Tensor, frame: Tens
     video = video * sheet.light[at][..., None, None, None]
     video = _marks(video, flags, grid_x, grid_y)
     return video.transpose(1, 2) * 2 - 1
+
+
+def _chosen(distances: list[Tensor], shape: Tensor) -> Tensor:
+    """Of the distances to all shapes that to `shape`, which broadcasts to them."""
+    distance = torch.zeros_like(distances[0])
+    for index, candidate in enumerate(distances):
+        distance = torch.where(shape == index, candidate, distance)
+    return distance
+
+
+def _worn(
+    distance: Tensor,
+    distances: list[Tensor],
+    x: Tensor,
+    y: Tensor,
+    r: Tensor,
+    wear: Wear,
+    clip: Tensor,
+    which: int,
+) -> Tensor:
+    """Distances to a worn outline, on its way to another shape, with waves, in edge widths."""
+    shape, morph, edge = (part[clip, which][:, None, None, None] for part in (wear.shape, wear.morph, wear.edge))
+    distance = torch.lerp(distance, _chosen(distances, shape), morph)
+    angle = torch.atan2(y, x)
+    for i, waves in enumerate(WAVES):
+        bulge, phase = (part[clip, which, i][:, None, None, None] for part in (wear.bulge, wear.phase))
+        distance = distance - bulge * r * torch.cos(waves * angle + phase)
+    return distance / edge
 
 
 def _surroundings(sheet: Sheet, falling: tuple[Tensor, Tensor], clip: Tensor, frame: Tensor) -> Tensor:

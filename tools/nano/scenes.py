@@ -7,7 +7,7 @@ Deterministic by seed, vectorised over clips on the CPU; `render` turns the resu
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -98,6 +98,11 @@ class Scenes:
 
     def __len__(self) -> int:
         return len(self.shape)
+
+    def of(self, clips: np.ndarray) -> Scenes:
+        """Only these clips."""
+        arrays = {f.name: getattr(self, f.name)[clips] for f in fields(self) if f.name != "captions"}
+        return Scenes(**arrays, captions=[self.captions[i] for i in clips])
 
 
 def sample_scenes(count: int, seed: int, *, plain: bool = False, held_out: bool = False, alone: bool = False) -> Scenes:

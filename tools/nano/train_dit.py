@@ -40,7 +40,7 @@ class Trainer(Run):
         batch = sample_batch(self.corpus, self.args.batch, self.generator)
         text, visible = self.text(batch, self.dit)
         weight, mask = self.levels.weigh(batch), self.mask(batch.first_key)
-        parts = (batch.x, batch.target, weight, batch.t, batch.dropped, text, visible, self.frames, mask)
+        parts = (batch.x, batch.target, weight, batch.t, batch.dropped, text, visible, self.frames, mask, batch.focus)
         return (*self.loss_of(*parts), batch)
 
     def look_at(self) -> dict[str, float]:

@@ -83,15 +83,16 @@ class SlotLoss(nn.Module):
         visible: Tensor,
         frames: Tensor,
         mask: Any,
+        focus: Tensor,
         step_factor: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Loss, squared error per slot [B, 6], and the velocity as `x` (both detached).
+        """Loss, squared error per slot [B, 6], and the velocity as `x` (both detached); `focus` as the batch has it.
 
         text: [B * 6, L, C] in front of the projection; visible: [B * 6, L]; mask: from `chunk_attention`; step_factor
         [B, 6]: of distilled models.
         """
         velocity = predict(self.dit, self.backend, x, t, dropped, text, visible, frames, mask, step_factor)
-        error = (velocity - target).square().mean((1, 3, 4)) * weight  # B frames
+        error = ((velocity - target).square().mean(1) * focus).mean((2, 3)) * weight  # B frames
         slots = t.shape[1]
         per_slot = error.unflatten(1, (slots, -1)).sum(2) / weight.unflatten(1, (slots, -1)).sum(2).clamp(min=1e-6)
         return error.sum() / weight.sum().clamp(min=1e-6), per_slot.detach(), velocity.detach()

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from tools.nano.batches import Batch, keep_guesses
 from tools.nano.chunk_attention import choose_backend, flex_mask, sdpa_mask
 from tools.nano.compilation import first_that_works
 from tools.nano.corpus import build_corpus
-from tools.nano.export import export_dit, load_autoencoder, load_weights
+from tools.nano.export import export_dit, export_raw, load_autoencoder, load_weights
 from tools.nano.level_balance import LevelBalance, by_quarter
 from tools.nano.master import Master
 from tools.nano.processes import agree, join, rank
@@ -47,6 +48,8 @@ class Run:
             load_weights(args.init, self.dit, self.text_model, self.special, self.tokenizer)
         self.add_models()
         self.master = Master(self.trained(), decay=0.05, betas=(0.9, 0.97), ema=args.ema, clip=1.0)
+        if args.resume:
+            self.master.go_on_from(load_file(args.init / "raw.safetensors"))
         self.say(f"{len(self.master.weights):,} parameters are trained")
 
         self.vae = load_autoencoder(args.vae, device)
@@ -157,6 +160,7 @@ class Run:
     def _save(self) -> dict[str, float]:
         """Export the moving average (it stays in the modules) and look at what it makes."""
         start = self.clock.elapsed
+        export_raw(self.args.out, self.master.current())
         self.master.load_averaged()
         self.export(self.master.averaged())
         return self.look_at() | {"looked_for": round(self.clock.elapsed - start, 1)}
@@ -176,6 +180,7 @@ def arguments(description: str, **defaults: float) -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=int, default=None)
     parser.add_argument("--vae", type=Path, help="folder with vae.safetensors and vae_config.json")
     parser.add_argument("--init", type=Path, help="folder with the weights of an earlier run")
+    parser.add_argument("--resume", action="store_true", help="with --init's raw weights too, not its averages alone")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--batch", type=int, default=32, help="per GPU")
     parser.add_argument("--lr", type=float, default=1.5e-3)

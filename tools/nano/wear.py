@@ -1,0 +1,85 @@
+"""What a long run makes of its objects, drawn on purpose, so that training can show the way back.
+
+A generated history is not a drawn one: outlines wear off a little in every second, and straight moves are shown at
+a middle speed before the history says which. Both are drawn here from the same scripts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tools.nano.motion import DIRECTION_TABLE, chunk_time, move
+from tools.nano.scenes import Scenes
+from tools.nano.vocabulary import CHUNK_FRAMES, CHUNKS, COLOURS, SHAPES, SPEEDS
+
+MOST_MORPH = 0.42  # of the way to another shape; from half of it on nothing would tell which one it was
+MOST_BULGE = 0.08  # of the radius, of each wave in an outline
+BLURRED_EDGE = 4.0  # pixels, at most
+MOST_TINT = 0.2  # of the way to another colour
+MOST_SWELLING = 0.08  # of the radius, either way
+WAVES = (2, 3, 4)  # around an outline
+
+
+@dataclass(frozen=True, eq=False)
+class Wear:
+    """Of N clips' two objects: the shape [N, 2] an outline is on its way to and how far, the width of its edge in
+    pixels, and its waves [N, 2, 3] as amplitudes in radii and phases."""
+
+    shape: Tensor
+    morph: Tensor
+    edge: Tensor
+    bulge: Tensor
+    phase: Tensor
+
+    def of(self, clip: Tensor) -> Wear:
+        """The rows of these clips."""
+        return Wear(**{f.name: getattr(self, f.name)[clip] for f in fields(self)})
+
+
+def sample_wear(scenes: Scenes, seed: int, device: torch.device) -> Wear:
+    """Some wear for every object, from none to the most; circles are what most outlines end as."""
+    rng, n = np.random.default_rng([seed, 6]), len(scenes)
+    others = (scenes.shape + rng.integers(1, len(SHAPES), (n, 2))) % len(SHAPES)
+    rounded = (rng.random((n, 2)) < 0.5) & (scenes.shape != SHAPES.index("circle"))
+    some = rng.random((n, 2, 1))
+    parts = {
+        "shape": np.where(rounded, SHAPES.index("circle"), others),
+        "morph": MOST_MORPH * rng.random((n, 2)),
+        "edge": 1 + (BLURRED_EDGE - 1) * rng.random((n, 2)) ** 2,
+        "bulge": MOST_BULGE * some * rng.random((n, 2, len(WAVES))),
+        "phase": 2 * np.pi * rng.random((n, 2, len(WAVES))),
+    }
+    kinds = {name: torch.long if name == "shape" else torch.float32 for name in parts}
+    return Wear(**{name: torch.as_tensor(value, dtype=kinds[name], device=device) for name, value in parts.items()})
+
+
+def tinted(colours: Tensor, seed: int) -> Tensor:
+    """Colours [N, T, 2, 3] of which each object's have moved some way to another one of the palette."""
+    rng, n = np.random.default_rng([seed, 7]), len(colours)
+    palette = torch.tensor(list(COLOURS.values()), device=colours.device) / 255
+    towards = palette[torch.from_numpy(rng.integers(0, len(palette), (n, 2))).to(colours.device)]
+    share = torch.from_numpy(MOST_TINT * rng.random((n, 1, 2, 1))).to(colours)
+    return torch.lerp(colours, towards[:, None].to(colours), share)
+
+
+def at_other_speeds(scenes: Scenes, seed: int) -> Scenes:
+    """The same films, in which every second goes on from where the drawn one before ended, at a speed of its own, with
+    objects a little larger or smaller. Seconds that begin elsewhere, and first ones, keep their paths."""
+    rng, n = np.random.default_rng([seed, 8]), len(scenes)
+    path = scenes.path.astype(np.float64)
+    result = path.copy()
+    for k in range(1, CHUNKS):
+        frames = slice(k * CHUNK_FRAMES, (k + 1) * CHUNK_FRAMES)
+        time = chunk_time(np.zeros(n, bool), scenes.settle & (k == CHUNKS - 1))
+        for which in (0, 1):
+            action, start = scenes.action[:, which, k], path[:, which, k * CHUNK_FRAMES - 1]
+            speed = rng.uniform(*SPEEDS, n)
+            moved, _ = move(action, DIRECTION_TABLE[action], speed, scenes.shape[:, which], start, time)
+            stays = scenes.new_shot[:, k] & (which == 0)
+            result[:, which, frames] = np.where(stays[:, None, None], result[:, which, frames], moved)
+    result[..., 2] *= 1 + MOST_SWELLING * rng.uniform(-1, 1, (n, 2, 1))
+    return replace(scenes, path=result.astype(np.float32))
