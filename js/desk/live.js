@@ -42,6 +42,8 @@ export function listen() {
     cells.ended(workflow, ended)
     askAgain() // what was made is remembered now, and what follows has a price
   })
+  magi.onQueued(() => cells.queued(shownWorkflow()))
+  magi.onIdle(() => cells.idle())
   magi.onGraphChanged(graphChanged)
   magi.onReconnected(() => void recall())
 }

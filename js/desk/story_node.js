@@ -6,6 +6,7 @@ import { findWidget, pathOf } from "../magi/graph.js"
 import { askedOf, onAnswered, samplerOf, whyNot } from "./asked.js"
 import { cells, graphChanged, shownWorkflow } from "./live.js"
 import { play } from "./player.js"
+import { lineOf } from "./sampling.js"
 import { StoryboardDesk } from "./storyboard.js"
 import { words } from "./story_words.js"
 
@@ -101,6 +102,10 @@ function hostOf(node, text) {
       const version = `${shownWorkflow()} ${sampler()} ${cells.version}`
       if (version !== known) [known, list] = [version, cells.cellsOf(shownWorkflow(), sampler())]
       return list
+    },
+    going: () => {
+      const summary = cells.summaryOf(shownWorkflow(), sampler())
+      return summary?.status === "running" ? lineOf(summary) : ""
     },
     note: () => {
       if (askedOf(path(), "text") === undefined) return "" // not asked yet
