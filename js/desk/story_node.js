@@ -11,6 +11,7 @@ import { StoryboardDesk } from "./storyboard.js"
 import { words } from "./story_words.js"
 
 const NAME = "magi_desk"
+const NOTES = "$$node-text-preview" // ComfyUI's name for the text under a node
 const LEAST = 220 // pixels in height
 const SIZE = /** @type {const} */ ([620, 420]) // of a new node
 const MARGIN = 10 // that the classic canvas leaves around a DOM widget: it is part of the widget's height
@@ -88,6 +89,7 @@ function hostOf(node, text) {
     text: () => String(text.value ?? ""),
     setText: (value) => {
       text.value = value
+      dropNotes(node) // they were of what the text said before
       graphChanged()
     },
     changed: () => {
@@ -125,6 +127,15 @@ function hostOf(node, text) {
     },
     gone: (key) => cells.gone(key),
   }
+}
+
+/**
+ * Take away what the last run said under a node.
+ * @param {ComfyUI.Node} node
+ */
+function dropNotes(node) {
+  const notes = findWidget(node, NOTES)
+  if (notes) node.removeWidget(notes)
 }
 
 /**
