@@ -45,6 +45,8 @@ export function listen() {
   magi.onQueued(() => cells.queued(shownWorkflow()))
   magi.onIdle(() => cells.idle())
   magi.onGraphChanged(graphChanged)
+  // Nodes 2.0 keeps some values to itself until something else is done: its + and - beside a number, for one.
+  for (const deed of ["pointerup", "keyup", "change"]) addEventListener(deed, graphChanged, { capture: true })
   magi.onReconnected(() => void recall())
 }
 
