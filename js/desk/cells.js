@@ -71,6 +71,7 @@
  * @property {boolean} waits queued, and not begun yet
  * @property {Status} status
  * @property {string} sentence
+ * @property {string | undefined} failed keys of the plan, or its error, that was asked for when the run had failed
  * @property {{ secondsLeft: number | null, step: number, steps: number }} pace
  * @property {Record<string, string>} words by key
  * @property {number} heard when, by the clock of `Cells`
@@ -84,7 +85,7 @@ const NOWHERE = []
 function fresh() {
   const pace = { secondsLeft: null, step: 0, steps: 0 }
   const words = /** @type {Record<string, string>} */ ({})
-  const run = { prompt: "", run: "", ran: undefined, wanted: undefined, edited: NOWHERE, flight: [], waits: false }
+  const run = { prompt: "", run: "", ran: undefined, wanted: undefined, edited: NOWHERE, flight: [], waits: false, failed: undefined }
   return { ...run, finished: new Set(), status: "", sentence: "", pace, words, heard: 0 }
 }
 
@@ -227,6 +228,7 @@ export class Cells {
    */
   wanted(workflow, plans) {
     for (const plan of plans) {
+      this.#forgive(workflow, plan)
       if (plan.error) continue // a graph that cannot run yet makes nothing stale
       const node = this.#node(workflow, plan.node_id)
       Object.assign(node, { wanted: plan, edited: NOWHERE })
@@ -402,6 +404,21 @@ export class Cells {
   #wait(workflow, id, node, waits) {
     if (node.waits === waits) return
     node.waits = waits
+    this.#changed(workflow, id)
+  }
+
+  /**
+   * A failure is told as long as the graph is the one that failed.
+   * @param {string} workflow
+   * @param {Plan} plan of the graph as it is now
+   */
+  #forgive(workflow, { node_id: id, error, chunks }) {
+    const node = this.#workflows.get(workflow)?.get(id)
+    if (node?.status !== "failed") return
+    const now = error || chunks.map(({ key }) => key).join()
+    node.failed ??= now
+    if (node.failed === now) return
+    Object.assign(node, { status: "", sentence: "" })
     this.#changed(workflow, id)
   }
 

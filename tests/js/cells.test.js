@@ -77,6 +77,14 @@ test("what another workflow has made is stale after an edit, too", () => {
   assert.deepEqual(cells.cellsOf("copy", "5").map(({ stale }) => stale), [false, true])
 })
 
+test("a failure is told until the graph is another one", () => {
+  const cells = ran("a b", "failed")
+  cells.wanted("w", [plan("a b", { run: undefined })])
+  assert.equal(cells.summaryOf("w", "5").sentence, "no room")
+  cells.wanted("w", [plan("a c", { run: undefined })])
+  assert.deepEqual([cells.summaryOf("w", "5").status, cells.summaryOf("w", "5").sentence], ["", ""])
+})
+
 test("stills sharpen and never blur again, for every chunk in flight", () => {
   const cells = new Cells()
   cells.planned("w", plan("a b"))
