@@ -244,9 +244,19 @@ export class StoryboardDesk {
     if (!plan || !planned) return this.said || this.host.going() || this.host.note()
     const stale = model.stale(planned, this.story)
     if (!stale.length && !model.sameStory(planned, this.story)) return words("stale_none")
-    if (!stale.length) return this.said || this.host.going() || priceOf(plan)
+    if (!stale.length) return this.said || this.#goingOrPrice(plan)
     if (this.moves) return words("stale_move", { chunks: inWords(stale) })
     return words("stale_edit", { chunks: inWords(together(stale, madeBy(plan), model.count(this.story))) })
+  }
+
+  /**
+   * How the run goes; and what the next one costs, where it is not of the same.
+   * @param {Plan} plan
+   */
+  #goingOrPrice(plan) {
+    const going = this.host.going()
+    const done = going && !this.host.cells().some(({ stale }) => stale)
+    return done ? going : [going, priceOf(plan)].filter(Boolean).join(" · ")
   }
 
   // Text and story ----------------------------------------------------------------------------------------------------
