@@ -246,3 +246,17 @@ def test_the_strip_speaks_chinese(desk: Any) -> None:
     desk.evaluate("tell.plan([['a', 'kept']])")
     states(desk, "kept")
     assert desk.get_attribute(".magi-cell", "aria-label") == "片段 0, 保留自之前"
+
+
+def test_a_node_that_cannot_be_drawn_leaves_the_others_their_strips(desk: Any) -> None:
+    desk.evaluate("""() => {
+        window.addEventListener('error', (event) => event.preventDefault())
+        app.rootGraph.add(6, 'MagiChunkSampler', 'Another')
+        const node = app.rootGraph.nodes.find(({ id }) => id === 5)
+        node.addDOMWidget = () => { node.tried = true; throw new Error('no room') }
+        tell.plan([['a']])
+    }""")
+    desk.wait_for_function("app.rootGraph.nodes.find(({ id }) => id === 5).tried")
+    desk.evaluate("""api.tell('magi.plan', { prompt_id: 'p', node_id: '6', run: 's', fps: 24, width: 128, height: 128,
+        notes: [], cost: 4, seconds: 1, first: 0, chunks: [{ index: 0, key: 'b', kind: 'computed' }] })""")
+    states(desk, "queued")
