@@ -117,7 +117,11 @@ declare namespace ComfyUI {
       name: "execution_error" | "execution_interrupted",
       listener: (event: CustomEvent<{ prompt_id: string; node_id: string }>) => void,
     ): void
-    addEventListener(name: "graphChanged" | "reconnected", listener: () => void): void
+    addEventListener(name: "graphChanged" | "promptQueued" | "reconnected", listener: () => void): void
+    addEventListener(
+      name: "status",
+      listener: (event: CustomEvent<{ exec_info: { queue_remaining: number } } | null>) => void,
+    ): void
     addEventListener(name: `magi.${string}`, listener: (event: CustomEvent) => void): void
     /** The address of one of the server's routes. */
     apiURL(route: string): string

@@ -8,7 +8,6 @@ import comfy.model_management as management
 import comfy.utils
 from comfy_api.latest import io
 
-from magi_core.config import VIDEO_FRAMES_PER_CHUNK
 from magi_core.story.direction import encode_directions
 from magi_core.story.storyboard import parse_storyboard
 from magi_core.text import PromptEmbedding
@@ -81,12 +80,12 @@ class MagiStoryboard(io.ComfyNode):
     def execute(cls, text_encoder: Any, text: str, fps: float, clean: bool = True) -> io.NodeOutput:
         note_run(cls.hidden.prompt, {"text_encoder": text_encoder})
         board = parse_storyboard(text, fps=fps)
-        length = f"{len(board)} chunks, {len(board) * VIDEO_FRAMES_PER_CHUNK / fps:.4g} s"
-        show(cls.hidden.unique_id, length, *board.notes)
         prompts, node_id = len(set(board.prompts)), cls.hidden.unique_id
+        if board.notes:
+            show(node_id, *board.notes)
         encoder = _Counting(text_encoder_of(text_encoder, clean=clean), prompts, node_id)
         chunks = encode_directions(board.chunks, encoder)
-        show_notes(node_id, [*board.notes, *encoder.notes], length)
+        show_notes(node_id, [*board.notes, *encoder.notes])
         return io.NodeOutput(Prompts.of(chunks), board, len(board))
 
 

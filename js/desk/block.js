@@ -13,11 +13,18 @@ const SHORT = /** @type {Record<string, string>} */ ({
   BORDERNESS: "borders",
 })
 
+/** What cells show. @type {WeakMap<HTMLElement, string>} */
+const shown = new WeakMap()
+
 /**
+ * What is shown already stays as it is, under the hand of who clicks or drags while a run draws its chunks.
  * @param {HTMLElement} cell
  * @param {Placed} block
  */
 export function drawBlock(cell, block) {
+  const all = JSON.stringify({ ...block, source: "" })
+  if (shown.get(cell) === all) return
+  shown.set(cell, all)
   const { prompt, transition, length, held } = block
   let body = /** @type {HTMLElement | null} */ (cell.firstElementChild)
   if (!body) {

@@ -68,8 +68,10 @@
  * @property {readonly (readonly [number, number])[]} edited places changed since then, from and up to: shown as stale at once
  * @property {readonly Flight[]} flight
  * @property {Set<string>} finished keys that this run has finished
+ * @property {boolean} waits queued, and not begun yet
  * @property {Status} status
  * @property {string} sentence
+ * @property {string | undefined} failed keys of the plan, or its error, that was asked for when the run had failed
  * @property {{ secondsLeft: number | null, step: number, steps: number }} pace
  * @property {Record<string, string>} words by key
  * @property {number} heard when, by the clock of `Cells`
@@ -83,7 +85,7 @@ const NOWHERE = []
 function fresh() {
   const pace = { secondsLeft: null, step: 0, steps: 0 }
   const words = /** @type {Record<string, string>} */ ({})
-  const run = { prompt: "", run: "", ran: undefined, wanted: undefined, edited: NOWHERE, flight: [] }
+  const run = { prompt: "", run: "", ran: undefined, wanted: undefined, edited: NOWHERE, flight: [], waits: false, failed: undefined }
   return { ...run, finished: new Set(), status: "", sentence: "", pace, words, heard: 0 }
 }
 
@@ -117,6 +119,21 @@ export class Cells {
   }
 
   // What is heard of a run -------------------------------------------------------------------------------------------
+
+  /**
+   * A workflow was queued: what its nodes have to make waits for its turn.
+   * @param {string} workflow
+   */
+  queued(workflow) {
+    for (const [id, node] of this.#workflows.get(workflow) ?? []) this.#wait(workflow, id, node, true)
+  }
+
+  /** Nothing is queued any more. */
+  idle() {
+    for (const [workflow, nodes] of this.#workflows) {
+      for (const [id, node] of nodes) this.#wait(workflow, id, node, false)
+    }
+  }
 
   /**
    * A node tells what it is going to do.
@@ -211,8 +228,11 @@ export class Cells {
    */
   wanted(workflow, plans) {
     for (const plan of plans) {
+      this.#forgive(workflow, plan)
       if (plan.error) continue // a graph that cannot run yet makes nothing stale
-      Object.assign(this.#node(workflow, plan.node_id), { wanted: plan, edited: NOWHERE })
+      const node = this.#node(workflow, plan.node_id)
+      Object.assign(node, { wanted: plan, edited: NOWHERE })
+      if (plan.chunks.some(({ kind }) => kind !== "computed")) node.ran ??= plan // made by another: an edit makes it stale
       this.#changed(workflow, plan.node_id)
     }
   }
@@ -303,7 +323,7 @@ export class Cells {
     const known = chunk.key !== "" && (chunk.key === ran?.key || this.#isMade(chunk.key) || chunk.kind !== "computed")
     const shown = known || !ran || !this.#isSeen(node, ran, flight) ? chunk : ran
     const { key } = shown
-    const flying = flight.get(key)
+    const flying = node.finished.has(key) ? undefined : flight.get(key) // the last step told may be older than the clip
     const edited = node.edited.some(([from, to]) => index >= from && index < to)
     const stale = edited || shown !== chunk
     return {
@@ -335,6 +355,7 @@ export class Cells {
     const kind = ran?.key === key ? ran.kind : shown.kind
     if (kind !== "computed") return kind
     if (node.finished.has(key) || this.#clips.has(key)) return "done"
+    if (node.waits && wanted) return "queued"
     if (ran && ran.key !== key) return "planned"
     if (running) return ran ? "queued" : "planned"
     if (node.status === "failed") return "failed"
@@ -372,6 +393,33 @@ export class Cells {
     Object.assign(node, { prompt: plan.prompt_id, run: plan.run, ran: plan, status, sentence })
     node.flight = progress?.flight ?? []
     if (progress) node.pace = paceOf(progress)
+  }
+
+  /**
+   * @param {string} workflow
+   * @param {string} id
+   * @param {Node} node
+   * @param {boolean} waits
+   */
+  #wait(workflow, id, node, waits) {
+    if (node.waits === waits) return
+    node.waits = waits
+    this.#changed(workflow, id)
+  }
+
+  /**
+   * A failure is told as long as the graph is the one that failed.
+   * @param {string} workflow
+   * @param {Plan} plan of the graph as it is now
+   */
+  #forgive(workflow, { node_id: id, error, chunks }) {
+    const node = this.#workflows.get(workflow)?.get(id)
+    if (node?.status !== "failed") return
+    const now = error || chunks.map(({ key }) => key).join()
+    node.failed ??= now
+    if (node.failed === now) return
+    Object.assign(node, { status: "", sentence: "" })
+    this.#changed(workflow, id)
   }
 
   /**

@@ -42,7 +42,11 @@ export function listen() {
     cells.ended(workflow, ended)
     askAgain() // what was made is remembered now, and what follows has a price
   })
+  magi.onQueued(() => cells.queued(shownWorkflow()))
+  magi.onIdle(() => cells.idle())
   magi.onGraphChanged(graphChanged)
+  // Nodes 2.0 keeps some values to itself until something else is done: its + and - beside a number, for one.
+  for (const deed of ["pointerup", "keyup", "change"]) addEventListener(deed, graphChanged, { capture: true })
   magi.onReconnected(() => void recall())
 }
 

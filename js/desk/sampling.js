@@ -45,9 +45,10 @@ function drawSoon(id) {
 }
 
 function drawWaiting() {
-  for (const id of waiting) draw(id)
-  waiting.clear()
+  const ids = [...waiting]
+  waiting.clear() // first: a node that cannot be drawn keeps no other from being drawn with the next frame
   refreshPlayer()
+  for (const id of ids) draw(id)
 }
 
 /** @param {string} id */
@@ -177,7 +178,8 @@ class SamplingStrip {
  */
 export function lineOf({ status, sentence, secondsLeft, toMake, cost, seconds, exact }) {
   if (status === "running") {
-    return secondsLeft === null ? say("estimating") : say("time left", { time: duration(secondsLeft) })
+    if (secondsLeft !== null) return say("time left", { time: duration(secondsLeft) })
+    return seconds === null ? say("estimating") : [say("estimating"), say("about", { time: duration(seconds) })].join(", ")
   }
   if (status === "failed") return sentence || say("failed")
   if (!toMake) return say("all there")

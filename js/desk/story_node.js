@@ -6,10 +6,12 @@ import { findWidget, pathOf } from "../magi/graph.js"
 import { askedOf, onAnswered, samplerOf, whyNot } from "./asked.js"
 import { cells, graphChanged, shownWorkflow } from "./live.js"
 import { play } from "./player.js"
+import { lineOf } from "./sampling.js"
 import { StoryboardDesk } from "./storyboard.js"
 import { words } from "./story_words.js"
 
 const NAME = "magi_desk"
+const NOTES = "$$node-text-preview" // ComfyUI's name for the text under a node
 const LEAST = 220 // pixels in height
 const SIZE = /** @type {const} */ ([620, 420]) // of a new node
 const MARGIN = 10 // that the classic canvas leaves around a DOM widget: it is part of the widget's height
@@ -87,6 +89,7 @@ function hostOf(node, text) {
     text: () => String(text.value ?? ""),
     setText: (value) => {
       text.value = value
+      dropNotes(node) // they were of what the text said before
       graphChanged()
     },
     changed: () => {
@@ -101,6 +104,10 @@ function hostOf(node, text) {
       const version = `${shownWorkflow()} ${sampler()} ${cells.version}`
       if (version !== known) [known, list] = [version, cells.cellsOf(shownWorkflow(), sampler())]
       return list
+    },
+    going: () => {
+      const summary = cells.summaryOf(shownWorkflow(), sampler())
+      return summary?.status === "running" ? lineOf(summary) : ""
     },
     note: () => {
       if (askedOf(path(), "text") === undefined) return "" // not asked yet
@@ -120,6 +127,15 @@ function hostOf(node, text) {
     },
     gone: (key) => cells.gone(key),
   }
+}
+
+/**
+ * Take away what the last run said under a node.
+ * @param {ComfyUI.Node} node
+ */
+function dropNotes(node) {
+  const notes = findWidget(node, NOTES)
+  if (notes) node.removeWidget(notes)
 }
 
 /**

@@ -37,6 +37,7 @@ import { TextTab } from "./text_tab.js"
  * @property {() => Plan | undefined} plan of the node that makes this storyboard
  * @property {() => boolean} isPlanned the plan is of the text as it is now
  * @property {() => readonly Cell[]} cells its chunks; the same array until something changes
+ * @property {() => string} going how the run that makes it goes, "" where none does
  * @property {() => string} note what is said in place of a price, "" where there is a plan
  * @property {(stale: readonly (readonly [number, number])[]) => void} edited chunks that are not what was planned
  * @property {(index: number, all: boolean) => void} play
@@ -188,6 +189,7 @@ export class StoryboardDesk {
     if (plan !== this.plan && this.host.isPlanned()) {
       this.plan = plan
       this.planned = plan && this.history.now
+      if (!this.considered) this.said = "" // the price is news
     }
     this.#changed() // a plan of what was there before it says nothing of this
     this.#drawSoon()
@@ -239,11 +241,22 @@ export class StoryboardDesk {
   /** What the line below says: what was tried or changed makes anew, or what the next run costs. */
   sentence() {
     const { plan, planned } = this
-    if (!plan || !planned) return this.said || this.host.note()
+    if (!plan || !planned) return this.said || this.host.going() || this.host.note()
     const stale = model.stale(planned, this.story)
-    if (!stale.length) return model.sameStory(planned, this.story) ? this.said || priceOf(plan) : words("stale_none")
+    if (!stale.length && !model.sameStory(planned, this.story)) return words("stale_none")
+    if (!stale.length) return this.said || this.#goingOrPrice(plan)
     if (this.moves) return words("stale_move", { chunks: inWords(stale) })
     return words("stale_edit", { chunks: inWords(together(stale, madeBy(plan), model.count(this.story))) })
+  }
+
+  /**
+   * How the run goes; and what the next one costs, where it is not of the same.
+   * @param {Plan} plan
+   */
+  #goingOrPrice(plan) {
+    const going = this.host.going()
+    const done = going && !this.host.cells().some(({ stale }) => stale)
+    return done ? going : [going, priceOf(plan)].filter(Boolean).join(" · ")
   }
 
   // Text and story ----------------------------------------------------------------------------------------------------

@@ -75,6 +75,18 @@ export function onEnded(listener) {
   api.addEventListener("magi.ended", ({ detail }) => listener(detail))
 }
 
+/** @param {() => void} listener the workflow that is shown was queued */
+export function onQueued(listener) {
+  api.addEventListener("promptQueued", listener)
+}
+
+/** @param {() => void} listener nothing is queued any more */
+export function onIdle(listener) {
+  api.addEventListener("status", ({ detail }) => {
+    if (detail?.exec_info?.queue_remaining === 0) listener()
+  })
+}
+
 /** @param {() => void} listener the graph may have been changed, by the user or by loading another one */
 export function onGraphChanged(listener) {
   api.addEventListener("graphChanged", listener)

@@ -58,11 +58,11 @@ def _text(lines: Sequence[Line], fps: float, keep: bool) -> str:
 def _text_source(line: Line, following: int, fps: float, keep: bool, end: str) -> str:
     """A line with its comments. following: the chunk that a line without a number would be."""
     typed_lines = line.source.lstrip(BOM).splitlines(keepends=True)
-    telling = [n for n, each in enumerate(typed_lines) if not says_nothing(each)]
-    if keep and len(telling) == 1 and _says(line, typed_lines[telling[0]], following, fps):
+    telling = [not says_nothing(each) for each in typed_lines]
+    at = telling.index(True) if any(telling) else len(typed_lines)
+    if keep and sum(telling) == 1 and _says(line, typed_lines[at], following, fps):
         return "".join(typed_lines)
-    at = telling[0] if telling else len(typed_lines)
-    around = [each for n, each in enumerate(typed_lines) if n not in telling]
+    around = [each for each, tells in zip(typed_lines, telling, strict=True) if not tells]
     before, after = "".join(around[:at]), "".join(around[at:])
     if before and not _ends(before):
         before += end

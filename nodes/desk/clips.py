@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def clip_name(state: SamplerState, index: int, vae: PlacedVAE) -> str:
 
 
 def has_clip(name: str) -> bool:
-    return (Path(folder_paths.get_temp_directory()) / name).is_file()
+    return os.path.isfile(Path(folder_paths.get_temp_directory()) / name)  # no error where it may not look
 
 
 class Stopped(Exception):

@@ -15,6 +15,7 @@ from .store import KEY, Store
 
 CLIP_NAME = re.compile(r"magi_[0-9a-f]{32}\.mp4")
 MOST_WORKFLOWS, MOST_NODES, MOST_KEYS, MOST_FLYING = 50, 200, 4000, 64
+MOST_SAID = 1000  # characters of one prompt
 STATUSES = ("running", "done", "interrupted", "failed")
 
 
@@ -38,7 +39,7 @@ class Remembered:
         status = kept.get("status")
         plan, sentence = kept.get("plan"), kept.get("sentence")
         return cls(
-            plan=plan if isinstance(plan, dict) else None,
+            plan=plan if _is_plan(plan) else None,
             status="interrupted" if status == "running" else status if status in STATUSES else "",
             sentence=sentence if isinstance(sentence, str) else "",
             words={key: said for key, said in _by_key(kept, "words") if isinstance(said, dict)},
@@ -81,9 +82,9 @@ class DeskMemory:
                 self.store.keep_workflow(run.workflow, {name: vars(each) for name, each in nodes.items()})
 
     def desk(self, workflow: str) -> dict[str, Any]:
-        """The nodes of a workflow."""
+        """The nodes of a workflow. Who asks for many makes none of those that run forgotten."""
         with self._lock:
-            nodes = self._nodes(workflow) if workflow else {}
+            nodes = self._workflows.get(workflow) or (self._kept(workflow) if workflow else {})
             return {"nodes": {name: self._shown(node) for name, node in nodes.items()}}
 
     def still(self, key: str) -> bytes | None:
@@ -97,18 +98,21 @@ class DeskMemory:
 
     def _nodes(self, workflow: str) -> dict[str, Remembered]:
         if workflow not in self._workflows:
-            kept = self.store.workflow(workflow)
-            items = list(kept.items())[:MOST_NODES] if isinstance(kept, dict) else []
-            self._workflows[workflow] = {name: Remembered.from_json(node) for name, node in items}
+            self._workflows[workflow] = self._kept(workflow)
         self._workflows.move_to_end(workflow)
         while len(self._workflows) > MOST_WORKFLOWS:
             self._workflows.popitem(last=False)
         return self._workflows[workflow]
 
+    def _kept(self, workflow: str) -> dict[str, Remembered]:
+        kept = self.store.workflow(workflow)
+        items = list(kept.items())[:MOST_NODES] if isinstance(kept, dict) else []
+        return {name: Remembered.from_json(node) for name, node in items}
+
     def _shown(self, node: Remembered) -> dict[str, Any]:
         stills = {key: t for key, t in node.stills.items() if key in self._flying or self.store.has_still(key)}
         clips = {key: name for key, name in node.clips.items() if CLIP_NAME.fullmatch(name) and has_clip(name)}
-        return vars(node) | {"stills": stills, "clips": clips}
+        return vars(node) | {"words": dict(node.words), "stills": stills, "clips": clips}
 
     def _keep_still(self, still: Still) -> None:
         jpeg = base64.b64decode(still.jpeg)
@@ -125,7 +129,7 @@ class DeskMemory:
 def _note(node: Remembered, run: NodeRun, event: Event) -> None:
     if isinstance(event, Plan):
         node.plan, node.progress, node.status, node.sentence = run.payload(event), None, "running", ""
-        node.words |= run.words
+        node.words |= {key: _short(said) for key, said in run.words.items()}
     elif isinstance(event, Progress):
         node.progress = run.payload(event)
     elif isinstance(event, Still):
@@ -135,6 +139,21 @@ def _note(node: Remembered, run: NodeRun, event: Event) -> None:
     else:
         node.progress, node.status, node.sentence = None, event.status, event.sentence
         node.stills = {key: t for key, t in node.stills.items() if t >= 1}
+
+
+def _short(said: dict[str, Any]) -> dict[str, Any]:
+    """What is asked of a chunk, as much as a cell shows: chunks share prompts, what is sent and kept does not."""
+    prompt = said["prompt"]
+    return said if len(prompt) <= MOST_SAID else said | {"prompt": f"{prompt[: MOST_SAID - 1]}…"}
+
+
+def _is_plan(kept: Any) -> bool:
+    """Whether a page can show what was kept as a plan."""
+    chunks = kept.get("chunks") if isinstance(kept, dict) else None
+    return isinstance(chunks, list) and all(
+        isinstance(chunk, dict) and isinstance(chunk.get("key"), str) and type(chunk.get("index")) is int
+        for chunk in chunks
+    )
 
 
 def _by_key(kept: dict[str, Any], name: str) -> list[tuple[str, Any]]:

@@ -30,7 +30,7 @@ from ..host.text_encoder import text_encoder_of
 from ..storyboard import MagiStoryboard
 from ..text_encode import SWITCHES
 from ..ui.checks import refuse
-from ..ui.sampling_run import Planning, check_seconds, planning
+from ..ui.sampling_run import check_seconds, planning
 from .asked import mapped, name_of
 from .desk import SPEEDS
 from .events import Plan
@@ -74,6 +74,7 @@ class _Graph:
         self.graph, self.recipes = graph, Recipes(graph, fingerprints())
         self._after: dict[str, _Incoming | MagiError] = {}
         self._boards: dict[tuple[str, float], Storyboard] = {}
+        self._unloaded: dict[str, Model] = {}
         self._chunks = 0
 
     def plans(self) -> list[dict[str, Any]]:
@@ -87,9 +88,10 @@ class _Graph:
 
     def _plan(self, name: str) -> dict[str, Any]:
         try:
+            self._count(0)
             return self._planned(name)
         except MagiError as error:
-            self._after[name] = error
+            self._after[name] = MagiError(error)  # not `error` itself: it would hold the state that was planned with
         except Exception as error:  # a graph may hold anything, and a page only wants to know
             logging.exception("MAGI: no plan of node %s", printable(name))
             self._after[name] = MagiError(f"this node cannot be planned: {echo(error)}")
@@ -107,7 +109,7 @@ class _Graph:
         if not incoming.exact:  # pages that are there now may be gone by then
             engine = engine.copy(cache=_without_pages(engine.cache))
         told = planning(engine, incoming.state, conditioning.wire(), asked(widgets))
-        self._count(told, incoming.state)
+        self._count(len(told.directions) + incoming.state.finished)
         extension = told.plan()
         known = known_model and conditioning.known and incoming.known
         exact = known and incoming.exact and not self._saved_before(widgets, extension)
@@ -119,8 +121,9 @@ class _Graph:
         payload = _payload(extension, model, (*filter(None, notes), *told.notes, *extension.notes), known)
         return payload | {"exact": exact}
 
-    def _count(self, told: Planning, state: SamplerState) -> None:
-        self._chunks += len(told.directions) + state.finished
+    def _count(self, chunks: int) -> None:
+        """`MagiError` from where on there are too many: for all nodes that come after, too."""
+        self._chunks += chunks
         if self._chunks > MOST_CHUNKS:
             raise MagiError(f"a plan looks at up to {MOST_CHUNKS:,} chunks of a workflow, and here are more")
 
@@ -184,7 +187,9 @@ class _Graph:
             same = known and class_of(node) == "MagiModelSettings"
             return replace(model, cache=model.cache if same else None), same
         if class_of(node) == "MagiLoadModel":
-            return unloaded_model(inputs_of(node)), True
+            if recipe not in self._unloaded:
+                self._unloaded[recipe] = unloaded_model(inputs_of(node))
+            return self._unloaded[recipe], True
         raise MagiError("what this will cost is known when its model was loaded once: run it")
 
     def _conditioning(self, link: Any) -> Conditioning:

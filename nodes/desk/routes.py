@@ -79,7 +79,10 @@ def register() -> None:
 
     def on_post(path: str) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def handler(request: web.Request) -> web.Response:
-            content = await _bounded(request.content)
+            try:
+                content = await _bounded(request.content)
+            except web.RequestPayloadError:  # what came is not what its headers say, or broke off
+                return response(_said(400, {"error": "this request cannot be read"}))
             if content is None:
                 return response(_said(400, {"error": f"a request has at most {MAX_BODY:,} bytes"}))
             return response(await desk.answer(lambda: posted(path, content)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -41,7 +42,7 @@ class Store:
         return self._read(self._still(key), STILL_BYTES) if KEY.fullmatch(key) else None
 
     def has_still(self, key: str) -> bool:
-        return KEY.fullmatch(key) is not None and self._still(key).is_file()
+        return KEY.fullmatch(key) is not None and os.path.isfile(self._still(key))  # no error where it may not look
 
     def keep_still(self, key: str, jpeg: bytes) -> None:
         if KEY.fullmatch(key) and self._write(self._still(key), jpeg):
@@ -110,8 +111,10 @@ def _are_seconds(value: Any) -> bool:
 
 
 def _thin_out(folder: Path, suffix: str, most: int) -> None:
-    """Remove the oldest files beyond `most`."""
+    """Remove the oldest files beyond `most`, whatever else is there."""
     with suppress(OSError):
-        files = [(entry.stat().st_mtime, entry) for entry in folder.iterdir() if entry.suffix == suffix]
-        for _, path in sorted(files)[: max(0, len(files) - most)]:
-            path.unlink(missing_ok=True)
+        files = [entry for entry in os.scandir(folder) if entry.name.endswith(suffix) and not entry.is_dir()]
+        oldest = sorted(files, key=lambda entry: entry.stat(follow_symlinks=False).st_mtime)
+        for entry in oldest[: max(0, len(files) - most)]:
+            with suppress(OSError):
+                os.unlink(entry)

@@ -89,6 +89,15 @@ def on(page: Any, words: str) -> Any:
     return page.locator(".magi-words", has_text=words)
 
 
+def test_a_line_that_says_the_same_is_not_made_anew_under_the_hand(board) -> None:
+    board.evaluate("window.first = desk.querySelector('.magi-words')")
+    board.locator(".magi-words", has_text="it stops").click()
+    board.keyboard.press("+")
+    shows(board, "a circle moves|it turns blue|a square|it stops")
+    board.wait_for_function("text.value.endsWith('5-6: it stops\\n')")
+    assert board.evaluate("first === desk.querySelector('.magi-words')")
+
+
 def test_a_storyboard_is_made_by_the_keyboard_alone(board: Any) -> None:
     board.locator(".magi-tab >> nth=0").focus()
     for _ in range(12):  # through the tools to the strip

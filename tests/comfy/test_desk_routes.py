@@ -114,6 +114,7 @@ REQUESTS = [
     ("POST", "/magi/storyboard/read", b'{"text": "' + b"a" * (3 << 20), {}, 400),
     ("POST", "/magi/storyboard/read", b'{"text": "0: a"}', {"Origin": "http://elsewhere.example"}, 403),
     ("POST", "/magi/plan", b'{"graph": {}}', {"Sec-Fetch-Site": "cross-site"}, 403),
+    ("POST", "/magi/plan", b"{}", {"Content-Encoding": "gzip"}, 400),
     ("GET", "/magi/plan", None, {}, 404),
     ("PUT", "/magi/storyboard/read", b"{}", {}, 405),
     ("GET", "/magi/still?key=../../../etc/passwd", None, {}, 404),

@@ -45,6 +45,46 @@ test("a run goes through its cells: queued, denoising with its stage, done", () 
   assert.equal(states(cells), "kept remembered done denoising".replace("denoising", "planned"), "left in flight")
 })
 
+test("a chunk whose clip is there is done, although the last step was told before", () => {
+  const cells = new Cells()
+  cells.planned("w", plan("a b"))
+  cells.progressed("w", progress(["a", 3], ["b", 2]))
+  cells.filmed("w", clip("a"))
+  assert.equal(states(cells), "done denoising")
+})
+
+test("what was queued says so before its node begins, until nothing is queued any more", () => {
+  const cells = ran("a b")
+  cells.wanted("w", [plan("+a +b c", { run: undefined })])
+  cells.queued("elsewhere")
+  assert.equal(states(cells), "done done planned")
+  cells.queued("w")
+  assert.equal(states(cells), "done done queued")
+  cells.idle()
+  assert.equal(states(cells), "done done planned")
+  cells.queued("w")
+  cells.planned("w", plan("+a +b c", { run: "r2" }))
+  assert.equal(states(cells), "remembered remembered queued")
+  cells.ended("w", { ...ended("interrupted"), run: "r2" })
+  assert.equal(states(cells), "remembered remembered planned", "the wait is over")
+})
+
+test("what another workflow has made is stale after an edit, too", () => {
+  const cells = ran("a b")
+  cells.wanted("copy", [plan("+a +b", { run: undefined })])
+  cells.wanted("copy", [plan("+a c", { run: undefined })])
+  assert.equal(clips(cells, "5", "copy"), "a.mp4 b.mp4")
+  assert.deepEqual(cells.cellsOf("copy", "5").map(({ stale }) => stale), [false, true])
+})
+
+test("a failure is told until the graph is another one", () => {
+  const cells = ran("a b", "failed")
+  cells.wanted("w", [plan("a b", { run: undefined })])
+  assert.equal(cells.summaryOf("w", "5").sentence, "no room")
+  cells.wanted("w", [plan("a c", { run: undefined })])
+  assert.deepEqual([cells.summaryOf("w", "5").status, cells.summaryOf("w", "5").sentence], ["", ""])
+})
+
 test("stills sharpen and never blur again, for every chunk in flight", () => {
   const cells = new Cells()
   cells.planned("w", plan("a b"))

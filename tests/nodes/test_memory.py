@@ -97,6 +97,8 @@ DAMAGED: list[Any] = [
     b'{"1:2": {"plan": [], "status": {}, "words": [1], "stills": {"../x": 1}, "clips": {"x": 1}, "sentence": 4}}',
     b"[" * 100_000,
     json.dumps({"1:2": {"clips": {KEY: "../../secret.mp4"}}}).encode(),
+    json.dumps({"1:2": {"plan": {}}}).encode(),
+    json.dumps({"1:2": {"plan": {"chunks": [{"index": "0", "key": 3}]}}}).encode(),
 ]
 
 
@@ -138,3 +140,36 @@ def test_the_workflow_of_a_prompt_is_what_the_page_says_or_none(part) -> None:
     assert workflow_of({"workflow": {"id": "abc"}}) == "abc"
     for odd in (None, [], {"workflow": None}, {"workflow": {"id": 3}}, {"workflow": {"id": "a" * 5000}}):
         assert workflow_of(odd) == ""
+
+
+def test_who_asks_for_many_workflows_makes_no_run_forgotten(start, tell, part, monkeypatch) -> None:
+    monkeypatch.setattr(part("desk.memory"), "MOST_WORKFLOWS", 3)
+    memory = start()
+    tell(memory)
+    for number in range(10):
+        assert memory.desk(f"other {number}") == {"nodes": {}}
+    node = memory.desk("wf")["nodes"]["1:2"]
+    assert node["status"] == "running" and node["progress"] and node["stills"][OTHER] == 0.5
+
+
+def test_a_long_prompt_is_remembered_as_far_as_a_cell_shows_it(start, part) -> None:
+    memory, events = start(), part("desk.events")
+    run = events.NodeRun("1", "wf", memory.heard)
+    said = {"prompt": "a" * 50_000, "reroll": 2}
+    run.words = {f"{n:064x}": said for n in range(600)}
+    run.tell(events.Plan(0, (), 22, None, 24.0, 32, 32))
+    (found, *_) = memory.desk("wf")["nodes"]["1"]["words"].values()
+    assert len(found["prompt"]) == 1000 and found["prompt"].endswith("a…") and found["reroll"] == 2
+    assert said["prompt"] == "a" * 50_000
+    assert len(start().desk("wf")["nodes"]["1"]["words"]) == 600, "it was small enough to be kept"
+
+
+def test_what_is_no_still_does_not_keep_old_stills(start, part, monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(part("desk.store"), "MOST_STILLS", 3)
+    monkeypatch.setattr(part("desk.store"), "TIDY_EVERY", 2)
+    memory = start()
+    (tmp_path / "stills" / f"{'c' * 64}.jpg").mkdir(parents=True)
+    (tmp_path / "stills" / f"{'d' * 64}.jpg").symlink_to("nowhere")
+    for number in range(9):
+        memory.store.keep_still(f"{number:064x}", JPEG)
+    assert len([path for path in (tmp_path / "stills").iterdir() if path.is_file()]) <= 4

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import copy
+import gc
+import threading
+import weakref
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+import torch
 
 from tests.nodes.graph_runs import GraphRuns
 from tools.small_models import WordEncoder
@@ -175,3 +180,72 @@ def test_a_graph_as_deep_as_a_request_allows_is_answered(part) -> None:
     deep["4999"] = {"class_type": "X", "inputs": {}}
     found = part("desk.plans").plan({"graph": deep})["nodes"]
     assert len(found) == 150 and all(plan["error"] for plan in found)
+
+
+def test_a_node_without_a_plan_keeps_no_video_alive(queue, plans, part, monkeypatch) -> None:
+    asked = graph("0: red", seed=6)
+    made = weakref.ref(queue(asked)["4"][0].state)
+    monkeypatch.setattr(part("desk.plans"), "MOST_CHUNKS", 2)
+    gc.collect()
+    gc.disable()
+    try:
+        assert "chunks of a workflow" in plans(asked)[1]["error"]
+        queue.kept.clear()
+        assert made() is None
+    finally:
+        gc.enable()
+
+
+def test_after_too_many_chunks_no_other_node_is_looked_at(queue, part, monkeypatch) -> None:
+    asked = graph("0: red", seed=7)
+    queue(asked)
+    module, looked = part("desk.plans"), []
+    monkeypatch.setattr(module, "planning", lambda *a: looked.append(a) or part("ui.sampling_run").planning(*a))
+    for number in range(100, 120):
+        asked[f"5:{number}"] = copy.deepcopy(asked["5:3"])
+        asked[f"5:{number}"]["inputs"]["text"] = f"0-99999: {number}"
+        asked[str(number)] = copy.deepcopy(asked["4"])
+        asked[str(number)]["inputs"]["conditioning"] = [f"5:{number}", 0]
+    found = module.plan({"graph": asked})["nodes"]
+    assert len(looked) == 3 and len(found) == 22
+    assert all("chunks of a workflow" in plan["error"] for plan in found[2:])
+
+
+def test_files_of_a_model_are_looked_at_once_for_all_nodes(part, monkeypatch) -> None:
+    asked = {"1": {"class_type": "MagiLoadModel", "inputs": {"model": "nano"}}}
+    asked |= {"3": {"class_type": "MagiTextEncode", "inputs": {"prompt": "red"}}}
+    link = {"model": ["1", 0], "conditioning": ["3", 0]}
+    asked |= {f"k{n}": {"class_type": "MagiChunkSampler", "inputs": link | SMALL} for n in range(5)}
+    module, read = part("desk.plans"), []
+    look = module.unloaded_model
+    monkeypatch.setattr(module, "unloaded_model", lambda given: read.append(given) or look(given))
+    module.plan({"graph": asked})
+    assert len(read) == 1
+
+
+def test_plans_that_are_asked_for_while_a_run_goes_on_change_nothing_in_it(queue, plans, model) -> None:
+    def latents(asked: Any) -> list[torch.Tensor]:
+        model.cache.clear()
+        state = queue(asked)["7"][0].state
+        return [state.chunk_latent(index) for index in range(state.finished)]
+
+    asked = graph(seed=8, leave_in_flight=True)
+    undisturbed = latents(asked)
+    over, failures = threading.Event(), []
+
+    def ask_on() -> int:
+        count = 0
+        while not over.is_set():
+            told = plans(graph(f"0: red\n1: {count % 5}", seed=8 + count % 2))
+            failures.extend(plan["error"] for plan in told if "error" in plan)
+            count += 1
+        return count
+
+    with ThreadPoolExecutor(2) as threads:
+        asking = [threads.submit(ask_on) for _ in range(2)]
+        try:
+            disturbed = latents(asked)
+        finally:
+            over.set()
+    assert all(each.result() for each in asking) and not failures
+    assert all(map(torch.equal, undisturbed, disturbed)) and len(undisturbed) == len(disturbed)

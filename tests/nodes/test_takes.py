@@ -209,4 +209,9 @@ def test_prompts_are_encoded_as_typed_where_cleaning_is_off(run) -> None:
 
 def test_a_storyboard_says_what_it_makes_before_it_encodes(run, said) -> None:
     run("MagiStoryboard", text_encoder=WordEncoder(), text="0: red\n100s-200s: blue")
-    assert said()[0] == "200 chunks, 200 s\nno line names chunks 1 to 99: chunk 0 goes on"
+    assert said()[0] == "no line names chunks 1 to 99: chunk 0 goes on"
+
+
+def test_a_storyboard_says_nothing_where_its_timeline_has_said_all(run, said) -> None:
+    run("MagiStoryboard", text_encoder=WordEncoder(), text="0: red\n1: blue")
+    assert not said()

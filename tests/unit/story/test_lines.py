@@ -89,3 +89,8 @@ def test_a_source_that_is_not_what_was_typed_changes_nothing() -> None:
     for source in ("0: b\n0: c\n", "1: a", "{", "#x", "\ufeff\ufeff#", "0: a\n3: b", "\x00", "a" * 100_000):
         told = read_lines(write_lines([Line(0, 0, ChunkSpec("a"), source)], "text", 24), 24)
         assert [(line.first, line.last, line.spec.prompt) for line in told.lines] == [(0, 0, "a")]
+
+
+def test_a_source_of_half_a_million_lines_is_written_as_one_line() -> None:
+    """What takes hours where every line is looked for in a list of all."""
+    assert write_lines([Line(0, 0, ChunkSpec("red"), "a\n" * 500_000)], "text", 24) == "0: red\n"
