@@ -102,6 +102,11 @@ def _new_part(
 ) -> tuple[Storyboard, int, tuple[str, ...]]:
     """What happens in the new chunks, how many frames the video then has, and notes."""
     rest = _rest(options, state)
+    if rest is not None and any(spec.strength is not None for spec in rest.asked(state.finished)):
+        raise MagiError(
+            f"{options.take} was broken off in a second pass, and what it is made from is elsewhere: give the same "
+            "restyle, retouch or finish again, or say with --prompt what happens next"
+        )
     story = read_story(options, fps) if rest is None else Storyboard(rest.asked(state.finished))
     done = state.next_chunk * VIDEO_FRAMES_PER_CHUNK - state.filled
     if options.seconds is not None:

@@ -75,7 +75,8 @@ def make(
 ) -> int:
     """Extend `begun` by `prompts`, one each chunk, into all `outputs`; returns the exit code.
 
-    how: `handoff`, `drain`, `settings`, `end` of `Engine.plan`. model: as named on the command line, for what it says.
+    how: `handoff`, `drain`, `settings`, `end`, `source`, `strength` of `Engine.plan`. model: as named on the command
+    line, for what it says.
     """
     with ExitStack() as held:
         extension, older = engine.plan(begun, prompts, **how), None
@@ -95,7 +96,9 @@ def make(
             sheet.save(outputs.sheet, captions(state), fps=state.fps, title=outputs.title)
             say(f"wrote {outputs.sheet.path}")
         if stopped:
-            say(_going_on(extension, state, outputs, model), error=True)
+            second_pass = how.get("source") is not None  # `extend` would not know what its chunks are made from
+            again = "to go on: the same command again"
+            say(again if second_pass else _going_on(extension, state, outputs, model), error=True)
         return STOPPED if stopped else OK
 
 

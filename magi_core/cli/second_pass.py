@@ -13,21 +13,24 @@ from magi_core.cli.make import Outputs, claimed, directed, make
 from magi_core.cli.render_plan import checked_device, read_story, to_length
 from magi_core.cli.say import say
 from magi_core.cli.settings import guidance_scales, setting_changes, with_scales
+from magi_core.engine import check_side
 from magi_core.errors import MagiError, echo
-from magi_core.sampling.retouch import retouched
+from magi_core.inputs.regular import possible
+from magi_core.sampling.retouch import check_places, retouched
 from magi_core.state import SamplerState, load_state
 from magi_core.state.describe import counted
 from magi_core.state.story import story_of
 from magi_core.story.chunk import checked_strength
+from magi_core.story.direction import spec_of
 from magi_core.story.storyboard import Storyboard
 from magi_core.vae.source import encode_source
+from magi_core.video.frame_source import check_video
 from magi_core.video.output_path import check_output
 from magi_core.video.rate import exact_fps
-from magi_core.video.sound import Sound
 from magi_core.video.sound_file import read_sound
 
-Made = tuple[SamplerState, SamplerState, Storyboard, "Sound | None"]
-"""The source, where the new take begins, what happens in its chunks, the sound of the source."""
+Made = tuple[SamplerState, SamplerState, Storyboard]
+"""The source, where the new take begins, what happens in its chunks."""
 
 
 def second_pass(options: argparse.Namespace, *, load: Callable[..., Any] | None = None) -> int:
@@ -43,12 +46,10 @@ def second_pass(options: argparse.Namespace, *, load: Callable[..., Any] | None 
 
 
 def _second_pass(options: argparse.Namespace, names: dict[str, Any], load: Callable[..., Any] | None) -> int:
+    take = _take(options)
+    story = _story(options, 24 if take is None else take.fps)
     from magi_core.loading import load as standard  # brings in PyTorch's heavier parts: options are checked before
 
-    is_take = Path(options.source).suffix == ".magi"
-    take = load_state(options.source) if is_take else None
-    if take is None and options.command != "restyle":
-        raise MagiError(f"{options.command} needs a saved take (.magi): {echo(options.source)}")
     engine = (load or standard)(
         options.model,
         variant=options.variant,
@@ -59,17 +60,16 @@ def _second_pass(options: argparse.Namespace, names: dict[str, Any], load: Calla
     )
     scales = with_scales(engine.settings.guidance, guidance_scales(options))
     engine = engine.with_settings(**setting_changes(options), guidance=scales)
-    source, begun, board, sound = _begun(options, engine, take)
+    source, begun, board = _from_video(options, engine, story) if take is None else _begun(options, engine, take, story)
     say(
         f"{options.command}: {options.source} ({counted(source.finished)}) at strength {options.strength:g}, "
         f"{begun.width}x{begun.height}, seed {begun.seed}, model {options.model}"
     )
-    outputs = Outputs(**names, frames=source.frames, sound=sound)
     return make(
         engine,
         begun,
         directed(engine, begun.settings, board, clean=not options.no_clean),
-        outputs,
+        Outputs(**names, frames=source.frames),
         model=options.model,
         source=source,
         strength=options.strength,
@@ -77,47 +77,71 @@ def _second_pass(options: argparse.Namespace, names: dict[str, Any], load: Calla
     )
 
 
-def _begun(options: argparse.Namespace, engine: Any, take: SamplerState | None) -> Made:
-    if take is None:
-        return _from_video(options, engine)
+def _take(options: argparse.Namespace) -> SamplerState | None:
+    """The source, where it is a take; None for a video. Raises `MagiError` for what is neither."""
+    if possible(options.source, "take or video").suffix.lower() == ".magi":
+        take = load_state(options.source)
+        if not take.chunks:
+            raise MagiError(f"{options.source} has no chunk of its own that could be made anew")
+        if options.command == "retouch":
+            first, last = _places(options.chunks)
+            check_places(take, first, last, options.join)
+        elif options.command == "restyle" and (options.width or options.height):
+            raise MagiError(f"--width and --height are for a video; this take is {take.width}x{take.height}")
+        return take
+    if options.command != "restyle":
+        raise MagiError(f"{options.command} needs a saved take (.magi): {echo(options.source)}")
+    check_video(options.source)
+    for name, pixels in (("width", options.width), ("height", options.height)):
+        if pixels is not None:
+            check_side(name, pixels)
+    return None
+
+
+def _story(options: argparse.Namespace, fps: float) -> Storyboard | None:
+    """What is asked for; None for what the source says."""
+    return read_story(options, exact_fps(fps)) if options.prompts or options.storyboard is not None else None
+
+
+def _begun(options: argparse.Namespace, engine: Any, take: SamplerState, story: Storyboard | None) -> Made:
     if options.command == "retouch":
         first, last = _places(options.chunks)
         count = last - first + 1
-        asked = options.prompts or options.storyboard is not None
         own = Storyboard(tuple(record.spec for record in take.chunks[first - take.first_chunk :][:count]))
-        board = _asked(options, take.fps, count) if asked else own
+        board = own if story is None else _to_length(options, story, count)
         rerolled = [replace(spec, seed_offset=spec.seed_offset + options.reroll) for spec in board.chunks]
         told = retouched(take, rerolled, first, options.strength, options.join)
-        return take, take.at(first), Storyboard(tuple(told)), None  # type: ignore[arg-type]  # specs went in
-    asked = options.prompts or options.storyboard is not None
-    board = _asked(options, take.fps, len(take.chunks)) if asked else story_of(replace(take, frontier=None))
-    board = Storyboard(tuple(replace(s, strength=None) if not asked else s for s in board.chunks))
-    seed = take.seed if options.seed is None else options.seed
+        return take, take.at(first), Storyboard(tuple(map(spec_of, told)))
+    if story is None:
+        story = story_of(replace(take, frontier=None))
+        board = Storyboard(tuple(replace(spec, strength=None) for spec in story.chunks))
+    else:
+        board = _to_length(options, story, len(take.chunks))
     begun = engine.begin(
         width=take.width,
         height=take.height,
-        seed=seed,
+        seed=take.seed if options.seed is None else options.seed,
         fps=take.fps,
         prefix=take.prefix,
+        filled=take.filled,
         total_chunks=take.total_chunks,
     )
-    return take, replace(begun, sound=take.sound), board, None
+    return take, replace(begun, sound=take.sound), board
 
 
-def _from_video(options: argparse.Namespace, engine: Any) -> Made:
+def _from_video(options: argparse.Namespace, engine: Any, story: Storyboard | None) -> Made:
     """A video as a take that was only given."""
-    width, height = options.width or engine.size[0], options.height or engine.size[1]
-    latents, frames = encode_source(engine.vae, options.source, width=width, height=height)
-    seed = 0 if options.seed is None else options.seed
-    given = engine.begin(width=width, height=height, seed=seed, prefix=latents)
-    asked = options.prompts or options.storyboard is not None
-    board = _asked(options, 24, given.finished) if asked else Storyboard.of([""] * given.finished)
+    size = {"width": options.width or engine.size[0], "height": options.height or engine.size[1]}
+    begun = engine.begin(**size, seed=options.seed or 0)
+    latents, frames = encode_source(engine.vae, options.source, **size)
+    given = engine.begin(**size, seed=begun.seed, prefix=latents)
+    count = given.finished
+    board = Storyboard.of([""] * count) if story is None else _to_length(options, story, count)
     sound = read_sound(options.source, seconds=Fraction(frames) / exact_fps(24))
-    return replace(given, end=frames), engine.begin(width=width, height=height, seed=seed), board, sound
+    return replace(given, end=frames), replace(begun, sound=sound), board
 
 
-def _asked(options: argparse.Namespace, fps: float, chunks: int) -> Storyboard:
-    story = read_story(options, exact_fps(fps))
+def _to_length(options: argparse.Namespace, story: Storyboard, chunks: int) -> Storyboard:
     board, notes = to_length(story, chunks, spread=options.storyboard is None)
     for note in (*story.notes, *notes):
         say(f"note: {note}")

@@ -12,6 +12,16 @@ from magi_core.story.direction import Direction, spec_of, with_spec
 MOST_JOINING = 3
 
 
+def check_places(take: SamplerState, first: int, last: int, join: int) -> None:
+    """Raise `MagiError` where chunks `first` to `last` are not all `take`'s own, or fewer than `join`."""
+    if not take.first_chunk <= first <= last < take.finished:
+        raise MagiError(
+            f"cannot retouch chunks {first} to {last}: the take's own are {take.first_chunk} to {take.finished - 1}"
+        )
+    if not 0 <= join <= min(MOST_JOINING, last + 1 - first):
+        raise MagiError(f"join is at most {MOST_JOINING}, and no more chunks than are retouched: {join}")
+
+
 def retouched(
     take: SamplerState, directions: Sequence[Direction], first: int, strength: float, join: int
 ) -> list[Direction]:
@@ -22,12 +32,7 @@ def retouched(
     Raises `MagiError` for chunks that the take does not have.
     """
     last = first + len(directions) - 1
-    if not take.first_chunk <= first <= last < take.finished:
-        raise MagiError(
-            f"cannot retouch chunks {first} to {last}: the take's own are {take.first_chunk} to {take.finished - 1}"
-        )
-    if not 0 <= join <= min(MOST_JOINING, len(directions)):
-        raise MagiError(f"join is at most {MOST_JOINING}, and no more chunks than are retouched: {join}")
+    check_places(take, first, last, join)
     told = []
     for index, direction in enumerate(directions, start=first):
         spec = spec_of(direction)

@@ -9,8 +9,7 @@ from types import TracebackType
 
 from magi_core.errors import MagiError
 from magi_core.state.chunk import ChunkRecord
-from magi_core.state.given_sound import sound_tensors
-from magi_core.state.save import FORMAT, HEAD, PREFIX, chunk_file, parts_folders, save_state, write_part
+from magi_core.state.save import FORMAT, HEAD, PREFIX, chunk_file, given_tensors, parts_folders, save_state, write_part
 from magi_core.state.serialise import Tensors, Words, chunk_parts, head_parts
 from magi_core.state.state import SamplerState
 from magi_core.writing.claim import Claim
@@ -57,15 +56,16 @@ class Autosave:
         if not first and not (self._folder / HEAD).is_file():  # removed by somebody: all of it once more
             self._written.clear()
             first = True
-        if first and state.prefix is not None:
-            self._write(PREFIX, {}, {"prefix": state.prefix} | sound_tensors(state.sound))
+        given = given_tensors(state)
+        if first and given:
+            self._write(PREFIX, {}, given)
         for record in state.chunks:
             if self._written.get(record.index) is not record:
                 words, tensors = chunk_parts(record)
                 self._write(chunk_file(record.index), words, tensors)
                 self._written[record.index] = record
         words, tensors = head_parts(state)
-        place = {"first_chunk": state.first_chunk, "finished": state.finished, "has_prefix": state.prefix is not None}
+        place = {"first_chunk": state.first_chunk, "finished": state.finished, "has_prefix": bool(given)}
         self._write(HEAD, {**place, **words}, tensors)
         self._latest = state
         if first:

@@ -21,6 +21,8 @@ def describe(state: SamplerState, name: str) -> list[str]:
     if state.prefix is not None:
         sound = "" if state.sound is None else ", with its sound"
         lines.append(f"given: {counted(state.prefix_frames, 'frame')} of an image or a video{sound}")
+    elif state.sound is not None:
+        lines.append("with the sound of the video that it is made from")
     lines.append("chunks:" if state.chunks or state.pending else "no chunks yet")
     in_flight = len(state.chunks)
     for first, last, chunk in story_of(state).lines:

@@ -63,11 +63,16 @@ def _write_whole(state: SamplerState, path: Path, remains: str) -> None:
     chunks = [chunk_parts(record) for record in state.chunks]
     for _, latents in chunks:
         tensors |= latents
-    if state.prefix is not None:
-        tensors |= {"prefix": state.prefix} | sound_tensors(state.sound)
+    tensors |= given_tensors(state)
     write_part(path, {"format": FORMAT, **words, "chunks": [words for words, _ in chunks]}, tensors, remains)
     for folder in reversed(parts_folders(path)):  # of this take or one that was broken off; the older one first
         discard(folder, path)
+
+
+def given_tensors(state: SamplerState) -> Tensors:
+    """What a take was given, by name: the latents it begins with, and its sound."""
+    prefix = {} if state.prefix is None else {"prefix": state.prefix}
+    return prefix | sound_tensors(state.sound)
 
 
 def load_state(path: str | Path) -> SamplerState:

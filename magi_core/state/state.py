@@ -38,7 +38,8 @@ class SamplerState:
     end: video frames after which the video ends, inside its last chunk; None: with that chunk.
     total_chunks: how long the video says it will be (duration tokens); None says "8 or more chunks to come" each time.
     notes: what was done to the input, in words for the user (cropped, cut, padded).
-    sound: of the given video, as long as the given part when decoded; None: none, or not known. See `with_sound`.
+    sound: from the first frame on: of the given video, as long as the given part when decoded (see `with_sound`), or of
+        the video that a second pass is made from; None: none, or not known.
     filled: decoded frames, 0 to 3, in front of the video: they filled the given one up to whole latent frames, and are
     not shown. All other counts of frames leave them out.
     """

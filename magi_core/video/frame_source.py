@@ -155,6 +155,13 @@ def open_video(path: Path) -> Any:
     return open_media(path, "video", CONTAINERS)
 
 
+def check_video(path: str | Path) -> None:
+    """Raise `MagiError` where there is no video with pictures at `path`; no frame is decoded."""
+    with open_video(Path(path)) as container:
+        if picture_track(container) is None:
+            raise MagiError(f"{path} has no pictures")
+
+
 def open_media(path: str | Path, what: str, containers: Iterable[str]) -> Any:
     """The regular file at `path` as PyAV's container, if it is one of `containers` (FFmpeg's names) by its content.
 

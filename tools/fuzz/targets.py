@@ -17,6 +17,7 @@ from safetensors.torch import save, save_file
 from magi_core.loading import locate
 from magi_core.state import load_state
 from magi_core.state.save import read_part, write_part
+from magi_core.story.chunk import ChunkSpec
 from magi_core.story.storyboard import parse_storyboard
 from magi_core.text import load_special_tokens
 from magi_core.text.t5_config import read_config
@@ -79,13 +80,29 @@ def _take_bytes() -> bytes:
         return path.read_bytes()
 
 
-def _take_words() -> Sequence[bytes]:
+def _remade_bytes() -> bytes:
+    """A take of a second pass, its sources in flight."""
+    engine = tiny_engine()
+    begun = engine.begin(**SIZE)
+    first = engine.extend(begun, ["a", "b", "c", "d", "e"])
+    told = [ChunkSpec("z", strength=strength) for strength in (0, 0.5, 0.5, 0.5, 0)]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "take.magi"
-        path.write_bytes(_take_bytes())
+        engine.extend(begun, told, source=first, drain=False).save(path)
+        return path.read_bytes()
+
+
+def _take_words() -> Sequence[bytes]:
+    return [_words_of(_take_bytes()), _words_of(_remade_bytes())]
+
+
+def _words_of(take: bytes) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "take.magi"
+        path.write_bytes(take)
         words, tensors = read_part(path)
     whole = {name: (list(t.shape), t.dtype == torch.float32) for name, t in tensors.items()}
-    return [json.dumps({"words": words, "tensors": whole}).encode()]
+    return json.dumps({"words": words, "tensors": whole}).encode()
 
 
 def _read_words(content: bytes, folder: Path) -> object:

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from magi_core.errors import MagiError
 from magi_core.state import load_state
 from magi_core.state.autosave import Autosave
 from magi_core.state.save import HEAD, KEY, SUMS, parts_folders
+from magi_core.story.chunk import ChunkSpec
 from tools.small_models import tiny_engine
 
 Change = Callable[[dict[str, Any]], object]
@@ -212,3 +214,74 @@ def test_only_regular_files_are_takes(tmp_path):
     for path in (tmp_path / "a.magi", tmp_path, Path("/dev/zero")):
         with pytest.raises(MagiError, match="not a saved take"):
             load_state(path)
+
+
+@pytest.fixture(scope="module")
+def remade(tmp_path_factory) -> Path:
+    """A second pass: its chunk 0 is finished and was kept; of those in flight the last one is its source."""
+    engine = tiny_engine()
+    begun = engine.begin(width=32, height=32, seed=5)
+    first = engine.extend(begun, ["red"] * 5)
+    told = [ChunkSpec("blue", strength=strength) for strength in (0, 0.5, 0.5, 0.5, 0)]
+    path = tmp_path_factory.mktemp("takes") / "remade.magi"
+    engine.extend(replace(begun, seed=6), told, source=first, drain=False).save(path)
+    flying = load_state(path).frontier.chunks
+    assert load_state(path).chunks and len({chunk.source.release for chunk in flying if chunk.source}) == 2
+    return path
+
+
+def source_of(words: dict[str, Any], number: int = -1) -> dict[str, Any]:
+    return of_flight(words, number)["source"]
+
+
+SOURCES: dict[str, Change] = {
+    "no word on the source": lambda w: of_flight(w, -1).pop("source"),
+    "a source in words": lambda w: of_flight(w, -1).update(source="first.magi"),
+    "a source that is a list": lambda w: of_flight(w, -1).update(source=[1]),
+    "nothing said of it": lambda w: of_flight(w, -1).update(source={}),
+    "another chunk's": lambda w: source_of(w).update(index=0),
+    "no index": lambda w: source_of(w).pop("index"),
+    "no release": lambda w: source_of(w).pop("release"),
+    "released at once": lambda w: source_of(w).update(release=0),
+    "released before": lambda w: source_of(w).update(release=-1),
+    "released after the last step": lambda w: source_of(w).update(release=w["settings"]["steps"]),
+    "a release in words": lambda w: source_of(w).update(release="5"),
+    "half a release": lambda w: source_of(w).update(release=2.5),
+    "a release that is true": lambda w: source_of(w).update(release=True),
+    "a latent that is not there": lambda w: source_of(w).update(latent="source.77"),
+    "a latent that is a number": lambda w: source_of(w).update(latent=3),
+    "a latent that is a list": lambda w: source_of(w).update(latent=["a"]),
+    "a text as latent": lambda w: source_of(w).update(latent=of_flight(w, 0)["text"]),
+    "a key": lambda w: source_of(w).update(key=5),
+    "a wall ahead": lambda w: source_of(w).update(wall=10**9),
+    "a seed": lambda w: source_of(w).update(seed=2**70),
+    "a prompt": lambda w: source_of(w)["spec"].update(prompt=5),
+    "a run of later": lambda w: source_of(w).update(run_start=10**9),
+    "a key of before": lambda w: source_of(w).update(flown=5),
+    "a long key of before": lambda w: source_of(w).update(flown="a" * 10_000),
+    "a finished chunk's key of before": lambda w: w["chunks"][0].update(flown=None),
+    "no word on a finished chunk's key of before": lambda w: w["chunks"][0].pop("flown"),
+    "a strength": lambda w: of_flight(w, -1)["spec"].update(strength=2),
+    "a strength that is no number": lambda w: of_flight(w, -1)["spec"].update(strength=float("nan")),
+    "a finished chunk's strength": lambda w: w["chunks"][0]["spec"].update(strength="all"),
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_source_that_cannot_be_is_refused_in_words(remade, tmp_path, name):
+    with pytest.raises(MagiError, match="damaged") as caught:
+        load_state(rewritten(remade, tmp_path / "a.magi", SOURCES[name]))
+    assert len(str(caught.value)) < 700
+
+
+def test_a_take_of_a_second_pass_loads(remade, tmp_path):
+    assert load_state(rewritten(remade, tmp_path / "same.magi")).frontier.key == load_state(remade).frontier.key
+
+
+@pytest.mark.parametrize("change", [lambda t: t[:, :3], lambda t: t.double(), lambda t: t * float("nan")])
+def test_a_source_s_latent_is_a_chunk_of_video(remade, tmp_path, change):
+    with safe_open(remade, framework="pt") as file:
+        name = source_of(json.loads(file.metadata()[KEY]))["latent"]
+        tensor = file.get_tensor(name)
+    with pytest.raises(MagiError, match="damaged"):
+        load_state(rewritten(remade, tmp_path / "a.magi", **{name: change(tensor).contiguous()}))

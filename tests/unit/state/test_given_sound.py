@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -66,3 +68,14 @@ def test_a_second_takes_192_kilobytes_at_most():
 def test_what_cannot_be_a_sound_is_refused(name, tensor):
     with pytest.raises(MagiError, match="which is no sound"):
         sound_from({name: tensor})
+
+
+@pytest.mark.parametrize("autosaved", [False, True])
+def test_a_take_that_begins_with_nothing_given_keeps_the_sound_of_its_source(tmp_path, autosaved):
+    engine = tiny_engine(steps=4)
+    made = engine.extend(replace(engine.begin(width=32, height=32), sound=Sound(TONE, 48_000)), "red", 2)
+    if autosaved:
+        Autosave(tmp_path / "take.magi").write(made)
+    else:
+        made.save(tmp_path / "take.magi")
+    assert (magi_core.load_state(tmp_path / "take.magi").sound.samples - TONE).abs().max() < 1e-4
