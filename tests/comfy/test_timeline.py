@@ -69,6 +69,7 @@ def test_a_storyboard_is_made_by_the_mouse_and_typing_alone(page, tmp_path: Path
     _check_it_survives(page, tmp_path)
 
 
+@pytest.mark.parametrize("page", [False], indirect=True, ids=["canvas"])  # the other renderer adds nothing here
 def test_a_storyboard_is_made_by_the_keyboard_alone(page, tmp_path: Path) -> None:
     page.evaluate(BUILD, "0: a circle")
     _until(page, BLOCKS, "a circle")
@@ -126,6 +127,7 @@ def test_the_desk_grows_with_the_node_and_stays_inside(page) -> None:
         )
 
 
+@pytest.mark.parametrize("page", [False], indirect=True, ids=["canvas"])  # the other renderer adds nothing here
 def test_a_mistake_is_told_at_its_line(page) -> None:
     page.evaluate(BUILD, MADE)
     _until(page, BLOCKS, SHOWN)
@@ -136,6 +138,7 @@ def test_a_mistake_is_told_at_its_line(page) -> None:
     assert "unknown tag [cutt]" in page.locator(".magi-mistake").inner_text()
 
 
+@pytest.mark.parametrize("page", [False], indirect=True, ids=["canvas"])  # the other renderer adds nothing here
 def test_a_linked_text_is_left_to_its_node(page) -> None:
     page.evaluate(BUILD, MADE)
     _until(page, BLOCKS, SHOWN)
@@ -152,6 +155,7 @@ def test_a_linked_text_is_left_to_its_node(page) -> None:
     _until(page, BLOCKS, SHOWN)
 
 
+@pytest.mark.parametrize("page", [False], indirect=True, ids=["canvas"])  # the other renderer adds nothing here
 def test_the_desk_works_inside_a_subgraph(page) -> None:
     page.evaluate(BUILD, MADE)
     page.evaluate(f"app.canvas.setGraph(app.graph.convertToSubgraph(new Set([{BOARD}])).node.subgraph)")
