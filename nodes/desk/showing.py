@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from magi_core.sampling.extension import Extension
     from magi_core.state import SamplerState
 
-STILL_EVERY = 4  # forwards from one picture to the next
+STILLS_APART = 0.5  # seconds from one picture of what is in flight to the next; at once for a chunk that has none
 BETWEEN = 0.2  # seconds from one report of progress to the next, at least
 SHARE = 0.15  # of the time of sampling that clips of older chunks may take
 AFTERWARDS = 4.0  # seconds for them when sampling is over
@@ -62,7 +62,8 @@ class Showing:
         self.run, self.extension, self.pictures, self.device = run, extension, pictures, device
         self.pace = Pace(extension.stages)
         self._kinds = {chunk.index: chunk.kind for chunk in extension.chunks}
-        self._told = float("-inf")
+        self._told = self._drawn = float("-inf")
+        self._pictured: set[int] = set()  # chunks in flight that have a still
         self._done = 0
         self._older: deque[int] = deque()  # chunks without a clip that were made before
         self._dark: deque[int] = deque()  # and those without a still
@@ -86,9 +87,7 @@ class Showing:
     def stepped(self, event: Stepped) -> None:
         self.pace.stepped(event.step)
         self._progress(event)
-        if self.pictures.fit is not None and event.step % STILL_EVERY == 0:
-            for chunk in event.in_flight:
-                self._still(chunk.index, chunk.key, min(chunk.t, 0.999), chunk.clean_estimate())
+        self._stills(event)
         self._light_up(AT_ONCE)
         while self._older and self._spent <= SHARE * self.pace.elapsed and not management.processing_interrupted():
             self._older_clip()
@@ -132,6 +131,15 @@ class Showing:
         left = self.pace.seconds_left(event.step, clips)
         left = None if left is None else round(left, 1)
         self.run.tell(Progress(flight, event.done, event.chunks, event.step, event.steps, left))
+
+    def _stills(self, event: Stepped) -> None:
+        """What every chunk in flight is expected to become."""
+        now, flying = time.monotonic(), {chunk.index for chunk in event.in_flight}
+        if self.pictures.fit is None or (now - self._drawn < STILLS_APART and flying <= self._pictured):
+            return
+        self._drawn, self._pictured = now, flying
+        for chunk in event.in_flight:
+            self._still(chunk.index, chunk.key, min(chunk.t, 0.999), chunk.clean_estimate())
 
     def _made_before(self, index: int, state: SamplerState) -> None:
         vae = self.pictures.vae

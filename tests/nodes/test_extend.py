@@ -293,6 +293,20 @@ def test_plan_stills_and_clips_are_told_while_it_runs(run, model, prompt, vae) -
     assert [clip["key"] for clip in kept[3:]] == [chunk.key for chunk in longer.state.chunks]
 
 
+def test_a_chunk_has_a_still_from_its_first_step_on(run, model, prompt, vae) -> None:
+    import server
+
+    events = server.PromptServer.instance.events
+    events.clear()
+    made = run("MagiChunkSampler", model=model, conditioning=prompt("red"), chunks=4, vae=vae, **SMALL | {"seed": 77})
+    first: dict[str, float] = {}
+    for name, data in events:
+        if name == "magi.still":
+            first.setdefault(data["key"], data["t"])
+    seen = [first[chunk.key] for chunk in made.state.chunks]
+    assert seen == seen[:1] * 4 and seen[0] < 0.5
+
+
 def test_clips_of_chunks_that_came_from_elsewhere_are_made_once_sampling_has_begun(run, model, prompt, vae) -> None:
     import server
 
