@@ -50,6 +50,13 @@ import { api } from "../../../scripts/api.js"
 /** @typedef {Place & { index: number, key: string, filename: string }} Clip filename: of a temporary file */
 /** @typedef {Place & { status: "done" | "interrupted" | "failed", sentence: string }} Ended */
 
+/** Tell ComfyUI which events there are: it warns of those that come before anybody listens to them. */
+export function introduceEvents() {
+  for (const event of /** @type {const} */ (["magi.plan", "magi.progress", "magi.still", "magi.clip", "magi.ended"])) {
+    api.addEventListener(event, () => undefined)
+  }
+}
+
 /** @param {(plan: RunPlan) => void} listener a node is about to sample */
 export function onPlan(listener) {
   api.addEventListener("magi.plan", ({ detail }) => listener(detail))
