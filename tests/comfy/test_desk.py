@@ -89,6 +89,7 @@ def test_an_edit_makes_stale_what_it_changes_and_taking_it_back_shows_the_old_cl
     _wait(page, STALE, "")
 
 
+@pytest.mark.parametrize("page", [True], indirect=True, ids=["nodes 2.0"])
 def test_a_page_that_is_loaded_anew_during_a_run_shows_it(server, frontend, page) -> None:
     page.evaluate(BUILD, [_seed(page, 50), 60])
     prompt = frontend.queue()
@@ -102,6 +103,7 @@ def test_a_page_that_is_loaded_anew_during_a_run_shows_it(server, frontend, page
     page.wait_for_function(f"!{STATES}.includes('denoising') && {STATES}.includes('planned')", timeout=30_000)
 
 
+@pytest.mark.parametrize("page", [True], indirect=True, ids=["nodes 2.0"])
 def test_cells_stay_in_the_workflow_that_made_them_and_are_there_when_it_is_shown_again(server, frontend, page) -> None:
     page.evaluate(BUILD, [_seed(page, 60), 2])
     _run(server, frontend)
@@ -114,6 +116,7 @@ def test_cells_stay_in_the_workflow_that_made_them_and_are_there_when_it_is_show
     page.wait_for_function(f"{PLAYING}.every(name => name)", timeout=30_000)
 
 
+@pytest.mark.parametrize("page", [False], indirect=True, ids=["canvas"])
 def test_a_sampler_inside_a_subgraph_shows_its_cells_outside(server, frontend, page) -> None:
     page.evaluate(BUILD, [_seed(page, 70), 1])
     path = page.evaluate(f"""() => {{

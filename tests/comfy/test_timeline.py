@@ -47,6 +47,7 @@ def page(request: pytest.FixtureRequest, server: Server, frontend) -> Iterator[A
         server.post("/settings", {"Comfy.VueNodes.Enabled": False})
 
 
+@pytest.mark.parametrize("page", [False], indirect=True, ids=["canvas"])  # the widget is the same in both
 def test_a_storyboard_is_made_by_the_mouse_and_typing_alone(page, tmp_path: Path) -> None:
     page.evaluate(BUILD, "0: a circle")
     _until(page, BLOCKS, "a circle")
@@ -69,7 +70,7 @@ def test_a_storyboard_is_made_by_the_mouse_and_typing_alone(page, tmp_path: Path
     _check_it_survives(page, tmp_path)
 
 
-@pytest.mark.parametrize("page", [False], indirect=True, ids=["canvas"])  # the other renderer adds nothing here
+@pytest.mark.parametrize("page", [False], indirect=True, ids=["canvas"])  # the widget is the same in both
 def test_a_storyboard_is_made_by_the_keyboard_alone(page, tmp_path: Path) -> None:
     page.evaluate(BUILD, "0: a circle")
     _until(page, BLOCKS, "a circle")
@@ -82,6 +83,7 @@ def test_a_storyboard_is_made_by_the_keyboard_alone(page, tmp_path: Path) -> Non
     _check_it_survives(page, tmp_path)
 
 
+@pytest.mark.parametrize("page", [False], indirect=True, ids=["canvas"])  # the widget is the same in both
 def test_delete_takes_a_line_and_not_the_node(page) -> None:
     page.evaluate(BUILD, MADE)
     _until(page, BLOCKS, SHOWN)
@@ -102,6 +104,7 @@ def test_a_drag_on_the_timeline_does_not_move_the_node(page) -> None:
     assert page.evaluate(f"[...{BOARD}.pos, app.canvas.ds.scale, ...app.canvas.ds.offset]") == before
 
 
+@pytest.mark.parametrize("page", [False], indirect=True, ids=["canvas"])  # the widget is the same in both
 def test_the_canvas_is_zoomed_over_the_timeline(page) -> None:
     page.evaluate(BUILD, MADE)
     _until(page, BLOCKS, SHOWN)
@@ -127,7 +130,7 @@ def test_the_desk_grows_with_the_node_and_stays_inside(page) -> None:
         )
 
 
-@pytest.mark.parametrize("page", [False], indirect=True, ids=["canvas"])  # the other renderer adds nothing here
+@pytest.mark.parametrize("page", [False], indirect=True, ids=["canvas"])  # the widget is the same in both
 def test_a_mistake_is_told_at_its_line(page) -> None:
     page.evaluate(BUILD, MADE)
     _until(page, BLOCKS, SHOWN)
@@ -138,7 +141,7 @@ def test_a_mistake_is_told_at_its_line(page) -> None:
     assert "unknown tag [cutt]" in page.locator(".magi-mistake").inner_text()
 
 
-@pytest.mark.parametrize("page", [False], indirect=True, ids=["canvas"])  # the other renderer adds nothing here
+@pytest.mark.parametrize("page", [False], indirect=True, ids=["canvas"])  # the widget is the same in both
 def test_a_linked_text_is_left_to_its_node(page) -> None:
     page.evaluate(BUILD, MADE)
     _until(page, BLOCKS, SHOWN)
@@ -155,7 +158,7 @@ def test_a_linked_text_is_left_to_its_node(page) -> None:
     _until(page, BLOCKS, SHOWN)
 
 
-@pytest.mark.parametrize("page", [False], indirect=True, ids=["canvas"])  # the other renderer adds nothing here
+@pytest.mark.parametrize("page", [False], indirect=True, ids=["canvas"])  # the widget is the same in both
 def test_the_desk_works_inside_a_subgraph(page) -> None:
     page.evaluate(BUILD, MADE)
     page.evaluate(f"app.canvas.setGraph(app.graph.convertToSubgraph(new Set([{BOARD}])).node.subgraph)")
