@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any, Literal
 
 from magi_core.errors import MagiError
+from magi_core.inputs.json_text import parse_json
 from magi_core.story.chunk import ChunkSpec
 from magi_core.story.places import Placing
 from magi_core.story.storyboard import (
@@ -141,8 +142,12 @@ def _entries_or_errors(text: str) -> Iterator[Entry | MagiError]:
         yield from (_tried(line_entry, line, f"line {number}") for number, line in typed)
         return
     places = json_values(text) or []
-    values = [json.loads(text[start:end]) for start, end in places]
-    yield from (_tried(json_entry, value, f"entry {number}") for number, value in enumerate(values, start=1))
+    written = (text[start:end] for start, end in places)
+    yield from (_tried(_json_entry_of, entry, f"entry {number}") for number, entry in enumerate(written, start=1))
+
+
+def _json_entry_of(text: str, where: str) -> Entry:
+    return json_entry(parse_json(text, where), where)
 
 
 def _tried(read: Any, written: Any, where: str) -> Entry | MagiError:

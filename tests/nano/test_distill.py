@@ -246,7 +246,11 @@ def test_distillation_runs_in_several_processes_and_moves_the_transformer_alone(
     base, student = (load_file(runs / name / "dit.safetensors") for name in ("train_dit", "distill"))
     assert {n: (v.shape, v.dtype) for n, v in base.items()} == {n: (v.shape, v.dtype) for n, v in student.items()}
     assert any(not torch.equal(base[name], student[name]) for name in base)
-    assert sorted(path.name for path in (runs / "distill").iterdir()) == ["dit.safetensors", "dit_log.jsonl"]
+    assert sorted(path.name for path in (runs / "distill").iterdir()) == [
+        "dit.safetensors",
+        "dit_log.jsonl",
+        "raw.safetensors",
+    ]
     lines = [json.loads(line) for line in (runs / "distill" / "dit_log.jsonl").read_text().splitlines()]
     assert lines[0]["loss"] > 0 and lines[-1]["final"]
 

@@ -37,7 +37,7 @@ NODES = {node.define_schema().node_id: node for node in asyncio.run(EXTENSION.ge
 def run(name: str, **given: Any) -> Any:
     """Executes a node with the defaults of its widgets, as ComfyUI does: without gradients. Its output, or outputs."""
     node = NODES[name]
-    node.hidden = SimpleNamespace(unique_id=None, prompt=None)
+    node.hidden = SimpleNamespace(unique_id=None, prompt=None, extra_pnginfo=None)
     defaults = {i.id: i.default for i in node.define_schema().inputs if getattr(i, "default", None) is not None}
     with torch.inference_mode():
         outputs = node.execute(**{**defaults, **given}).args
