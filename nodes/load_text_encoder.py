@@ -9,7 +9,6 @@ from magi_core.weights import fingerprint
 
 from .host.device import text_devices
 from .host.model_folder import model_input, part_of, reader_of
-from .host.patcher import weights_that_move
 from .host.text_encoder import placed_text_encoder
 from .ui.checks import Checked
 from .wires import CATEGORY, TextEncoder
@@ -55,7 +54,6 @@ class MagiLoadTextEncoder(io.ComfyNode):
         return fingerprint(part_of(model, "text encoder"))
 
     @classmethod
-    @weights_that_move()
     def execute(cls, model: str, dtype: str) -> io.NodeOutput:
         devices, reader = text_devices(), reader_of(model)
         folder, channels = part_of(model, "text encoder"), None if reader is None else reader.caption_channels
