@@ -5,11 +5,14 @@
     python -m tools.nano.evaluate --model nano --rows single,swap --samples 50
     python -m tools.nano.evaluate --model nano --rows single,memory --samples 50 --ceiling
     python -m tools.nano.evaluate --model nano --rows all --samples table --join runs/base.json
+    python -m tools.nano.evaluate --model nano-distill --rows restyle,retouch --samples 100
+    python -m tools.nano.evaluate --model nano --rows finish --samples 100
 
 Videos are made by `magi_core.load(model)`, nothing is injected. Prints the table as Markdown and writes REPORT.md and
 REPORT.json: per line n, 95% interval, the bar and whether it is met. --ceiling scores the drawn films of the same
 scripts, and those passed through the VAE, in place of generated videos: what the analyser can tell. --join goes on from
-the reports of runs with the same --seed that were ended early.
+the reports of runs with the same --seed that were ended early. `finish` drafts with the distilled model of the same
+folder.
 """
 
 from __future__ import annotations
@@ -24,15 +27,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tools.nano import report
-from tools.nano.cases import ROWS, TABLE_COUNTS
+from tools.nano import cases, report
 from tools.nano.judging import Findings
 from tools.nano.measure_speed import file_size, speed
+from tools.nano.second_cases import SECOND_COUNTS, SECOND_ROWS
 from tools.nano.table import TABLE
 from tools.nano.workers import ModelChoice, Task, in_good_order, judge_all
 
-UNDRAWN = ("shots", "wall", "story", "long")  # rows without a drawn counterpart
-ALSO = {"memory": ("drawn", "vae"), "image": ("vae",)}  # what generated rows are compared with
+ROWS = {**cases.ROWS, **SECOND_ROWS}
+TABLE_COUNTS = cases.TABLE_COUNTS | SECOND_COUNTS
+UNDRAWN = ("shots", "wall", "story", "long", *SECOND_ROWS)  # rows without a drawn counterpart
+ALSO = {"memory": ("drawn", "vae"), "image": ("vae",), "retouch": ("vae",)}  # what generated rows are compared with
 SAVE_EVERY = 30.0  # seconds between interim reports
 
 
@@ -41,9 +46,10 @@ def tasks_of(rows: list[str], samples: str, seed: int, ceiling: bool) -> list[Ta
     tasks: list[Task] = []
     for row in rows:
         count = TABLE_COUNTS[row] if samples == "table" else int(samples)
-        cases = ROWS[row](count, seed)
+        asked = ROWS[row](count, seed)
         sources = ("drawn", "vae") if ceiling else ("generated", *ALSO.get(row, ()))
-        tasks += [(case, source) for case in cases for source in sources if source == "generated" or row not in UNDRAWN]
+        sources = sources[:0] if ceiling and row in UNDRAWN else sources
+        tasks += [(case, source) for case in asked for source in sources]
     return in_good_order(tasks)
 
 

@@ -13,6 +13,8 @@ from tools.nano.analyser import measure
 from tools.nano.cases import LONG_CHUNKS, Case
 from tools.nano.judging import Findings, decibels, judge, lasted, words_of
 from tools.nano.scripts import drawn_frames
+from tools.nano.second_cases import SecondCase
+from tools.nano.second_filming import second_pass, through_the_vae
 from tools.nano.vocabulary import CHUNK_FRAMES, SIZE
 
 SOURCES = ("generated", "drawn", "vae")
@@ -20,10 +22,13 @@ EARLY_CHUNK = 5  # the sixth: a long video is compared with itself there
 LOOKS = range(EARLY_CHUNK, LONG_CHUNKS, 6)  # chunks of a long video that are looked at
 
 
-def judged(engine: Engine, case: Case, source: str) -> Findings:
-    """Findings of one case; `source` is one of `SOURCES`."""
+def judged(engine: Engine, case: Case, source: str, drafter: Callable[[], Engine]) -> Findings:
+    """Findings of one case; `source` is one of `SOURCES`. drafter: loads the engine that drafts are made with."""
     began = time.monotonic()
-    found = generated(engine, case) if source == "generated" else drawn(engine, case, source)
+    if isinstance(case, SecondCase):
+        found = second_pass(engine, case, drafter) if source == "generated" else through_the_vae(engine, case)
+    else:
+        found = generated(engine, case) if source == "generated" else drawn(engine, case, source)
     return found | {"case": case.number, "prompts": case.prompts, "seconds": time.monotonic() - began}
 
 

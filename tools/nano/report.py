@@ -41,6 +41,12 @@ def _above_chance(pairs: Sequence[tuple[str, str]]) -> float:
     return float((first == second).mean() - chance)
 
 
+def _gap(lists: Sequence[Sequence[float]]) -> float:
+    """Of values per video that should rise: the least gap between the 95% intervals of the means of neighbours."""
+    intervals = [bootstrap(STATISTICS["mean"], column) for column in zip(*lists, strict=True)]
+    return min(after[0] - before[1] for before, after in zip(intervals, intervals[1:], strict=False))
+
+
 STATISTICS: dict[str, Callable[[Sequence[Any]], float]] = {
     "share": lambda values: float(np.mean(values)),
     "mean": lambda values: float(np.mean(values)),
@@ -48,6 +54,7 @@ STATISTICS: dict[str, Callable[[Sequence[Any]], float]] = {
     "p95": _p95,
     "pooled": _pooled,
     "above chance": _above_chance,
+    "gap": _gap,
 }
 
 
@@ -72,7 +79,7 @@ def _entry(line: Line, values: list[Any], other: list[Any]) -> Entry:
     value = statistic(values) / (statistic(other) if other else 1.0)
     if line.kind == "share":
         low, high = wilson(sum(values), len(values))
-    elif len(values) > 1:
+    elif len(values) > 1 and line.kind != "gap":
         low, high = (bound / (statistic(other) if other else 1.0) for bound in bootstrap(statistic, values))
     else:
         low = high = None

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from tools.nano.vocabulary import ACTIONS, CAMERA_MOVES
 
+STRENGTHS = ("0", "0.25", "0.5", "0.75", "1")
+
 
 @dataclass(frozen=True)
 class Line:
@@ -134,6 +136,39 @@ def _story() -> list[Line]:
     ]
 
 
+def _second_pass() -> list[Line]:
+    row, seams = "restyle", "retouch: jump at a border, p95"
+    errors = [Line(row, f"error at {s}", f"path off at strength {s}, in pixels", "mean") for s in STRENGTHS]
+    return [
+        Line(row, "new colour", "restyle at .5: new colour shown in all six chunks", low=0.95),
+        Line(row, "path", "restyle at .5: path within 3 pixels of the source's", low=0.95),
+        Line(row, "both", "restyle at .5: both"),
+        Line(row, "new colour in each", "restyle at .5: chunks in the new colour", "list mean"),
+        *[
+            Line(row, f"{name} of a {kind}", f"restyle at .5, of {kind}s: {name}")
+            for kind in ("film", "take")
+            for name in ("new colour", "path")
+        ],
+        *errors,
+        Line(row, "errors", "path off: least gap between neighbours' intervals", "gap", low=0),
+        Line("retouch", "outside kept", "retouch: all chunks outside bit for bit", low=1),
+        Line("retouch", "new colour", "retouch at .5: new colour shown before the joining chunks"),
+        Line("retouch", "path", "retouch at .5: path within 3 pixels of the take's"),
+        Line("retouch", "seams", seams, "p95"),
+        Line("retouch", "seams of the take", f"{seams}, in the take", "p95"),
+        Line("retouch", "seams", f"{seams}, drawn through the VAE", "p95", source="vae"),
+        Line("retouch", "seams", "retouch: p95 against that through the VAE", "p95", high=1.2, against="vae"),
+        Line("retouch", "told", "motion that cannot join: told", "list mean", low=0.9),
+        Line("retouch", "false alarms", "motion that can: told all the same", "list mean", high=0.1),
+        Line("retouch", "spent when told", "share of the forwards spent when told, p95", "p95", high=0.7),
+        Line("finish", "attributes", "finish at .5: colour, shape, size, background of the draft kept", low=0.95),
+        Line("finish", "path", "finish at .5: path within 3 pixels of the draft's", low=0.95),
+        *[Line("finish", f"{name} kept", f"finish at .5: {name} kept") for name in ("colour", "shape", "size")],
+        Line("finish", "sharpness", "finish at .5: sharpness against the model's own", "mean", low=1),
+        Line("finish", "sharper than the draft", "finish at .5: sharpness against the draft's", "mean"),
+    ]
+
+
 TABLE: tuple[Line, ...] = (
     *_single(),
     *_pair(),
@@ -161,6 +196,7 @@ TABLE: tuple[Line, ...] = (
     *_outdoors(),
     *_story(),
     *_long(),
+    *_second_pass(),
     Line("memory", "psnr", "VAE reconstruction of drawn clips, mean PSNR in dB", "mean", source="vae", low=32),
     Line("files", "size", "all files together, MB", kind="mean", high=40),
     Line("speed", "distill", "seconds a chunk, 2 CPU cores, distilled", kind="mean", high=2),

@@ -14,6 +14,7 @@ import torch
 
 import magi_core
 from magi_core import Engine, Guidance
+from magi_core.loading import BUNDLED
 from tools.nano.cases import Case
 from tools.nano.filming import judged
 from tools.nano.judging import Findings
@@ -92,6 +93,14 @@ def _engine() -> Engine:
     return _CHOICE[0].load()
 
 
+@lru_cache(maxsize=1)
+def _drafter() -> Engine:
+    """The distilled model in the same folder, with its own settings."""
+    choice = _CHOICE[0]
+    folder = choice.model.removesuffix("-distill") if choice.model in BUNDLED else choice.model
+    return replace(choice, model=folder, variant="distill", settings=None).load()
+
+
 def _run(numbered: tuple[int, Task]) -> tuple[int, Findings]:
     index, (case, source) = numbered
-    return index, judged(_engine(), case, source)
+    return index, judged(_engine(), case, source, _drafter)
