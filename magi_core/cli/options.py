@@ -120,6 +120,8 @@ def second_pass_options(command: argparse.ArgumentParser, name: str) -> None:
     if name == "restyle":
         what.add_argument("--width", metavar="W", type=_whole, help="of a video (default: the model's own)")
         what.add_argument("--height", metavar="H", type=_whole, help="as --width")
+    if name == "finish":
+        what.add_argument("--size", metavar="WxH", help="another size in pixels, multiples of 16, such as 1280x720")
     output = command.add_argument_group("output")
     output.add_argument("--save", metavar="FILE.magi", required=True, help="the new take, saved after every chunk")
     output.add_argument("--out", "-o", metavar="FILE.mp4", help="its video; replaced if it exists")

@@ -13,11 +13,11 @@ from magi_core.cli.make import Outputs, claimed, directed, make
 from magi_core.cli.render_plan import checked_device, read_story, to_length
 from magi_core.cli.say import say
 from magi_core.cli.settings import guidance_scales, setting_changes, with_scales
-from magi_core.engine import check_side
+from magi_core.engine import check_side, check_size
 from magi_core.errors import MagiError, echo
 from magi_core.inputs.regular import possible
 from magi_core.sampling.retouch import check_places, retouched
-from magi_core.state import SamplerState, load_state
+from magi_core.state import SamplerState, load_state, resized
 from magi_core.state.describe import counted
 from magi_core.state.story import story_of
 from magi_core.story.chunk import checked_strength
@@ -86,6 +86,8 @@ def _take(options: argparse.Namespace) -> SamplerState | None:
         if options.command == "retouch":
             first, last = _places(options.chunks)
             check_places(take, first, last, options.join)
+        elif options.command == "finish" and options.size is not None:
+            _size(options.size)
         elif options.command == "restyle" and (options.width or options.height):
             raise MagiError(f"--width and --height are for a video; this take is {take.width}x{take.height}")
         return take
@@ -104,6 +106,8 @@ def _story(options: argparse.Namespace, fps: float) -> Storyboard | None:
 
 
 def _begun(options: argparse.Namespace, engine: Any, take: SamplerState, story: Storyboard | None) -> Made:
+    if options.command == "finish" and options.size is not None:
+        take = resized(take, *_size(options.size))
     if options.command == "retouch":
         first, last = _places(options.chunks)
         count = last - first + 1
@@ -146,6 +150,14 @@ def _to_length(options: argparse.Namespace, story: Storyboard, chunks: int) -> S
     for note in (*story.notes, *notes):
         say(f"note: {note}")
     return board
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.lower().partition("x")
+    if not width.isdecimal() or not height.isdecimal():
+        raise MagiError(f"--size is a width and a height in pixels, such as 1280x720: {echo(text)}")
+    check_size(int(width), int(height))
+    return int(width), int(height)
 
 
 def _places(text: str) -> tuple[int, int]:

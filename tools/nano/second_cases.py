@@ -34,7 +34,7 @@ class SecondCase(Case):
 
 
 def restyle(count: int, seed: int) -> list[SecondCase]:
-    """Six chunks in another colour, named in every prompt; of every other case the source is a take, else a drawn film."""
+    """Six chunks in another colour, named in every prompt; the source is a drawn film, of every other case a take."""
     cases = []
     for i, rng, script in _scripts("restyle", count, seed, CHUNKS):
         new, source = recoloured(rng, script), _said(rng, script) if i % 2 else ()
