@@ -219,6 +219,9 @@ class _Progress:
         place = f"chunk {min(event.done + 1, event.chunks)} of {event.chunks}"
         self.bar.set_description_str(place, refresh=False)
         self.bar.update(event.step - self.bar.n)
+        for note in event.notes:
+            with self.bar.external_write_mode(file=sys.stderr):
+                say(f"note: {note}", error=True)
 
 
 @contextmanager

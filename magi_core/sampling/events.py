@@ -38,6 +38,7 @@ class Stepped:
     """One Euler step of every chunk in flight, oldest first.
 
     step, steps: forwards done and in all. done, chunks: chunks finished and to be finished.
+    notes: what this step has shown that is worth telling at once, in words; they stay in the state's notes.
     """
 
     in_flight: tuple[Denoising, ...]
@@ -45,6 +46,7 @@ class Stepped:
     steps: int
     done: int
     chunks: int
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ from magi_core.sampling.events import Finished, Reached, Stepped, Stopped
 from magi_core.sampling.extension import Extension, NewChunk, Piece, Recalled
 from magi_core.sampling.finite import check_finished
 from magi_core.sampling.forward import Predictor, StopAsked
+from magi_core.sampling.joining import Joining
 from magi_core.sampling.keys import planned_frontier_key
 from magi_core.sampling.loop import Entering, Loop, Past
 from magi_core.sampling.plan import page_book
@@ -56,6 +57,7 @@ class _Running:
         self.latest: Frontier | None = None
         self.forwards = 0
         self.texts: dict[str, ChunkText] = {}
+        self.joining = Joining(extension)
 
     def states(self) -> Iterator[SamplerState]:
         extension, last = self.extension, len(self.extension.chunks)
@@ -103,7 +105,9 @@ class _Running:
     def _told(self, event: Stepped, done: int) -> Stepped:
         """The event of one piece as one of the whole extend."""
         chunks = len(self.extension.chunks) - self.extension.begun.finished
-        return replace(event, step=self.forwards, steps=self.extension.forwards, done=done, chunks=chunks)
+        notes = self.joining.seen(event)
+        self.state = replace(self.state, notes=(*self.state.notes, *notes)) if notes else self.state
+        return replace(event, step=self.forwards, steps=self.extension.forwards, done=done, chunks=chunks, notes=notes)
 
     def _now(self, frontier: Frontier | None) -> SamplerState:
         """The state to hand out; the last one knows the pipeline and where the video ends, others what is to come."""

@@ -1,0 +1,101 @@
+"""Telling, while a second pass runs, that a motion ends elsewhere than what is kept after it begins.
+
+A chunk that is tied less than the next one is free to go where its words lead; the next one begins where the source
+had it. What the first is heading for after its first free step shows early whether the two meet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from magi_core.config import SamplingSettings
+from magi_core.sampling.events import Stepped
+from magi_core.sampling.extension import Extension, NewChunk
+from magi_core.sampling.timesteps import timesteps
+
+SETTLED = 0.15
+"""Timestep from which on a released chunk does not move its layout any more: tied as far as that, it is where its
+source is."""
+APART = 0.3
+"""Share of what stands out of the picture that is elsewhere, from which on two frames do not join. Calibrated with
+nano, see docs/second_pass.md."""
+ELSEWHERE = ("cut", "new_shot")
+
+
+@dataclass(frozen=True, eq=False)
+class _Border:
+    """Between a chunk and the one after it, which begins as its source does. after: timestep at which the chunk takes
+    its first free step."""
+
+    index: int
+    after: float
+    begins: Tensor
+    kept: bool
+
+
+class Joining:
+    """Looks once at every border of an extension behind which a chunk is tied more than the one before it."""
+
+    def __init__(self, extension: Extension) -> None:
+        new, settings = extension.new, extension.begun.settings
+        borders = (_border(new[i], new[i + 1], settings) for i in new if i + 1 in new)
+        self._waiting = {border.index: border for border in borders if border is not None}
+
+    def seen(self, event: Stepped) -> tuple[str, ...]:
+        """What is to be told after this step."""
+        notes = []
+        for chunk in event.in_flight:
+            border = self._waiting.get(chunk.index)
+            if border is None or chunk.t <= border.after:
+                continue
+            del self._waiting[chunk.index]
+            if elsewhere(chunk.clean_estimate()[:, -1], border.begins) > APART:
+                notes.append(_in_words(border))
+                self._forget_from(chunk.index + 1)
+        return tuple(notes)
+
+    def _forget_from(self, index: int) -> None:
+        """What comes right behind a border that does not join is one thing with it, and told with it."""
+        while self._waiting.pop(index, None) is not None:
+            index += 1
+
+
+def _border(chunk: NewChunk, behind: NewChunk, settings: SamplingSettings) -> _Border | None:
+    """The border between two chunks, where it may fail to join."""
+    if chunk.kept is not None or behind.source is None or behind.at.spec.transition in ELSEWHERE:
+        return None
+    grid = [float(t) for t in timesteps(settings.steps, settings.shortcut)]
+    free, tied = chunk.sight.release, behind.source.release
+    assert free is not None, "a chunk that is never free is kept"
+    if tied is not None and (tied <= free or grid[tied] < SETTLED):
+        return None
+    return _Border(chunk.at.index, grid[free], behind.source.record.latent[:, 0], tied is None)
+
+
+def elsewhere(frame: Tensor, other: Tensor) -> float:
+    """How much of what stands out in one latent frame [C, h, w] stands elsewhere in the other: 0 none, 1 all of it.
+
+    What stands out is how far a place is from the frame's median, so that another colour or light at the same place
+    counts little.
+    """
+    return float((_standing_out(frame) - _standing_out(other)).abs().sum() / 2)
+
+
+def _standing_out(frame: Tensor) -> Tensor:
+    """[h * w], sum 1."""
+    places = frame.detach().to("cpu", torch.float32).flatten(1)
+    distance = (places - places.median(dim=1, keepdim=True).values).norm(dim=0)
+    above = (distance - distance.median()).clamp(min=0)
+    return above / above.sum().clamp(min=1e-6)
+
+
+def _in_words(border: _Border) -> str:
+    index = border.index
+    stays = "stays as it was" if border.kept else "is held close to the take"
+    return (
+        f"chunk {index} is heading elsewhere than chunk {index + 1} begins, which {stays}: expect a jump there. Use a "
+        f"lower strength or a motion that leads back, or make the chunks from {index + 1} on anew too"
+    )

@@ -1,0 +1,91 @@
+"""A motion that ends elsewhere than what is kept after it is told while it runs, and what joins is not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from magi_core.sampling.events import Denoising, Stepped
+from magi_core.sampling.extension import Extension
+from magi_core.sampling.joining import APART, Joining, elsewhere
+from magi_core.sampling.timesteps import timesteps
+from magi_core.state import ChunkRecord, PlacedChunk, SamplerState
+from magi_core.story.chunk import ChunkSpec
+from tools.small_models import tiny_engine
+
+SIDE = 16
+CHANNELS = 16
+
+
+def disc(x: float, y: float, radius: float = 3.0, colour: int = 1) -> Tensor:
+    """A latent frame [16, 16, 16] with a disc on an even ground."""
+    rows, columns = torch.meshgrid(torch.arange(SIDE), torch.arange(SIDE), indexing="ij")
+    inside = ((rows - y) ** 2 + (columns - x) ** 2 <= radius**2).float()
+    colours = torch.randn(CHANNELS, generator=torch.Generator().manual_seed(colour))
+    return torch.full((CHANNELS, SIDE, SIDE), 0.3) + colours[:, None, None] * inside
+
+
+@pytest.fixture(scope="module")
+def take() -> SamplerState:
+    """Eight chunks in which a disc stands still in the middle."""
+    begun = tiny_engine(steps=8).begin(width=128, height=128)
+    latent = disc(8, 8)[:, None].repeat(1, 6, 1, 1)
+    chunks = [ChunkRecord(PlacedChunk(i, ChunkSpec("red"), 0), latent) for i in range(8)]
+    return replace(begun, chunks=tuple(chunks))
+
+
+def retouched(take: SamplerState, join: int = 0, strength: float = 1.0, **more) -> Extension:
+    return tiny_engine(steps=8).retouch(take, [ChunkSpec("red", **more)] * 3, 2, strength=strength, join=join)
+
+
+def told(extension: Extension, heading: dict[int, Tensor]) -> list[tuple[int, str]]:
+    """(chunk that took a step, note) while chunks are heading for frames; those that are not named stand still."""
+    grid, joining, notes = timesteps(8), Joining(extension), []
+    for step in range(1, 9):
+        for index, chunk in extension.new.items():
+            if chunk.kept is None and step > chunk.sight.release:
+                frame = heading.get(index, disc(8, 8))
+                at = Denoising(index, "", 0, float(grid[step]), lambda frame=frame: frame[:, None])
+                notes += [(index, note) for note in joining.seen(Stepped((at,), step, 8, 0, 8))]
+    return notes
+
+
+def test_another_colour_at_its_place_is_not_elsewhere_and_another_place_is() -> None:
+    assert elsewhere(disc(8, 8), disc(8, 8, colour=2)) < 0.05
+    assert elsewhere(disc(8, 8), disc(8.5, 8)) < APART / 2
+    assert elsewhere(disc(8, 8), disc(10, 8, colour=2)) > APART
+    assert elsewhere(disc(4, 4), disc(12, 12)) == pytest.approx(1)
+    assert elsewhere(torch.zeros(4, 2, 2), torch.zeros(4, 2, 2)) == 0
+
+
+def test_what_ends_elsewhere_is_told_at_the_first_free_step_and_once(take) -> None:
+    ((index, note),) = told(retouched(take), {4: disc(12, 12)})
+    assert index == 4 and "chunk 4 is heading elsewhere than chunk 5 begins, which stays as it was" in note
+    assert told(retouched(take), {4: disc(8, 8, colour=3)}) == []
+    assert told(retouched(take), {2: disc(12, 12), 3: disc(12, 12)}) == [], "it leads back before what is kept"
+
+
+def test_on_a_ramp_it_is_told_where_a_chunk_meets_one_that_is_held_to_its_place(take) -> None:
+    ramp = retouched(take, join=2)  # strengths 1, 2/3 and 1/3
+    ((index, note),) = told(ramp, dict.fromkeys((2, 3, 4), disc(12, 12)))
+    assert index == 3 and "chunk 4 begins, which is held close to the take" in note
+    ((index, _),) = told(ramp, {4: disc(12, 12)})
+    assert index == 4
+
+
+def test_a_cut_may_lead_anywhere(take) -> None:
+    cut = take.chunks[5]
+    cut = replace(cut, at=replace(cut.at, spec=ChunkSpec("blue", transition="cut")))
+    other = replace(take, chunks=(*take.chunks[:5], cut, *take.chunks[6:]))
+    assert told(retouched(other), {4: disc(12, 12)}) == []
+
+
+def test_a_run_tells_it_at_once_and_keeps_it_with_the_take(take) -> None:
+    engine, heard = tiny_engine(steps=8), []
+    extension = engine.retouch(take, "a tree", 2, 3, strength=1)
+    *_, made = engine.run(extension, on_step=lambda event: heard.extend((event.step, note) for note in event.notes))
+    ((step, note),) = heard  # a model with random weights paints no disc
+    assert step < extension.forwards and note in made.notes
