@@ -14,7 +14,7 @@ import torch
 
 from magi_core import load_state
 from magi_core.sampling.retouch import retouched
-from magi_core.state import SamplerState
+from magi_core.state import SamplerState, resized
 from magi_core.vae.source import encode_source
 from magi_core.video import read_video
 from tests.unit.cli.takes import STEPS, frames_in
@@ -152,6 +152,13 @@ NEVER = object()
 """An engine that nothing can be done with."""
 
 
+def test_a_take_is_finished_at_another_size(command, source):
+    assert command("finish", source, "--size", "48x32", "--strength", ".3", *NEW) == 0
+    take, engine = resized(load_state(source), 48, 32), tiny_engine(steps=STEPS)
+    expected = engine.extend(engine.begin(width=48, height=32, seed=5), WORDS, source=take, strength=0.3)
+    assert torch.equal(made().latents, expected.latents) and frames_in("new.mp4") == 192
+
+
 def test_another_model_finishes_a_take(command, source):
     assert command("finish", source, "--model", "other", *NEW) == 0
     engine, take = tiny_engine(True, steps=STEPS), load_state(source)
@@ -248,6 +255,8 @@ def test_a_damaged_or_wrong_source_is_refused_before_a_model_is_loaded(command, 
         (("restyle", ""), "empty"),
         (("finish", "text.mp4"), "finish needs a saved take (.magi): 'text.mp4'"),
         (("restyle", source, "--width", 64), "--width and --height are for a video; this take is 32x32"),
+        (("finish", source, "--size", "64"), "--size is a width and a height in pixels, such as 1280x720: '64'"),
+        (("finish", source, "--size", "64x40"), "height must be a multiple of 16: 40 -> use 32 or 48"),
     ):
         assert command(*words, *NEW, engine=NEVER) == 2, words
         assert message in capsys.readouterr().err

@@ -45,6 +45,11 @@ def close(one: torch.Tensor, other: torch.Tensor) -> bool:
     return float((one - other).norm() / other.norm()) < 1e-5
 
 
+def way_notes(state: SamplerState) -> list[str]:
+    """Without those on motions that do not join, which a model with random weights makes many of."""
+    return [note for note in state.notes if "expect a jump" not in note]
+
+
 def count_forwards(engine, counted: list[int]):
     return engine.dit.register_forward_pre_hook(lambda _m, args, _k: counted.append(args[1].shape[1]), with_kwargs=True)
 
@@ -134,6 +139,21 @@ def test_strengths_are_spread_over_the_grid_and_their_ends_are_exact() -> None:
     assert eight == [8, 7, 6, 5, 4, 4, 0]
 
 
+def test_a_chunk_more_costs_little_more_than_half_a_first_pass_at_half_the_strength() -> None:
+    """Distilled, 8 steps, in steady state; pages counted in."""
+    engine = tiny_engine(True, steps=8)
+
+    def a_chunk(strength: float) -> float:
+        begun, costs = engine.begin(width=16, height=16, seed=1), []
+        for chunks in (10, 14):
+            given = engine.begin(width=16, height=16, prefix=torch.ones(1, 16, 6 * chunks, 2, 2))
+            costs.append(engine.plan(begun, "red", chunks, source=given, strength=strength).cost.total)
+        return (costs[1] - costs[0]) / 4
+
+    shares = [a_chunk(strength) / a_chunk(1) for strength in (0, 0.25, 0.5, 0.75)]
+    assert shares == pytest.approx([0, 3 / 11, 6 / 11, 7 / 11]) and shares[1] <= 0.4 and shares[2] <= 0.6
+
+
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 @pytest.mark.parametrize("way", [{"handoff": "continuous"}, {"handoff": "continuous", "drain": False}], ids=str)
 def test_in_pieces_it_is_the_same_video(kind, way) -> None:
@@ -144,7 +164,7 @@ def test_in_pieces_it_is_the_same_video(kind, way) -> None:
         state = engine.extend(state, piece, source=take, **way)
     state = engine.drain(state)
     whole = tiny_engine(**kind).extend(begun, story, source=take)
-    assert close(state.latents, whole.latents) and not state.notes
+    assert close(state.latents, whole.latents) and not way_notes(state)
     assert [record.key for record in state.chunks] == [record.key for record in whole.chunks]
 
 
@@ -182,7 +202,7 @@ def test_broken_off_anywhere_it_goes_on_bit_for_bit(kind) -> None:
         made = tiny_engine(**kind).extend(state, rest, source=take)
         assert torch.equal(made.latents, whole.latents)
         assert [record.key for record in made.chunks] == [record.key for record in whole.chunks]
-        assert state is begun or not state.unfinished or made.notes == ("the run that was broken off goes on",)
+        assert state is begun or not state.unfinished or way_notes(made) == ["the run that was broken off goes on"]
 
 
 def test_a_take_whose_last_chunks_are_its_source_s_is_saved(tmp_path) -> None:
