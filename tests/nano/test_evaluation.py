@@ -13,13 +13,16 @@ from magi_core.text.cleaning import prepare_caption
 from tools.nano import judging, report
 from tools.nano.analyser import Track, clipped_share, grid_energy, measure, sharpness
 from tools.nano.captions import CONTINUATIONS
-from tools.nano.cases import LONG_CHUNKS, ROWS, Case
-from tools.nano.evaluate import joined, rounded, tasks_of, unfilmed
+from tools.nano.cases import LONG_CHUNKS, Case
+from tools.nano.evaluate import ROWS, joined, rounded, tasks_of, unfilmed
 from tools.nano.intervals import bootstrap, wilson
 from tools.nano.scripts import drawn_frames, film, write_script
+from tools.nano.second_cases import FIRST, LAST, STUDIO
+from tools.nano.second_filming import Seen, spent
 from tools.nano.table import TABLE, Line
 from tools.nano.text_model import UNKNOWN, make_tokenizer
 from tools.nano.vocabulary import ACTIONS, CHUNK_FRAMES, COLOUR_NAMES, SHAPES, held_out_triples
+from tools.small_models import tiny_engine
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +39,8 @@ def test_cases_are_the_same_every_time_and_speak_known_words(cases, row):
     again, tokenizer = ROWS[row](6, 21), make_tokenizer()
     assert [case.prompts for case in again] == [case.prompts for case in cases[row]]
     assert len({case.seed for case in again}) == 6
-    for prompt in {prompt for case in again for prompt in case.prompts}:
+    said = [chunk.prompt for case in again for name in ("source", "moved") for chunk in getattr(case, name, ())]
+    for prompt in {*said, *(prompt for case in again for prompt in case.prompts)}:
         assert UNKNOWN not in tokenizer.encode(prepare_caption(prompt), add_special_tokens=False).tokens, prompt
 
 
@@ -47,6 +51,42 @@ def test_first_captions_name_what_training_never_did(cases, row):
         named = case.truth[0]
         place = SHAPES.index(named["shape"]), COLOUR_NAMES.index(named["colour"]), ACTIONS.index(named["motion"])
         assert table[place], case.prompts
+
+
+def test_second_passes_change_what_they_say_they_change(cases):
+    for case in cases["restyle"]:
+        (colour,) = {truth["colour"] for truth in case.truth}
+        assert all(colour in prompt.split() for prompt in case.prompts) and case.truth[0]["background"] in STUDIO
+        assert not any(colour in chunk.prompt.split() for chunk in case.source)
+        assert bool(case.source) == bool(case.number % 2)
+    for case in cases["retouch"]:
+        assert len(case.source) == 8 and len(case.chunks) == len(case.moved) == LAST + 1 - FIRST
+        assert not {chunk.prompt for chunk in case.moved} & {chunk.prompt for chunk in case.source}
+    assert all(case.source == case.chunks for case in cases["finish"])
+
+
+def test_a_path_is_off_by_its_mean_distance_and_one_that_is_lost_by_more_than_any_bar():
+    def seen(x: float, lost: int = 0) -> Seen:
+        centre = torch.full((24, 2), x)
+        centre[:lost] = torch.nan
+        return Seen(torch.zeros(0), [Track(centre, torch.full((24,), 14.0), 0, torch.zeros(8), torch.zeros(4))] * 2, [])
+
+    assert seen(3.0).off(seen(0.0)) == pytest.approx(18**0.5) and seen(3.0, lost=2).off(seen(3.0)) == 0
+    assert seen(3.0, lost=8).off(seen(3.0)) == float("inf")
+
+
+def test_what_rises_is_as_far_apart_as_its_nearest_neighbours():
+    rising = [[0.0, 1 + 0.01 * i, 2.0] for i in range(20)]
+    assert 0.9 < report.STATISTICS["gap"](rising) < 1
+    assert report.STATISTICS["gap"]([[a, c, b] for a, b, c in rising]) < 0
+
+
+def test_a_share_of_the_forwards_counts_what_stages_cost():
+    engine = tiny_engine(True, steps=8)
+    extension = engine.plan(engine.begin(width=16, height=16), "red", 4)
+    shares = [spent(extension, step) for step in range(extension.forwards + 1)]
+    assert shares[0] == 0 and shares[-1] == pytest.approx(1) and shares == sorted(shares)
+    assert shares[2] == pytest.approx(extension.stages[0].cost.total / extension.cost.total)
 
 
 def test_follow_up_prompts_name_only_what_changes(cases):
