@@ -41,15 +41,15 @@ def retouched(take: SamplerState, join: int = 0, strength: float = 1.0, **more) 
     return tiny_engine(steps=8).retouch(take, [ChunkSpec("red", **more)] * 3, 2, strength=strength, join=join)
 
 
-def told(extension: Extension, heading: dict[int, Tensor]) -> list[tuple[int, str]]:
-    """(chunk that took a step, note) while chunks are heading for frames; those that are not named stand still."""
+def told(extension: Extension, heading: dict[int, Tensor]) -> list[tuple[int, int, str]]:
+    """(chunk that took a step, the step, note) while chunks are heading for frames; those not named stand still."""
     grid, joining, notes = timesteps(8), Joining(extension), []
     for step in range(1, 9):
         for index, chunk in extension.new.items():
             if chunk.kept is None and step > chunk.sight.release:
                 frame = heading.get(index, disc(8, 8))
                 at = Denoising(index, "", 0, float(grid[step]), lambda frame=frame: frame[:, None])
-                notes += [(index, note) for note in joining.seen(Stepped((at,), step, 8, 0, 8))]
+                notes += [(index, step, note) for note in joining.seen(Stepped((at,), step, 8, 0, 8))]
     return notes
 
 
@@ -62,18 +62,21 @@ def test_another_colour_at_its_place_is_not_elsewhere_and_another_place_is() -> 
 
 
 def test_what_ends_elsewhere_is_told_at_the_first_free_step_and_once(take) -> None:
-    ((index, note),) = told(retouched(take), {4: disc(12, 12)})
-    assert index == 4 and "chunk 4 is heading elsewhere than chunk 5 begins, which stays as it was" in note
+    ((index, step, note),) = told(retouched(take), {4: disc(12, 12)})
+    assert (index, step) == (4, 1) and "chunk 4 is heading elsewhere than chunk 5 begins, which stays as it was" in note
     assert told(retouched(take), {4: disc(8, 8, colour=3)}) == []
     assert told(retouched(take), {2: disc(12, 12), 3: disc(12, 12)}) == [], "it leads back before what is kept"
 
 
 def test_on_a_ramp_it_is_told_where_a_chunk_meets_one_that_is_held_to_its_place(take) -> None:
     ramp = retouched(take, join=2)  # strengths 1, 2/3 and 1/3
-    ((index, note),) = told(ramp, dict.fromkeys((2, 3, 4), disc(12, 12)))
-    assert index == 3 and "chunk 4 begins, which is held close to the take" in note
-    ((index, _),) = told(ramp, {4: disc(12, 12)})
-    assert index == 4
+    ((index, step, note),) = told(ramp, dict.fromkeys((2, 3, 4), disc(12, 12)))
+    assert (index, step) == (
+        3,
+        ramp.new[3].sight.release + 1,
+    ) and "chunk 4 begins, which is held close to the take" in note
+    ((index, step, _),) = told(ramp, {4: disc(12, 12)})
+    assert (index, step) == (4, ramp.new[4].sight.release + 1)
 
 
 def test_a_cut_may_lead_anywhere(take) -> None:
