@@ -16,10 +16,19 @@ STILL_BYTES = 32 << 10
 
 
 @dataclass(frozen=True)
+class Heard:
+    """key: of a sound. start: seconds on the ruler at which it begins; chunk 0 is at 0."""
+
+    key: str
+    start: float = 0.0
+
+
+@dataclass(frozen=True)
 class Plan:
     """What a node is about to do, before it samples.
 
     first: index of chunks[0]. cost: in chunk-forwards. seconds: None where nothing like it was timed on this machine.
+    sound: played with the video.
     """
 
     NAME: ClassVar[str] = "magi.plan"
@@ -32,6 +41,7 @@ class Plan:
     width: int
     height: int
     notes: tuple[str, ...] = ()
+    sound: Heard | None = None
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from magi_core.vae.latent_rgb import CHART, FRAMES, LatentRGB, latent_rgb
 from ..host.vae import PlacedVAE, magi_vae
 from .clips import Stopped, clip_name, has_clip, has_room, make_clip
 from .desk import MEMORY, SPEEDS
-from .events import Clip, Flying, NodeRun, Plan, Progress, Still
+from .events import Clip, Flying, Heard, NodeRun, Plan, Progress, Still
 from .pace import Pace
 from .stills import jpeg_of
 
@@ -70,7 +70,7 @@ class Showing:
         self._spent = 0.0  # seconds on clips of older chunks
         self._state = extension.begun
 
-    def begins(self, notes: tuple[str, ...]) -> None:
+    def begins(self, notes: tuple[str, ...], heard: Heard | None = None) -> None:
         """Tell the plan, and what of it can be played at once."""
         extension, state = self.extension, self.extension.begun
         speed = SPEEDS.of(extension, self.device)
@@ -80,7 +80,8 @@ class Showing:
         self.run.words = {key: spec.json for key, spec in specs.items()}
         first = chunks[0].index if chunks else 0
         cost = extension.cost.total
-        self.run.tell(Plan(first, chunks, cost, seconds, state.fps, state.width, state.height, notes))
+        size = (state.width, state.height)
+        self.run.tell(Plan(first, chunks, cost, seconds, state.fps, *size, notes, heard))
         for index in range(state.finished):
             self._made_before(index, state)
 

@@ -23,6 +23,7 @@ from magi_core.state.story import told_again
 
 from ..desk.events import NodeRun
 from ..desk.showing import Pictures, Showing
+from ..desk.sounds import heard_with
 from ..host.file_names import resolved
 from ..host.no_room import in_words
 from ..host.queued import queued_graph
@@ -115,7 +116,7 @@ def sample(
     said = [*filter(None, [*notes, *told.notes])]
     words = "\n".join([cost, *([f"the model's own: {', '.join(own)}"] if own else [])])
     show_notes(node_id, said, words)
-    showing.begins((*said, *extension.notes))
+    showing.begins((*said, *extension.notes), heard_with(graph, node_id, state))
     below = "\n".join([words, *said])
     made = in_words(
         lambda: _run(
