@@ -115,7 +115,7 @@ class NodeRun:
     """One run of one node, whose page is told. A node can run more than once in a prompt.
 
     node_id: inside subgraphs a path, "1:2:3"; None: of no page. workflow: id of the one that is run, or "".
-    heard: gets every event too. words: what is asked of its chunks, by key.
+    heard: gets every event too. words: what is asked of its chunks, by key. saved: a take is kept up to date with it.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class NodeRun:
         heard: Callable[[NodeRun, Event], None] = lambda run, event: None,
     ) -> None:
         self.node_id, self.prompt_id, self.id = node_id, running_prompt(), uuid.uuid4().hex[:12]
-        self.workflow, self.words = workflow, dict[str, Any]()
+        self.workflow, self.words, self.saved = workflow, dict[str, Any](), False
         self._heard = heard
 
     def tell(self, event: Event) -> None:

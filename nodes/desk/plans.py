@@ -32,7 +32,7 @@ from ..text_encode import SWITCHES
 from ..ui.checks import refuse
 from ..ui.sampling_run import check_seconds, planning
 from .asked import mapped, name_of
-from .desk import SPEEDS
+from .desk import MEMORY, SPEEDS
 from .events import Heard, Plan
 from .made import MADE, Conditioning, Model, Prefix, Words, fingerprints
 from .recipes import MOST_NODES, Graph, Recipes, class_of, inputs_of, is_link
@@ -122,7 +122,8 @@ class _Graph:
         )
         heard = self._heard.with_node(name, incoming.state)
         payload = _payload(extension, model, (*filter(None, notes), *told.notes, *extension.notes), known, heard)
-        return payload | {"exact": exact}
+        keys = [chunk["key"] for chunk in payload["chunks"] if chunk["key"]]
+        return payload | {"exact": exact, "clips": MEMORY.clips(keys), "stills": MEMORY.stills(keys)}
 
     def _count(self, chunks: int) -> None:
         """`MagiError` from where on there are too many: for all nodes that come after, too."""

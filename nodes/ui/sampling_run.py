@@ -113,6 +113,7 @@ def sample(
     extension, place = _placed(engine, told.plan, autosave_path(name) if name.strip() else None)
     cost = cost_in_words(extension.cost, other_ways(engine, extension, told.directions, asked.handoff))
     showing = Showing(run, extension, Pictures.of(vae, state), str(engine.cache.pages.device))
+    run.saved = place is not None
     said = [*filter(None, [*notes, *told.notes])]
     words = "\n".join([cost, *([f"the model's own: {', '.join(own)}"] if own else [])])
     show_notes(node_id, said, words)
