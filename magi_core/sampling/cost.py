@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from magi_core.config import SamplingSettings
+from magi_core.config import DiTConfig, SamplingSettings
+from magi_core.dit.memory import chunk_tokens
 from magi_core.sampling.guidance import NOT_ASKED, pass_weights
 from magi_core.sampling.timesteps import timesteps
 from magi_core.sampling.window import ForwardPlan, Sight, SightOf, Slot, plan_stage
@@ -52,6 +53,13 @@ class StageCost:
     @property
     def cost(self) -> Cost:
         return Cost(sum(forward.chunks for forward in self.each), self.pages)
+
+
+def look_cost(config: DiTConfig, width: int, height: int) -> float:
+    """What attending to one chunk takes, in chunk-forwards: its multiplications against those of the other layers."""
+    hidden, inner = config.hidden_size, config.ffn_hidden_size
+    others = 4 * hidden + 2 * config.num_groups * config.head_dim + inner * (3 if config.gated else 2)
+    return 2 * chunk_tokens(config, width, height) / others
 
 
 def stage_cost(

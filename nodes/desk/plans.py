@@ -16,6 +16,7 @@ import torch
 
 from magi_core.cache.engine_cache import EngineCache
 from magi_core.errors import MagiError, echo, printable
+from magi_core.sampling.cost import look_cost
 from magi_core.sampling.extension import Extension, Piece
 from magi_core.state import ChunkRecord, Frontier, InFlight, SamplerState
 from magi_core.state.rewind import rewind
@@ -121,9 +122,14 @@ class _Graph:
             _Incoming(made, True, True) if made is not None else _Incoming(_after(extension), nothing_to_do, known)
         )
         heard = self._heard.with_node(name, incoming.state)
-        payload = _payload(extension, model, (*filter(None, notes), *told.notes, *extension.notes), known, heard)
+        said = (*filter(None, notes), *told.notes, *extension.notes)
+        payload = _payload(extension, said, known, heard) | {"seconds": self._seconds(name, extension, model)}
         keys = [chunk["key"] for chunk in payload["chunks"] if chunk["key"]]
         return payload | {"exact": exact, "clips": MEMORY.clips(keys), "stills": MEMORY.stills(keys)}
+
+    def _seconds(self, name: str, extension: Extension, model: Model) -> float | None:
+        look = look_cost(model.config, extension.begun.width, extension.begun.height)
+        return SPEEDS.seconds(extension, model.device, look, is_link(inputs_of(self.graph[name]).get("vae")))
 
     def _count(self, chunks: int) -> None:
         """`MagiError` from where on there are too many: for all nodes that come after, too."""
@@ -311,17 +317,13 @@ class _Graph:
         return extension.cost.total > 0 and (path.exists() or path.with_name(f"{path.name}.parts").exists())
 
 
-def _payload(
-    extension: Extension, model: Model, notes: tuple[str, ...], known: bool, heard: Heard | None
-) -> dict[str, Any]:
+def _payload(extension: Extension, notes: tuple[str, ...], known: bool, heard: Heard | None) -> dict[str, Any]:
     chunks, state = extension.chunks, extension.begun
     if not known:
         chunks = tuple(chunk if chunk.kind == "kept" else replace(chunk, key="") for chunk in chunks)
-    speed = SPEEDS.of(extension, model.device)
-    seconds = None if speed is None else round(speed.seconds(extension.stages), 1)
     first = chunks[0].index if chunks else 0
     size = (state.fps, state.width, state.height)
-    return asdict(Plan(first, chunks, extension.cost.total, seconds, *size, notes, heard))
+    return asdict(Plan(first, chunks, extension.cost.total, None, *size, notes, heard))
 
 
 def _without_pages(cache: EngineCache) -> EngineCache:
