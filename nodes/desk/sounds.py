@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from fractions import Fraction
@@ -59,6 +60,8 @@ class Sounds:
         try:
             there = path.stat()
         except (OSError, ValueError):
+            return ""
+        if not stat.S_ISREG(there.st_mode):
             return ""
         key = digest("sound of a file", str(path), there.st_size, there.st_mtime_ns)
         self._offer(key, lambda: _of_file(path))
