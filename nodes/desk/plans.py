@@ -21,6 +21,7 @@ from magi_core.sampling.extension import Extension, Piece
 from magi_core.state import ChunkRecord, Frontier, InFlight, SamplerState
 from magi_core.state.rewind import rewind
 from magi_core.story.storyboard import Storyboard, parse_storyboard
+from magi_core.text import TextEncoder
 from magi_core.text.chunk_text import ChunkText
 
 from ..chunk_sampler import CHECKS, MagiChunkSampler, asked, begin
@@ -38,7 +39,7 @@ from .events import Heard, Plan
 from .made import MADE, Conditioning, Model, Prefix, Words, fingerprints
 from .recipes import MOST_NODES, Graph, Recipes, class_of, inputs_of, is_link
 from .sounds import HeardIn
-from .unloaded import unloaded_model
+from .unloaded import unloaded_model, unloaded_text_encoder
 
 SAMPLERS: dict[str, Any] = {"MagiChunkSampler": MagiChunkSampler, "MagiExtend": MagiExtend}
 PASS_STATE = {"MagiRewind", "MagiSaveState"}
@@ -77,6 +78,7 @@ class _Graph:
         self._after: dict[str, _Incoming | MagiError] = {}
         self._boards: dict[tuple[str, float], Storyboard] = {}
         self._unloaded: dict[str, Model] = {}
+        self._unreadable: set[str] = set()
         self._chunks = 0
         self._heard = HeardIn(graph)
 
@@ -257,11 +259,27 @@ class _Graph:
     def _origin(self, name: str, prompt: str, clean: bool) -> str:
         """What the embedding of a prompt would be called, "" where its encoder is not known."""
         link = inputs_of(self.graph[name]).get("text_encoder")
-        encoder: Any = MADE.find(self.recipes.of_link(link), object) if is_link(link) else None
+        encoder = self._encoder(link) if is_link(link) else None
         if encoder is None or not hasattr(encoder, "origin"):
             return ""
         found = text_encoder_of(encoder, clean=clean).origin(prompt)
         return found if isinstance(found, str) else ""
+
+    def _encoder(self, link: Any) -> Any:
+        """The text encoder at a link, or one that calls embeddings what it will; None where that is not known."""
+        recipe, node = self.recipes.of_link(link), self.graph[str(link[0])]
+        found = MADE.find(recipe, object)
+        if found is not None or class_of(node) != "MagiLoadTextEncoder":
+            return found
+        unread = MADE.find(f"unread {recipe}", TextEncoder)
+        if unread is None and recipe not in self._unreadable:
+            try:
+                unread = unloaded_text_encoder(inputs_of(node))
+            except MagiError:  # said by the node itself; the price is known without it
+                self._unreadable.add(recipe)
+            else:
+                MADE.note(f"unread {recipe}", unread)
+        return unread
 
     def _begun(self, name: str, model: Model, widgets: Mapping[str, Any]) -> tuple[Any, _Incoming, tuple[str, ...]]:
         link = inputs_of(self.graph[name]).get("prefix")

@@ -223,6 +223,26 @@ def test_files_of_a_model_are_looked_at_once_for_all_nodes(part, monkeypatch) ->
     assert len(read) == 1
 
 
+def test_of_files_that_nothing_has_loaded_yet_the_keys_are_known_too(part, nodes, monkeypatch) -> None:
+    """And they are those of the run."""
+    asked = {
+        "1": {"class_type": "MagiLoadModel", "inputs": {"model": "nano"}},
+        "2": {"class_type": "MagiLoadTextEncoder", "inputs": {"model": "nano", "dtype": "auto"}},
+        "3": {
+            "class_type": "MagiStoryboard",
+            "inputs": {"text_encoder": ["2", 0], "text": "0: red\n1: blue", "fps": 24},
+        },
+        "4": {"class_type": "MagiChunkSampler", "inputs": {"model": ["1", 0], "conditioning": ["3", 0], **SMALL}},
+    }
+    read = part("host.text_encoder").PlacedT5.__call__
+    monkeypatch.setattr(part("host.text_encoder").PlacedT5, "__call__", lambda *a: pytest.fail("a model was loaded"))
+    (told,) = part("desk.plans").plan({"graph": asked})["nodes"]
+    assert told["exact"] and kinds(told) == "cc"
+    monkeypatch.setattr(part("host.text_encoder").PlacedT5, "__call__", read)
+    made = GraphRuns(nodes, part("desk.made"), monkeypatch, {})(asked)["4"][0].state
+    assert [chunk["key"] for chunk in told["chunks"]] == [chunk.key for chunk in made.chunks]
+
+
 def test_plans_that_are_asked_for_while_a_run_goes_on_change_nothing_in_it(queue, plans, model) -> None:
     def latents(asked: Any) -> list[torch.Tensor]:
         model.cache.clear()
