@@ -40,6 +40,7 @@ from .made import MADE, Conditioning, Model, Prefix, Words, fingerprints
 from .recipes import MOST_NODES, Graph, Recipes, class_of, inputs_of, is_link
 from .sounds import HeardIn
 from .unloaded import unloaded_model, unloaded_text_encoder
+from .unmade import outline, unencoded_prefix
 
 SAMPLERS: dict[str, Any] = {"MagiChunkSampler": MagiChunkSampler, "MagiExtend": MagiExtend}
 PASS_STATE = {"MagiRewind", "MagiSaveState"}
@@ -125,7 +126,9 @@ class _Graph:
         )
         heard = self._heard.with_node(name, incoming.state)
         said = (*filter(None, notes), *told.notes, *extension.notes)
-        payload = _payload(extension, said, known, heard) | {"seconds": self._seconds(name, extension, model)}
+        payload = _payload(extension, said, known, incoming.known, heard) | {
+            "seconds": self._seconds(name, extension, model)
+        }
         keys = [chunk["key"] for chunk in payload["chunks"] if chunk["key"]]
         return payload | {"exact": exact, "clips": MEMORY.clips(keys), "stills": MEMORY.stills(keys)}
 
@@ -286,7 +289,8 @@ class _Graph:
         if not is_link(link):
             begun = begin(model.engine(), widgets, None)
             return begun.engine, _Incoming(begun.state, True, True), begun.notes
-        given = MADE.find(self.recipes.of_link(link), Prefix)
+        made = MADE.find(self.recipes.of_link(link), Prefix)
+        given = made or unencoded_prefix(self.graph, link, model.config.latent_channels)
         if given is None:
             raise MagiError("what the video starts with is not encoded yet: the plan is known when it was")
         rows, columns = (8 * side for side in given.shape[-2:])
@@ -294,7 +298,7 @@ class _Graph:
         latents = torch.empty(given.shape, device="meta")
         sound = None if given.sound is None else given.sound()
         state = replace(begun.state, prefix=latents, prefix_key=given.key, filled=given.filled, sound=sound)
-        return begun.engine, _Incoming(state, True, True), begun.notes
+        return begun.engine, _Incoming(state, made is not None, made is not None), begun.notes
 
     def _state(self, link: Any) -> _Incoming:
         """What comes in: made, or as its plan would make it."""
@@ -305,6 +309,9 @@ class _Graph:
             if made is not None or name in self._after:
                 break
             node = self.graph[name]
+            if class_of(node) == "MagiLoadState":
+                made = outline(inputs_of(node))
+                break
             before = inputs_of(node).get("state")
             if class_of(node) not in PASS_STATE or not is_link(before):
                 raise MagiError("the video to go on with is not loaded yet: the plan is known when it was")
@@ -335,10 +342,12 @@ class _Graph:
         return extension.cost.total > 0 and (path.exists() or path.with_name(f"{path.name}.parts").exists())
 
 
-def _payload(extension: Extension, notes: tuple[str, ...], known: bool, heard: Heard | None) -> dict[str, Any]:
+def _payload(
+    extension: Extension, notes: tuple[str, ...], known: bool, known_past: bool, heard: Heard | None
+) -> dict[str, Any]:
     chunks, state = extension.chunks, extension.begun
     if not known:
-        chunks = tuple(chunk if chunk.kind == "kept" else replace(chunk, key="") for chunk in chunks)
+        chunks = tuple(chunk if chunk.kind == "kept" and known_past else replace(chunk, key="") for chunk in chunks)
     first = chunks[0].index if chunks else 0
     size = (state.fps, state.width, state.height)
     return asdict(Plan(first, chunks, extension.cost.total, None, *size, notes, heard))
