@@ -14,20 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from magi_core.errors import MagiError
+from magi_core.kernels.fused import gelu_in_place, standardise
 from magi_core.operations import PLAIN, Operations, Placed
 from magi_core.vae.config import VAEConfig
 
 VAEAttention = Callable[[Tensor, Tensor, Tensor], Tensor]
 """`(q, k, v) -> out`, all `[B, heads, N, head_dim]`, every token attending to every other."""
-
-STANDARDISE_EPS = 1e-5
-
-
-def standardise(x: Tensor) -> Tensor:
-    """`(x - mean) / (std + eps)` over the last dimension, population std; computed in float32."""
-    wide = x.float()
-    centred = wide - wide.mean(-1, keepdim=True)
-    return (centred / (wide.std(-1, correction=0, keepdim=True) + STANDARDISE_EPS)).to(x.dtype)
 
 
 class SelfAttention(nn.Module):
@@ -53,7 +45,8 @@ class MLP(nn.Module):
         self.fc2 = ops.Linear(hidden, config.embed_dim, **place)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.fc1(x)))
+        inner = self.fc1(x)
+        return self.fc2(F.gelu(inner) if torch.is_grad_enabled() else gelu_in_place(inner))
 
 
 class Block(nn.Module):
