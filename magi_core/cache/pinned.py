@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import mmap
-import weakref
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from magi_core.dit import KVPage
+from magi_core.host_memory import page_locked
 
 ALIGNMENT = 256  # bytes; of every tensor in a block
 
@@ -71,16 +70,7 @@ class PinnedBlocks:
             self._held -= sum(block.nbytes for block in self._free)
             self._free.clear()
         self._held += nbytes
-        return _locked(nbytes)
-
-
-def _locked(nbytes: int) -> Tensor:
-    """Page-locked bytes, exactly as many as asked for; PyTorch's own allocator rounds up to a power of two."""
-    block = torch.frombuffer(mmap.mmap(-1, nbytes), dtype=torch.uint8)
-    runtime, address = torch.cuda.cudart(), block.data_ptr()
-    torch.cuda.check_error(int(runtime.cudaHostRegister(address, nbytes, 0)))
-    weakref.finalize(block, runtime.cudaHostUnregister, address)
-    return block
+        return page_locked(nbytes)
 
 
 def _aligned(tensor: Tensor) -> int:

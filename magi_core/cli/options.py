@@ -162,6 +162,12 @@ def model_options(command: argparse.ArgumentParser) -> None:
         help="attention backend (default: auto, the fastest)",
     )
     model.add_argument(
+        "--vram",
+        metavar="GB",
+        type=float,
+        help="memory of the GPU to keep to, in all; what finds no room waits in main memory (default: what is free)",
+    )
+    model.add_argument(
         "--compile",
         action="store_true",
         help="compile parts of the model with torch.compile: starts slower; a large model is faster from then on",

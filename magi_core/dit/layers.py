@@ -173,6 +173,16 @@ class Block(nn.Module):
         return x
 
     @property
+    def row_layers(self) -> list[nn.Module]:
+        """The layers that a forward runs."""
+        return [self.ada_modulate_layer, *self._in_every_piece]
+
+    @property
+    def text_layers(self) -> list[nn.Module]:
+        """Those that make a text's keys and values, once a prompt."""
+        return [self.self_attention.linear_kv_xattn, self.self_attention.k_layernorm_xattn]
+
+    @property
     def _in_every_piece(self) -> list[nn.Module]:
         """The layers that run once a piece: all but the gates and the text's keys and values."""
         attention = self.self_attention

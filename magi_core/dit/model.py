@@ -51,7 +51,7 @@ class DiT(Placed):
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
-        self.config, self.dtype = config, dtype
+        self.config, self.dtype, self.in_turn = config, dtype, operations.in_turn
         fp32: dict[str, Any] = {"device": device, "dtype": torch.float32}
         patch = (config.t_patch_size, config.patch_size, config.patch_size)
         self.x_embedder = operations.Conv3d(
@@ -88,7 +88,8 @@ class DiT(Placed):
         x = self._embedded(latents, size)
         condition = self.condition(timesteps, dropped, step_factor).to(self.dtype)
         rope = self.rope(frames[::patch_t], *size[1:])
-        for block in self.videodit_blocks:
+        blocks = list(self.videodit_blocks)
+        for _, block in zip(self.in_turn([block.row_layers for block in blocks], x.device), blocks, strict=True):
             x = block(x, condition, rope, attend, cross)
         norm = self.videodit_blocks.final_layernorm
         cuts = pieces(timesteps.shape[1], x.shape[1] // timesteps.shape[1])
@@ -125,7 +126,9 @@ class DiT(Placed):
     def text_context(self, embedding: Tensor) -> TextContext:
         """Keys and values of one text [L, caption channels] for every layer: computed once per prompt."""
         tokens = self.text_tokens(embedding.to(self.device))
-        pairs = [block.self_attention.text_keys_values(tokens) for block in self.videodit_blocks]
+        blocks = list(self.videodit_blocks)
+        turns = self.in_turn([block.text_layers for block in blocks], tokens.device)
+        pairs = [block.self_attention.text_keys_values(tokens) for _, block in zip(turns, blocks, strict=True)]
         keys, values = zip(*pairs, strict=True)
         return TextContext(tuple(keys), tuple(values))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -25,6 +25,9 @@ class Plain:
 
     def held(self, modules: Iterable[nn.Module], device: torch.device) -> AbstractContextManager[None]:
         return nullcontext()
+
+    def in_turn(self, groups: Sequence[Sequence[nn.Module]], device: torch.device) -> Iterator[None]:
+        return iter([None] * len(groups))
 
 
 PLAIN: Operations = Plain()

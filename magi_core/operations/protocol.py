@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -80,4 +80,9 @@ class Operations(Protocol):
 
     def held(self, modules: Iterable[nn.Module], device: torch.device) -> AbstractContextManager[None]:
         """Around several uses of the layers in `modules`: weights that wait elsewhere are fetched once for all."""
+        ...
+
+    def in_turn(self, groups: Sequence[Sequence[nn.Module]], device: torch.device) -> Iterator[None]:
+        """One step for each of `groups`, in order: its layers are used on `device` between this step and the next.
+        Weights that wait elsewhere come and go with that."""
         ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 import comfy.model_management as management
@@ -103,6 +103,9 @@ class ComfyOperations:
                     if isinstance(layer, _Fetched):
                         stack.enter_context(layer.held(device))
             yield
+
+    def in_turn(self, groups: Sequence[Sequence[nn.Module]], device: torch.device) -> Iterator[None]:
+        return iter([None] * len(groups))  # each layer fetches its own
 
 
 COMFYUI: Operations = ComfyOperations()

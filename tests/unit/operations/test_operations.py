@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import pytest
@@ -71,6 +71,10 @@ class Host:
 
     def held(self, modules: Iterable[nn.Module], device: torch.device) -> AbstractContextManager[None]:
         return nullcontext()
+
+    def in_turn(self, groups: Sequence[Sequence[nn.Module]], device: torch.device) -> Iterator[None]:
+        assert device == torch.device("cpu")
+        return iter([None] * len(groups))
 
 
 HOST: Operations = Host()
