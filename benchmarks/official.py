@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from torch import Tensor
 from magi_core.attention.spans import Attention
 from magi_core.config import DiTConfig
 from magi_core.dit import DiT, KVLayer, KVPage, TextAttention, WindowAttention
+from magi_core.operations import PLAIN, Operations
 
 SIZES = {
     "4.5B": DiTConfig(34, 3072, 12288, 24, 8, 128),
@@ -54,10 +56,11 @@ def random_weights(dit: DiT, seed: int = 0) -> DiT:
     return dit
 
 
-def random_dit(config: DiTConfig) -> DiT:
+def random_dit(config: DiTConfig, *, operations: Operations = PLAIN, fp8_rows: bool = False) -> DiT:
     """On the GPU, blocks in bfloat16."""
+    kind: dict[str, Any] = {"operations": operations, "fp8_rows": fp8_rows}
     with torch.no_grad():
-        return random_weights(DiT(config, device="cuda", dtype=torch.bfloat16))
+        return random_weights(DiT(config, device="cuda", dtype=torch.bfloat16, **kind))
 
 
 @dataclass(frozen=True)

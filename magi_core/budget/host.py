@@ -22,11 +22,20 @@ class WithinBudget:
     """A `Host` that has as many blocks on the device as find room beside a run, and streams the others.
 
     dit: made with `operations`, its weights on `device` or in main memory. allowed: bytes of tensors on the device.
-    beside: bytes of them that other models take.
+    beside: bytes of them that other models take. lock: whether weights that wait may be page-locked.
     """
 
-    def __init__(self, dit: DiT, operations: Streamed, device: torch.device, allowed: int, beside: int = 0) -> None:
-        self.dit, self.operations, self.allowed, self.beside = dit, operations, allowed, beside
+    def __init__(
+        self,
+        dit: DiT,
+        operations: Streamed,
+        device: torch.device,
+        allowed: int,
+        beside: int = 0,
+        *,
+        lock: bool = True,
+    ) -> None:
+        self.dit, self.operations, self.allowed, self.beside, self.lock = dit, operations, allowed, beside, lock
         self.device = torch.empty(0, device=device).device  # with its number
         dit.device = self.device
         blocks = list(dit.videodit_blocks)
@@ -97,7 +106,11 @@ class WithinBudget:
             log.info("MAGI: %d of %d blocks are streamed from main memory", len(streamed), len(rows))
 
     def _to_host(self, parts: Sequence[Part]) -> None:
-        locked = self.device.type == "cuda" and _can_lock(sum(part.nbytes for part in parts if not _is_locked(part)))
+        locked = (
+            self.lock
+            and self.device.type == "cuda"
+            and _can_lock(sum(part.nbytes for part in parts if not _is_locked(part)))
+        )
         if parts and self.device.type == "cuda" and not locked:
             log.warning(
                 "MAGI: there is too little main memory to lock the model's weights in it, so they are streamed from "

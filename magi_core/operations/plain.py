@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor, nn
 
-from magi_core.operations.fp8 import Fp8Linear
+from magi_core.operations.fp8 import Fp8Linear, Fp8RowLinear
 from magi_core.operations.linear_fp32 import LinearFp32
 from magi_core.operations.norm import LayerNorm, LayerNorm1p
 from magi_core.operations.protocol import Operations
@@ -18,7 +18,8 @@ class Plain:
     """The default `Operations`. What replaces some of them inherits the others."""
 
     Linear, Conv3d = nn.Linear, nn.Conv3d
-    LinearFp32, LayerNorm, LayerNorm1p, Fp8Linear = LinearFp32, LayerNorm, LayerNorm1p, Fp8Linear
+    LinearFp32, LayerNorm, LayerNorm1p = LinearFp32, LayerNorm, LayerNorm1p
+    Fp8Linear, Fp8RowLinear = Fp8Linear, Fp8RowLinear
 
     def placed(self, parameter: Tensor, device: torch.device) -> Tensor:
         return parameter

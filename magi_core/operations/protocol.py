@@ -46,6 +46,10 @@ class Operations(Protocol):
         """See `magi_core.operations.fp8.Fp8Linear`."""
         ...
 
+    def Fp8RowLinear(self, inputs: int, outputs: int, /, *, device: Device = None) -> nn.Module:
+        """See `magi_core.operations.fp8.Fp8RowLinear`."""
+        ...
+
     def LayerNorm(
         self, size: int, /, eps: float = 1e-5, *, device: Device = None, dtype: torch.dtype | None = None
     ) -> LayerNorm:
