@@ -109,9 +109,12 @@ def test_a_video_that_ends_inside_a_chunk_ends_there_again(command, tmp_path):
     assert frames_in("new.mp4") == 36 and made().frames == 36
 
 
-def test_retouching_leaves_all_other_chunks_bit_for_bit(command, source):
+def test_retouching_leaves_all_other_chunks_bit_for_bit_and_tells_what_does_not_join(command, source, capsys):
     words = ("--chunks", "2-3", "--prompt", "a tree", "--strength", 1, "--join", 1)
     assert command("retouch", source, *words, *NEW) == 0
+    printed = capsys.readouterr()
+    assert "note: chunk 2 is heading elsewhere than chunk 3 begins" in printed.err, "while it runs"
+    assert printed.out.count("expect a jump there") == 1, "and when it is done"
     take = load_state(source)
     same = [torch.equal(made().chunk_latent(i), take.chunk_latent(i)) for i in range(8)]
     assert same == [True, True, False, False, True, True, True, True]
