@@ -96,6 +96,7 @@ class Extension:
     cost: chunk-forwards; the steps are exact, the pages are if nothing else uses the engine in between.
     stages: the same, stage by stage. need: bytes on the device.
     notes: what is other than asked for. end: see `SamplerState.end`. model_key: of the engine that planned it.
+    source: the take that a second pass is made from.
     """
 
     given: SamplerState
@@ -111,6 +112,7 @@ class Extension:
     need: SamplingMemory
     model_key: str
     end: int | None = None
+    source: SamplerState | None = None
 
     @property
     def cost(self) -> Cost:

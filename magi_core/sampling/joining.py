@@ -1,7 +1,8 @@
 """Telling, while a second pass runs, that a motion ends elsewhere than what is kept after it begins.
 
 A chunk that is tied less than the next one is free to go where its words lead; the next one begins where the source
-had it. What the first is heading for after its first free step shows early whether the two meet.
+has it. What the first is heading for after its first free step shows early whether the two meet: its end is laid over
+the end that the source has there, and over the beginning of the next, and must be near one of them.
 """
 
 from __future__ import annotations
@@ -11,14 +12,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from magi_core.config import SamplingSettings
 from magi_core.sampling.events import Stepped
 from magi_core.sampling.extension import Extension, NewChunk
 from magi_core.sampling.timesteps import timesteps
 
-SETTLED = 0.15
-"""Timestep from which on a released chunk does not move its layout any more: tied as far as that, it is where its
-source is."""
+SETTLED = 0.09
+"""Timestep from which on a released chunk hardly moves its layout: tied as far as that, it is where its source is."""
 APART = 0.3
 """Share of what stands out of the picture that is elsewhere, from which on two frames do not join. Calibrated with
 nano, see docs/second_pass.md."""
@@ -28,11 +27,11 @@ ELSEWHERE = ("cut", "new_shot")
 @dataclass(frozen=True, eq=False)
 class _Border:
     """Between a chunk and the one after it, which begins as its source does. after: timestep at which the chunk takes
-    its first free step."""
+    its first free step. sides: the frames that the source has on either side. kept: the one after it is."""
 
     index: int
     after: float
-    begins: Tensor
+    sides: tuple[Tensor, ...]
     kept: bool
 
 
@@ -40,8 +39,8 @@ class Joining:
     """Looks once at every border of an extension behind which a chunk is tied more than the one before it."""
 
     def __init__(self, extension: Extension) -> None:
-        new, settings = extension.new, extension.begun.settings
-        borders = (_border(new[i], new[i + 1], settings) for i in new if i + 1 in new)
+        new = extension.new
+        borders = (_border(new[i], new[i + 1], extension) for i in new if i + 1 in new)
         self._waiting = {border.index: border for border in borders if border is not None}
 
     def seen(self, event: Stepped) -> tuple[str, ...]:
@@ -52,7 +51,8 @@ class Joining:
             if border is None or chunk.t <= border.after:
                 continue
             del self._waiting[chunk.index]
-            if elsewhere(chunk.clean_estimate()[:, -1], border.begins) > APART:
+            end = chunk.clean_estimate()[:, -1]
+            if min(elsewhere(end, side) for side in border.sides) > APART:
                 notes.append(_in_words(border))
                 self._forget_from(chunk.index + 1)
         return tuple(notes)
@@ -63,16 +63,20 @@ class Joining:
             index += 1
 
 
-def _border(chunk: NewChunk, behind: NewChunk, settings: SamplingSettings) -> _Border | None:
+def _border(chunk: NewChunk, behind: NewChunk, extension: Extension) -> _Border | None:
     """The border between two chunks, where it may fail to join."""
     if chunk.kept is not None or behind.source is None or behind.at.spec.transition in ELSEWHERE:
         return None
+    settings, take = extension.begun.settings, extension.source
     grid = [float(t) for t in timesteps(settings.steps, settings.shortcut)]
     free, tied = chunk.sight.release, behind.source.release
     assert free is not None, "a chunk that is never free is kept"
     if tied is not None and (tied <= free or grid[tied] < SETTLED):
         return None
-    return _Border(chunk.at.index, grid[free], behind.source.record.latent[:, 0], tied is None)
+    sides = [behind.source.record.latent[:, 0]]
+    if take is not None and chunk.at.index < take.finished:
+        sides.append(take.chunk_latent(chunk.at.index)[:, -1])
+    return _Border(chunk.at.index, grid[free], tuple(sides), tied is None)
 
 
 def elsewhere(frame: Tensor, other: Tensor) -> float:

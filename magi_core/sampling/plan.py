@@ -69,6 +69,7 @@ def plan(
         need=_need(engine, begun, new, stop, 0),
         model_key=engine.model_key,
         end=None if end is None or end >= stop * VIDEO_FRAMES_PER_CHUNK else end,
+        source=None if second is None else second.take,
     )
     pieces = [piece for piece in parts if isinstance(piece, Piece)]
     costs, pages = _stages(engine, planned, pieces)

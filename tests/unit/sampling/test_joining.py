@@ -70,13 +70,21 @@ def test_what_ends_elsewhere_is_told_at_the_first_free_step_and_once(take) -> No
 
 def test_on_a_ramp_it_is_told_where_a_chunk_meets_one_that_is_held_to_its_place(take) -> None:
     ramp = retouched(take, join=2)  # strengths 1, 2/3 and 1/3
-    ((index, step, note),) = told(ramp, dict.fromkeys((2, 3, 4), disc(12, 12)))
-    assert (index, step) == (
-        3,
-        ramp.new[3].sight.release + 1,
-    ) and "chunk 4 begins, which is held close to the take" in note
-    ((index, step, _),) = told(ramp, {4: disc(12, 12)})
-    assert (index, step) == (4, ramp.new[4].sight.release + 1)
+    for sent, first in (((2, 3, 4), 2), ((3, 4), 3), ((4,), 4)):
+        ((index, step, note),) = told(ramp, dict.fromkeys(sent, disc(12, 12)))
+        assert (index, step) == (first, ramp.new[first].sight.release + 1)
+        begins = f"chunk {first + 1} begins, which {'stays as it was' if first == 4 else 'is held close to the take'}"
+        assert begins in note
+    assert told(retouched(take, strength=0.5), {2: disc(12, 12)}) == [], "the next is as free as it is"
+
+
+def test_a_chunk_may_end_where_the_take_s_own_ended_whatever_comes_then(take) -> None:
+    """Something that hops is elsewhere a moment later, in the take too."""
+    chunk = take.chunks[4]
+    hop = torch.stack([*[disc(8, 8)] * 5, disc(4, 4)], dim=1)
+    hopping = replace(take, chunks=(*take.chunks[:4], replace(chunk, latent=hop), *take.chunks[5:]))
+    assert told(retouched(hopping), {4: disc(4, 4)}) == told(retouched(hopping), {4: disc(8, 8)}) == []
+    assert told(retouched(hopping), {4: disc(12, 12)})
 
 
 def test_a_cut_may_lead_anywhere(take) -> None:
