@@ -76,6 +76,8 @@ def test_on_a_ramp_it_is_told_where_a_chunk_meets_one_that_is_held_to_its_place(
         begins = f"chunk {first + 1} begins, which {'stays as it was' if first == 4 else 'is held close to the take'}"
         assert begins in note
     assert told(retouched(take, strength=0.5), {2: disc(12, 12)}) == [], "the next is as free as it is"
+    loose = [ChunkSpec("red", strength=strength) for strength in (1, 0.85, 1)]
+    assert told(tiny_engine(steps=8).retouch(take, loose, 2), {2: disc(12, 12)}) == [], "the next can still follow"
 
 
 def test_a_chunk_may_end_where_the_take_s_own_ended_whatever_comes_then(take) -> None:
