@@ -18,7 +18,7 @@ from magi_core.sampling.timesteps import timesteps
 
 SETTLED = 0.09
 """Timestep from which on a released chunk hardly moves its layout: tied as far as that, it is where its source is."""
-APART = 0.2
+APART = 0.35
 """Share of what stands out of the picture that is elsewhere, from which on two frames do not join. Calibrated with
 nano, see docs/second_pass.md."""
 ELSEWHERE = ("cut", "new_shot")
