@@ -2,21 +2,23 @@
 
 A chunk that is tied less than the next one is free to go where its words lead; the next one begins where the source
 has it. What the first is heading for after its first free step shows early whether the two meet: its end is laid over
-the end that the source has there, and over the beginning of the next, and must be near one of them.
+the end that the source has there, and over the beginning of the next, and must be near one of them. Where the next is
+released early it may still follow: then the two are compared when it has taken its own first free step.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from magi_core.sampling.events import Stepped
+from magi_core.sampling.events import Denoising, Stepped
 from magi_core.sampling.extension import Extension, NewChunk
 from magi_core.sampling.timesteps import timesteps
 
-SETTLED = 0.09
+SETTLED = 0.15
 """Timestep from which on a released chunk hardly moves its layout: tied as far as that, it is where its source is."""
 APART = 0.35
 """Share of what stands out of the picture that is elsewhere, from which on two frames do not join. Calibrated with
@@ -26,10 +28,12 @@ ELSEWHERE = ("cut", "new_shot")
 
 @dataclass(frozen=True, eq=False)
 class _Border:
-    """Between a chunk and the one after it, which begins as its source does. after: timestep at which the chunk takes
-    its first free step. sides: the frames that the source has on either side. kept: the one after it is."""
+    """Between a chunk and the one after it. looked_at: at which of them, when it has come past timestep `after`.
+    sides: the frames that the source has on either side; none where both are compared as they come. kept: the one after
+    it is."""
 
     index: int
+    looked_at: int
     after: float
     sides: tuple[Tensor, ...]
     kept: bool
@@ -42,20 +46,26 @@ class Joining:
         new = extension.new
         borders = (_border(new[i], new[i + 1], extension) for i in new if i + 1 in new)
         self._waiting = {border.index: border for border in borders if border is not None}
+        self._heading: dict[int, Callable[[], Tensor]] = {}
 
     def seen(self, event: Stepped) -> tuple[str, ...]:
         """What is to be told after this step."""
         notes = []
         for chunk in event.in_flight:
-            border = self._waiting.get(chunk.index)
-            if border is None or chunk.t <= border.after:
-                continue
-            del self._waiting[chunk.index]
-            end = chunk.clean_estimate()[:, -1]
-            if min(elsewhere(end, side) for side in border.sides) > APART:
-                notes.append(_in_words(border))
-                self._forget_from(chunk.index + 1)
+            if chunk.index in self._waiting:
+                self._heading[chunk.index] = chunk.clean_estimate
+            for border in [b for b in self._waiting.values() if b.looked_at == chunk.index and chunk.t > b.after]:
+                if self._waiting.pop(border.index, None) is not None and self._apart(border, chunk):
+                    notes.append(_in_words(border))
+                    self._forget_from(border.index + 1)
         return tuple(notes)
+
+    def _apart(self, border: _Border, chunk: Denoising) -> bool:
+        heading = self._heading.pop(border.index, None)
+        if heading is None:  # it was finished before
+            return False
+        sides = border.sides or (chunk.clean_estimate()[:, 0],)
+        return min(elsewhere(heading()[:, -1], side) for side in sides) > APART
 
     def _forget_from(self, index: int) -> None:
         """What comes right behind a border that does not join is one thing with it, and told with it."""
@@ -71,12 +81,15 @@ def _border(chunk: NewChunk, behind: NewChunk, extension: Extension) -> _Border 
     grid = [float(t) for t in timesteps(settings.steps, settings.shortcut)]
     free, tied = chunk.sight.release, behind.source.release
     assert free is not None, "a chunk that is never free is kept"
-    if tied is not None and (tied <= free or grid[tied] < SETTLED):
+    if tied is not None and tied <= free:
         return None
+    index = chunk.at.index
+    if tied is not None and grid[tied] < SETTLED:
+        return _Border(index, index + 1, grid[tied], (), kept=False)
     sides = [behind.source.record.latent[:, 0]]
-    if take is not None and chunk.at.index < take.finished:
-        sides.append(take.chunk_latent(chunk.at.index)[:, -1])
-    return _Border(chunk.at.index, grid[free], tuple(sides), tied is None)
+    if take is not None and index < take.finished:
+        sides.append(take.chunk_latent(index)[:, -1])
+    return _Border(index, index, grid[free], tuple(sides), kept=tied is None)
 
 
 def elsewhere(frame: Tensor, other: Tensor) -> float:

@@ -70,14 +70,17 @@ def test_what_ends_elsewhere_is_told_at_the_first_free_step_and_once(take) -> No
 
 def test_on_a_ramp_it_is_told_where_a_chunk_meets_one_that_is_held_to_its_place(take) -> None:
     ramp = retouched(take, join=2)  # strengths 1, 2/3 and 1/3
-    for sent, first in (((2, 3, 4), 2), ((3, 4), 3), ((4,), 4)):
+    for sent, first in (((2, 3, 4), 3), ((4,), 4)):
         ((index, step, note),) = told(ramp, dict.fromkeys(sent, disc(12, 12)))
         assert (index, step) == (first, ramp.new[first].sight.release + 1)
         begins = f"chunk {first + 1} begins, which {'stays as it was' if first == 4 else 'is held close to the take'}"
         assert begins in note
     assert told(retouched(take, strength=0.5), {2: disc(12, 12)}) == [], "the next is as free as it is"
+    ((index, step, note),) = told(ramp, {2: disc(12, 12)})  # the next may follow, until it has taken a step
+    assert (index, step) == (3, ramp.new[3].sight.release + 1) and "chunk 2 is heading elsewhere than chunk 3" in note
     loose = [ChunkSpec("red", strength=strength) for strength in (1, 0.85, 1)]
-    assert told(tiny_engine(steps=8).retouch(take, loose, 2), {2: disc(12, 12)}) == [], "the next can still follow"
+    follows = told(tiny_engine(steps=8).retouch(take, loose, 2), {2: disc(12, 12), 3: disc(12, 12)})
+    assert follows == []
 
 
 def test_a_chunk_may_end_where_the_take_s_own_ended_whatever_comes_then(take) -> None:
