@@ -88,6 +88,8 @@ class WithinBudget:
 
     def _place(self, streamed: frozenset[int]) -> None:
         """Bring every weight where it is to be. What leaves the device goes first."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)  # parts may be on their way
         self.operations.stream([], self.device)
         for parameter in self._others:
             parameter.data = parameter.data.to(self.device)

@@ -32,10 +32,10 @@ def forward(dit: DiT, seed: int = 4) -> Tensor:
     text = dit.text_context(torch.randn(7, 16, generator=generator))
     latents = torch.randn(1, 16, 12, 4, 4, generator=generator)
     return dit(
-        latents,
-        torch.tensor([[0.3, 0.1]]),
+        latents.to(dit.device),
+        torch.tensor([[0.3, 0.1]], device=dit.device),
         TextAttention(sdpa, [text, text]),
-        frames=torch.arange(12),
+        frames=torch.arange(12, device=dit.device),
         attend=WindowAttention(sdpa, [(0, 1), (0, 2)]),
         dropped=True,
     )
@@ -109,6 +109,22 @@ def test_nothing_is_allocated_per_forward_and_weights_are_as_they_were_after_it(
     assert not made and all(len(addresses) == 2 for addresses in places)
     for name, parameter in dit.named_parameters():
         assert parameter.data_ptr() == before[name][0] and torch.equal(parameter, before[name][1]), name
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="weights are page-locked for a GPU")
+@pytest.mark.parametrize("lock", [True, False], ids=["locked", "pageable"])
+@torch.no_grad()
+def test_a_gpu_makes_the_same_bits_from_any_memory(lock: bool) -> None:
+    expected = forward(dit_of(PLAIN, dtype=torch.bfloat16).cuda())
+    operations = Streamed()
+    dit = dit_of(operations, dtype=torch.bfloat16)
+    host = WithinBudget(dit, operations, torch.device("cuda"), allowed=0, lock=lock)
+    for need in (10**6, 0, 10**6):
+        host.allowed = host.least + (need or 10**9)
+        host.loaded_for(need)
+        assert host.streamed == (7 if need else 0) and (host.page_locked > 0) == (lock and need > 0)
+        for _ in range(3):
+            assert torch.equal(forward(dit), expected)
 
 
 def test_blocks_that_are_streamed_are_few_spread_and_the_small_ones() -> None:
