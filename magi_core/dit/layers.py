@@ -50,7 +50,7 @@ class Modulation(nn.Module):
     def forward(self, condition: Tensor) -> tuple[Tensor, Tensor]:
         """Two gates [B, n, hidden] from the condition [B, n, cond]."""
         attention, mlp = in_eights(lambda rows: torch.tanh(self.proj(F.silu(rows))), condition).chunk(2, dim=-1)
-        return attention, mlp
+        return attention.contiguous(), mlp.contiguous()  # fast forms take nothing else
 
 
 class AttentionInput(nn.Module):
