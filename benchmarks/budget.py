@@ -59,7 +59,7 @@ CASES = (
     Case("4.5B", "fp8", 720, 720, ((8, 1.05), (6, 1.05)), repeats=(1, 2)),
     Case("4.5B", "bf16", 720, 720, ((8, 1.05),), repeats=(0, 2)),
     Case("4.5B", "fp8", 352, 640, ((6, None),)),
-    Case("24B", "fp8", 720, 1280, ((24, 1.04), (16, 1.08)), repeats=(0, 0)),
+    Case("24B", "fp8", 720, 1280, ((16, 1.08), (24, 1.04)), repeats=(0, 0)),
 )
 
 
@@ -75,17 +75,17 @@ def main() -> None:
     torch.cuda.empty_cache()
     for number in options.cases:
         case, rows = CASES[number], []
+        setting = {"size": case.size, "format": case.format, "pixels": f"{case.width}x{case.height}"}
         try:
             for row in measured(case, attention, options.pageable):
                 print(row, flush=True)
                 rows.append(row)
+                keep("budget", setting, rates, rows)  # at once: the next may not end well
         except Exception:
             traceback.print_exc()
         gc.collect()
         torch.cuda.set_per_process_memory_fraction(1.0)
         torch.cuda.empty_cache()
-        setting = {"size": case.size, "format": case.format, "pixels": f"{case.width}x{case.height}"}
-        keep("budget", setting, rates, rows)
     if options.rollout:
         try:
             keep("budget", {"what": "rollout"}, rates, [rollout(attention)])
