@@ -15,6 +15,7 @@ from magi_core.operations.streamed import SLOTS, Part, Streamed
 
 log = logging.getLogger(__name__)
 
+HOLES, FEWEST_HOLES = 750_000_000, 150_000_000  # bytes between tensors that nothing fits: beside weights, and without
 KEPT_FREE = 0.1  # of the available main memory, which is not page-locked
 
 
@@ -53,7 +54,7 @@ class WithinBudget:
 
     def room(self) -> int:
         """Bytes for a run where every block is streamed."""
-        return self.allowed - self.least
+        return self.allowed - self.least - FEWEST_HOLES
 
     def release(self, kept: OnDevice) -> None:
         pass
@@ -81,7 +82,7 @@ class WithinBudget:
     def streamed_for(self, need: int) -> frozenset[int]:
         """The blocks that wait in main memory in a run that takes `need` bytes; their texts' layers do with any."""
         sizes, texts = [part.nbytes for _, part in self._rows], [part.nbytes for _, part in self._texts]
-        room = self.allowed - self.beside - sum(parameter.nbytes for parameter in self._others) - need
+        room = self.allowed - self.beside - sum(parameter.nbytes for parameter in self._others) - need - HOLES
         if sum(sizes) + sum(texts) <= room:
             return frozenset()
         return fewest_streamed(sizes, room - SLOTS * max(texts))

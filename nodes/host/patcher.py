@@ -34,9 +34,19 @@ def in_patcher(model: nn.Module, devices: Devices) -> Patcher:
     return patcher
 
 
-def make_room(patcher: Patcher, activations: int) -> None:
-    """Have the model ready to work, with room for `activations` bytes beside its weights."""
-    management.load_models_gpu([patcher], memory_required=activations)
+def make_room(patcher: Patcher, activations: int, allowed: int | None = None) -> None:
+    """Have the model ready to work, with room for `activations` bytes beside its weights.
+
+    allowed: bytes for both; ComfyUI leaves the weights that find no room where they wait, and fetches them layer by
+    layer. It is told so by asking it to keep free what is beyond.
+    """
+    least = None
+    if allowed is not None:
+        device = patcher.load_device
+        free = management.get_free_memory(device) + patcher.loaded_size()
+        weights = max(allowed - activations, 0)
+        least = max(activations, free - weights - management.extra_reserved_memory())
+    management.load_models_gpu([patcher], memory_required=activations, minimum_memory_required=least)
 
 
 def _leave_nothing(patcher: Patcher, unpatch_all: bool) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 import magi_core
 from magi_core.attention.sdpa import sdpa
 from magi_core.budget import WithinBudget, allowed_bytes, allowed_on
+from magi_core.budget.host import FEWEST_HOLES, HOLES
 from magi_core.budget.spread import fewest_streamed
 from magi_core.dit import DiT, TextAttention, WindowAttention
 from magi_core.engine import Engine
@@ -46,7 +47,7 @@ def streamed(fp8: bool = False, dtype: torch.dtype = torch.float32, need: int = 
     operations = Streamed()
     dit = dit_of(operations, fp8, dtype)
     host = WithinBudget(dit, operations, CPU, allowed=0)
-    host.allowed = host.least + need
+    host.allowed = host.least + need + HOLES
     host.loaded_for(need)
     assert host.streamed == 7
     return dit, host
@@ -65,7 +66,7 @@ def test_streamed_blocks_make_the_same_bits_round_after_round(fp8: bool, dtype: 
 def test_a_run_that_needs_more_streams_more_blocks_and_one_that_needs_less_has_them_back() -> None:
     dit, host = streamed()
     expected = forward(dit_of(PLAIN))
-    count, need = [], host.allowed - host.least
+    count, need = [], host.allowed - host.least - HOLES
     block = sum(parameter.nbytes for parameter in dit.videodit_blocks.layers[1].parameters())
     for more in (0, 3 * block, 9 * block, 3 * block):
         host.loaded_for(need - more)
@@ -120,7 +121,7 @@ def test_a_gpu_makes_the_same_bits_from_any_memory(lock: bool) -> None:
     dit = dit_of(operations, dtype=torch.bfloat16)
     host = WithinBudget(dit, operations, torch.device("cuda"), allowed=0, lock=lock)
     for need in (10**6, 0, 10**6):
-        host.allowed = host.least + (need or 10**9)
+        host.allowed = host.least + HOLES + (need or 10**9)
         host.loaded_for(need)
         assert host.streamed == (7 if need else 0) and (host.page_locked > 0) == (lock and need > 0)
         for _ in range(3):
@@ -149,7 +150,7 @@ def engine() -> tuple[Engine, WithinBudget]:
 def test_a_run_that_does_not_fit_says_so_before_it_begins(engine, monkeypatch: pytest.MonkeyPatch) -> None:
     made, host = engine
     extension = made.plan(made.begin(width=32, height=32), "red")
-    host.allowed = host.least + extension.need.total - 1
+    host.allowed = host.least + extension.need.total + FEWEST_HOLES - 1
     with monkeypatch.context() as patch:
         patch.setattr(DiT, "forward", lambda *_, **__: pytest.fail("it ran"))
         with pytest.raises(MagiError, match="32x32 does not fit the memory .* width and height smaller.* more memory"):
@@ -166,7 +167,7 @@ def test_a_run_that_does_not_fit_says_so_before_it_begins(engine, monkeypatch: p
 def test_a_budget_is_a_number_of_gigabytes(vram) -> None:
     with pytest.raises(MagiError, match="number of GB from 2 to 1024"):
         allowed_bytes(vram)
-    assert allowed_bytes(8) == 7_150_000_000
+    assert allowed_bytes(8) == 7_300_000_000
 
 
 def test_a_budget_without_a_gpu_is_refused() -> None:
