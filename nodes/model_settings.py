@@ -37,8 +37,8 @@ class MagiModelSettings(io.ComfyNode):
             display_name="Magi Model Settings",
             category=CATEGORY,
             description="Changes how a model runs: how attention is computed, whether it is compiled, how much of a "
-            "GPU's memory it keeps to, and how much of that its KV cache may take between runs. Weights are shared with "
-            "the model that comes in, which is not changed.",
+            "GPU's memory it keeps to, and how much of that its KV cache may take between runs. Weights are shared "
+            "with the model that comes in, which is not changed.",
             search_aliases=[
                 "magi performance",
                 "attention backend",

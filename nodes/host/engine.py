@@ -31,7 +31,9 @@ class ComfyHost:
 
     @property
     def _budget(self) -> int | None:
-        return None if self.patcher.is_dynamic() or self.patcher.load_device.type == "cpu" else self.allowed
+        if self.allowed is None or self.patcher.load_device.type == "cpu" or self.patcher.is_dynamic():
+            return None
+        return self.allowed
 
     def release(self, kept: OnDevice) -> None:
         if self.patcher.load_device.type != "cpu":

@@ -40,12 +40,12 @@ def make_room(patcher: Patcher, activations: int, allowed: int | None = None) ->
     allowed: bytes for both; ComfyUI leaves the weights that find no room where they wait, and fetches them layer by
     layer. It is told so by asking it to keep free what is beyond.
     """
-    least = None
-    if allowed is not None:
-        device = patcher.load_device
-        free = management.get_free_memory(device) + patcher.loaded_size()
-        weights = max(allowed - activations, 0)
-        least = max(activations, free - weights - management.extra_reserved_memory())
+    if allowed is None:
+        management.load_models_gpu([patcher], memory_required=activations)
+        return
+    free = management.get_free_memory(patcher.load_device) + patcher.loaded_size()
+    beyond = free - max(allowed - activations, 0) - management.extra_reserved_memory()
+    least = max(activations, beyond)
     management.load_models_gpu([patcher], memory_required=activations, minimum_memory_required=least)
 
 
