@@ -6,7 +6,7 @@ Random weights, distilled, no files. For every case the forwards of the steady s
 the widest, five read one) with all weights on the device, then within each budget: enforced, so that the allocator has
 the budget less what the driver takes (`magi_core.budget.amounts`) and no byte more. `beside GB`: of that, what is held
 back for the VAE's weights; T5 is off the device. `device GB`: what the whole process takes there, its context of 0.75
-to 0.85 GB included. `host GB`: resident, of which 2.5 are PyTorch and CUDA. `same`: whether the velocity has the same bits.
+to 0.85 GB included. `host GB`: resident, 2.5 of it PyTorch and CUDA. `same`: whether the velocity has the same bits.
 `--rollout` makes four chunks at 352x640 through the engine, too.
 """
 

@@ -69,12 +69,16 @@ def physical_memory() -> int | None:
 
 def page_locked(nbytes: int) -> Tensor:
     """Bytes that a GPU copies to and from by itself, exactly as many as asked for; PyTorch's own allocator rounds up to
-    a power of two. Expensive to get."""
+    a power of two. Expensive to get.
+
+    They are touched first: locking memory that is not there yet takes as long, and holds up every launch meanwhile.
+    """
     place = mmap.mmap(-1, nbytes)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         with contextlib.suppress(OSError):
             place.madvise(mmap.MADV_HUGEPAGE)
     block = torch.frombuffer(place, dtype=torch.uint8)
+    block[:: mmap.PAGESIZE] = 0
     runtime, address = torch.cuda.cudart(), block.data_ptr()
     torch.cuda.check_error(int(runtime.cudaHostRegister(address, nbytes, 0)))
     weakref.finalize(block, runtime.cudaHostUnregister, address)
