@@ -109,19 +109,30 @@ class WithinBudget:
             log.info("MAGI: %d of %d blocks are streamed from main memory", len(streamed), len(rows))
 
     def _to_host(self, parts: Sequence[Part]) -> None:
-        locked = (
-            self.lock
-            and self.device.type == "cuda"
-            and _can_lock(sum(part.nbytes for part in parts if not _is_locked(part)))
-        )
-        if parts and self.device.type == "cuda" and not locked:
+        """Have `parts` wait in main memory, page-locked as far as the system gives that."""
+        leaving = [part for part in parts if not _is_locked(part)]
+        on_gpu = self.device.type == "cuda"
+        lock = on_gpu and self.lock and _can_lock(sum(part.nbytes for part in leaving))
+        for part in leaving:
+            lock = lock and _locked(part)
+            if not lock:
+                part.to_host(locked=False)
+        if leaving and on_gpu and not lock:
             log.warning(
                 "MAGI: there is too little main memory to lock the model's weights in it, so they are streamed from "
                 "ordinary memory: slower, with the same result"
             )
-        for part in parts:
-            if not _is_locked(part):
-                part.to_host(locked=locked)
+
+
+def _locked(part: Part) -> bool:
+    """Whether the system gave page-locked memory to `part`, which is there now."""
+    try:
+        part.to_host(locked=True)
+    except (RuntimeError, OSError, MemoryError) as error:
+        if isinstance(error, torch.cuda.OutOfMemoryError):
+            raise
+        return False
+    return True
 
 
 def _is_locked(part: Part) -> bool:

@@ -70,7 +70,8 @@ class Part:
         if locked:
             block = page_locked(self.nbytes)
             places = self.copied(block)
-            torch.cuda.synchronize()
+            if self.home[0].device.type == "cuda":
+                torch.cuda.synchronize(self.home[0].device)
             self.settle(places, block)
         elif self.home[0].device.type != "cpu":
             self.settle([tensor.cpu() for tensor in self.home])

@@ -17,6 +17,7 @@ from magi_core.dit import DiT, TextAttention, WindowAttention
 from magi_core.engine import Engine
 from magi_core.errors import MagiError
 from magi_core.operations import PLAIN, Operations, Streamed
+from magi_core.operations import streamed as streaming
 from magi_core.operations.streamed import Lane
 from tools.small_models import small_config, tiny_engine, with_random_weights
 
@@ -137,6 +138,29 @@ def test_blocks_that_are_streamed_are_few_spread_and_the_small_ones() -> None:
         chosen = fewest_streamed(sizes, room)
         places = 2 * max(sizes[i] for i in chosen)
         assert sum(size for i, size in enumerate(sizes) if i not in chosen) + places <= room
+
+
+@torch.no_grad()
+def test_where_memory_cannot_be_locked_weights_stay_in_ordinary_memory_and_that_is_said(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    dit, host = streamed()
+    given: list[int] = []
+
+    def some(nbytes: int) -> Tensor:
+        """Memory for two parts."""
+        given.append(nbytes)
+        if len(given) > 2:
+            raise RuntimeError("cudaErrorMemoryAllocation")
+        return torch.empty(nbytes, dtype=torch.uint8)
+
+    monkeypatch.setattr(streaming, "page_locked", some)
+    monkeypatch.setattr(host, "device", torch.device("cuda"))
+    host._to_host([part for _, part in host._rows])
+    assert len(given) == 3 and host.page_locked == sum(given[:2])
+    assert "too little main memory to lock" in caplog.text
+    monkeypatch.undo()
+    assert torch.equal(forward(dit), forward(dit_of(PLAIN)))
 
 
 @pytest.fixture
