@@ -54,7 +54,11 @@ class VAE:
     @property
     def at_once(self) -> int:
         """Tiles of one shape that are coded together, at most."""
-        tokens = self._tokens if self._tokens is not None else GPU_TOKENS if self.device.type == "cuda" else 0
+        return self.at_once_on(self.device)
+
+    def at_once_on(self, device: torch.device) -> int:
+        """`at_once`, if the model were on `device`."""
+        tokens = self._tokens if self._tokens is not None else GPU_TOKENS if device.type == "cuda" else 0
         return tiling.tiles_together(self.tile, self.model.config, tokens)
 
     def check_channels(self, latent_channels: int) -> None:
