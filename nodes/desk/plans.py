@@ -45,6 +45,7 @@ from .unmade import outline, unencoded_prefix
 SAMPLERS: dict[str, Any] = {"MagiChunkSampler": MagiChunkSampler, "MagiExtend": MagiExtend}
 PASS_STATE = {"MagiRewind", "MagiSaveState"}
 MOST_SAMPLERS, MOST_CHUNKS = 200, 20_000  # in one graph
+MOST_READ = 500  # chunks that one reads; with more, it counts as several
 KINDS: dict[str, Callable[[Any], bool]] = {
     "INT": lambda value: type(value) is int,
     "FLOAT": lambda value: type(value) in (int, float),
@@ -115,7 +116,9 @@ class _Graph:
         if not incoming.exact:  # pages that are there now may be gone by then
             engine = engine.copy(cache=_without_pages(engine.cache))
         told = planning(engine, incoming.state, conditioning.wire(), asked(widgets))
-        self._count(len(told.directions) + incoming.state.finished)
+        chunks = len(told.directions) + incoming.state.finished
+        every = incoming.state.settings.longest_range is None  # every chunk reads all before it
+        self._count(chunks if not every else max(chunks, chunks * chunks // MOST_READ))
         extension = told.plan()
         known = known_model and conditioning.known and incoming.known
         exact = known and incoming.exact and not self._saved_before(widgets, extension)
