@@ -47,7 +47,7 @@ def plan(
 
     Raises `MagiError` for what cannot be done. See `Engine.plan`.
     """
-    _check_schedule(settings or state.settings, engine.dit.config.distill)
+    check_schedule(settings or state.settings, engine.dit.config.distill)
     check_ranges(directions, settings or state.settings)
     going_on = start_of(engine, state, directed(second, state, directions), handoff, settings, second)
     begun, frontier, run_start = going_on.begun, going_on.frontier, going_on.run_start
@@ -76,8 +76,9 @@ def plan(
     return replace(planned, stages=costs, need=_need(engine, begun, new, stop, pages))
 
 
-def _check_schedule(settings: SamplingSettings, distill: bool) -> None:
-    """A distilled model is told one step size for all chunks of a forward, so all must take steps of the same size."""
+def check_schedule(settings: SamplingSettings, distill: bool) -> None:
+    """Raise `MagiError` where the steps do not fit the window. A distilled model is told one step size for all chunks
+    of a forward, so all must take steps of the same size."""
     steps, per_stage = settings.steps, settings.steps // settings.window
     sizes = [step_factor(steps, interval) for interval in step_intervals(steps, settings.shortcut)]
     if distill and any(sizes[k] != sizes[k % per_stage] for k in range(steps)):
