@@ -29,6 +29,7 @@ from magi_core.sampling.window import Sight, pages_read, plan_page
 from magi_core.state import ChunkRecord, Frontier, SamplerState
 from magi_core.state.describe import counted
 from magi_core.story.direction import Direction, check_ranges
+from magi_core.text.conditioning import NULL_TEXT_LENGTH
 
 
 def plan(
@@ -46,7 +47,7 @@ def plan(
 
     Raises `MagiError` for what cannot be done. See `Engine.plan`.
     """
-    _check_schedule(settings or state.settings, engine.dit.config.distill)
+    check_schedule(settings or state.settings, engine.dit.config.distill)
     check_ranges(directions, settings or state.settings)
     going_on = start_of(engine, state, directed(second, state, directions), handoff, settings, second)
     begun, frontier, run_start = going_on.begun, going_on.frontier, going_on.run_start
@@ -76,8 +77,9 @@ def plan(
     return replace(planned, stages=costs, need=_need(engine, begun, new, stop, pages))
 
 
-def _check_schedule(settings: SamplingSettings, distill: bool) -> None:
-    """A distilled model is told one step size for all chunks of a forward, so all must take steps of the same size."""
+def check_schedule(settings: SamplingSettings, distill: bool) -> None:
+    """Raise `MagiError` where the steps do not fit the window. A distilled model is told one step size for all chunks
+    of a forward, so all must take steps of the same size."""
     steps, per_stage = settings.steps, settings.steps // settings.window
     sizes = [step_factor(steps, interval) for interval in step_intervals(steps, settings.shortcut)]
     if distill and any(sizes[k] != sizes[k % per_stage] for k in range(steps)):
@@ -286,7 +288,7 @@ def _need(engine: Sampler, state: SamplerState, new: Mapping[int, NewChunk], chu
         fused=has_fast_forms(engine.dit.device) and engine.dit.dtype == torch.bfloat16,
         pages=pages,
         page_budget=engine.cache.stats["pages"].budget,
-        text_tokens=max((chunk.text.most_tokens for chunk in new.values()), default=0),
+        text_tokens=max([NULL_TEXT_LENGTH, *(chunk.text.most_tokens for chunk in new.values())]),
     )
 
 

@@ -51,7 +51,7 @@ class Sounds:
         """The key of a sound that is in memory."""
         with self._lock:
             if sound not in self._keys:
-                self._keys[sound] = digest("sound", sound.samples, sound.rate)
+                self._keys[sound] = digest("sound", sound.kept, sound.rate)
             self._offer(self._keys[sound], ref(sound))
             return self._keys[sound]
 
@@ -82,7 +82,7 @@ class Sounds:
         sound = None if offered is None else offered()
         if sound is None:
             return None
-        sound = Sound(sound.samples[:, : int(LONGEST * sound.rate)], sound.rate)
+        sound = Sound(sound.kept[:, : int(LONGEST * sound.rate)], sound.rate)
         write_sound(path, sound)
         rate, peaks = peaks_of(sound)
         shown = {"key": key, "seconds": float(sound.seconds), "rate": rate, "peaks": peaks, "filename": name}
@@ -100,7 +100,7 @@ SOUNDS = Sounds()
 
 def note_audio(graph: Graph | None, node_id: str | None, audio: Mapping[str, Any] | None) -> None:
     """The node that is executed has been given `audio`, of a node that may be no file's: from now on it is known."""
-    link = inputs_of((graph or {}).get(node_id)).get("audio")
+    link = inputs_of((graph or {}).get(node_id or "")).get("audio")
     if audio is None or not graph or not is_link(link) or not isinstance(audio.get("waveform"), Tensor):
         return
     try:
