@@ -4,7 +4,7 @@ import { useStyles } from "../magi/style.js"
 import { describe } from "./cell.js"
 import { say } from "./words.js"
 
-/** @typedef {import("./cells.js").Cell} Cell */
+/** @typedef {import("./cell_state.js").Cell} Cell */
 
 /**
  * What is played.

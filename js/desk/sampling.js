@@ -9,8 +9,8 @@ import { play, refreshPlayer } from "./player.js"
 import { Strip } from "./strip.js"
 import { duration, say } from "./words.js"
 
-/** @typedef {import("./cells.js").Cell} Cell */
-/** @typedef {import("./cells.js").Summary} Summary */
+/** @typedef {import("./cell_state.js").Cell} Cell */
+/** @typedef {import("./node_state.js").Summary} Summary */
 
 const NAME = "magi_cells"
 const SAMPLING = new Set(["MagiChunkSampler", "MagiExtend"])

@@ -73,13 +73,13 @@ export function addDesk(node) {
 /**
  * @param {ComfyUI.Node} node
  * @param {ComfyUI.Widget} text
- * @returns {import("./storyboard.js").Host}
+ * @returns {import("./editing.js").Host}
  */
 function hostOf(node, text) {
   const path = () => pathOf(app.rootGraph, node) ?? ""
   /** The node that makes this storyboard, as the server calls it. */
   const sampler = () => samplerOf(path())
-  /** @type {readonly import("./cells.js").Cell[]} */
+  /** @type {readonly import("./cell_state.js").Cell[]} */
   let list = []
   /** @type {unknown} */
   let known
