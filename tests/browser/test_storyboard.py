@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import bisect
 import json
-from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -38,14 +37,18 @@ BLOCKS = "[...desk.querySelectorAll('.magi-words')].map(words => words.textConte
 PRICE = "desk.querySelector('.magi-price').textContent"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def grammar(tab: Any) -> None:
+    tab.expose_function("readStory", _read)
+    tab.expose_function("writeStory", _write)
+    tab.set_default_timeout(LIMIT)
+
+
 @pytest.fixture
-def board(page: Any) -> Iterator[Any]:
-    page.expose_function("readStory", _read)
-    page.expose_function("writeStory", _write)
-    page.set_default_timeout(LIMIT)
+def board(page: Any) -> Any:
     page.evaluate(BUILD, TEXT)
     shows(page, "a circle moves|it turns blue|a square|it stops")
-    yield page
+    return page
 
 
 def _read(body: dict[str, Any]) -> dict[str, Any]:
