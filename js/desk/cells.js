@@ -141,6 +141,8 @@ export class Cells {
     for (const plan of plans) {
       const before = this.#nodes.get(workflow, plan.node_id)
       if (before && forgive(before, plan)) this.#changed(workflow, plan.node_id)
+      for (const [key, filename] of Object.entries(plan.clips ?? {})) this.#pictures.addClip(key, filename)
+      for (const [key, t] of Object.entries(plan.stills ?? {})) this.#pictures.foundStill(key, t)
       if (plan.error) continue // a graph that cannot run yet makes nothing stale
       const node = this.#nodes.make(workflow, plan.node_id)
       Object.assign(node, { wanted: plan, edited: [] })
@@ -167,7 +169,11 @@ export class Cells {
    * @param {string} key
    */
   gone(key) {
-    if (!this.#pictures.clips.delete(key)) return
+    if (this.#pictures.clips.delete(key)) this.redraw()
+  }
+
+  /** Something that belongs to no node has come or gone. */
+  redraw() {
     for (const [workflow, id] of this.#nodes.all()) this.#changed(workflow, id)
   }
 
@@ -179,6 +185,14 @@ export class Cells {
    */
   nodesOf(workflow) {
     return this.#nodes.of(workflow).map(([id]) => id)
+  }
+
+  /**
+   * Whether the time left of a run counts down.
+   * @param {string} workflow
+   */
+  counts(workflow) {
+    return this.#nodes.of(workflow).some(([, { status, pace }]) => status === "running" && pace.secondsLeft !== null)
   }
 
   /**

@@ -14,7 +14,7 @@ import { TextSync } from "./text_sync.js"
 /**
  * What the desk needs of where it is.
  * @typedef {object} Host
- * @property {(text: string, fps: number) => Promise<Read>} read
+ * @property {(text: string, fps: number, asker?: string) => Promise<Read>} read of what an asker asks, only the newest waits
  * @property {(lines: readonly import("../magi/api.js").Line[], form: string, fps: number) => Promise<string>} write
  * @property {() => string} text
  * @property {(text: string) => void} setText
@@ -29,6 +29,7 @@ import { TextSync } from "./text_sync.js"
  * @property {(stale: Stretches) => void} edited chunks that are not what was planned
  * @property {(index: number, all: boolean) => void} play
  * @property {(key: string) => void} gone
+ * @property {() => { sound: import("../magi/api.js").Sound, start: number } | undefined} heard
  */
 
 export class Editing {
@@ -46,6 +47,7 @@ export class Editing {
   mistakes = []
   failure = ""
   moves = false // what is tried or was done moves chunks
+  #asker = `desk-${Math.random()}`
   #fps = 0 // that the text was read with
 
   /**
@@ -58,7 +60,7 @@ export class Editing {
   constructor(host, { written, read, failed }) {
     this.host = host
     this.sync = new TextSync({
-      read: (text) => host.read(text, host.fps()),
+      read: (text) => host.read(text, host.fps(), this.#asker),
       write: (lines, form) => host.write(lines, form, host.fps()),
       setText: (text) => {
         this.#set(text)

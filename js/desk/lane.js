@@ -16,6 +16,7 @@ import { part } from "./parts.js"
  * @property {() => readonly T[]} items in order of time, none over another
  * @property {(cell: HTMLElement, item: T) => void} draw fills a cell, which may show an older form of the same item
  * @property {(cell: HTMLElement) => void} [leave] a cell goes out of sight: what it holds (a video) can be let go
+ * @property {boolean} [hides] its row is there only while it has items
  * @property {(item: T) => string} [say] the item in words, for a screen reader
  */
 
@@ -43,6 +44,7 @@ export class LaneView {
   draw(strip, from, to, all) {
     const { lane, row, cells } = this
     const items = lane.items()
+    if (lane.hides) row.hidden = !items.length
     const seen = new Set()
     let previous = /** @type {HTMLElement | null} */ (null)
     for (let i = Math.max(0, at(items, from)); i < items.length; i++) {

@@ -49,6 +49,7 @@
  * @property {number} cost chunk-forwards that the next run takes
  * @property {number | null} seconds that it takes; null: this model and size was not timed yet
  * @property {boolean} exact false: cost is "at most"
+ * @property {import("../magi/api.js").Heard | null} sound that is heard with it
  * @property {number} toMake chunks that the next run makes
  */
 
@@ -76,8 +77,10 @@ export function summaryOf(node) {
   const { status, sentence, pace } = node
   const { fps, width, height, first, cost, seconds } = plan
   const left = plan === node.ran ? plan.chunks.filter(({ key }) => !node.finished.has(key)) : plan.chunks
+  const sound = plan.sound ?? null
   const toMake = left.filter(({ kind }) => kind === "computed").length
-  return { status, sentence, ...pace, fps, width, height, first, cost, seconds, exact: plan.exact !== false, toMake }
+  const exact = plan.exact !== false
+  return { status, sentence, ...pace, fps, width, height, first, cost, seconds, exact, sound, toMake }
 }
 
 /**
@@ -118,7 +121,7 @@ export function end(node, { status, sentence }) {
 export function recall(node, remembered, newer, pictures, now) {
   const { plan, progress, status, sentence, words, stills, clips } = remembered
   for (const [key, filename] of Object.entries(clips)) pictures.addClip(key, filename)
-  for (const [key, t] of Object.entries(stills)) if (!pictures.stills.has(key)) pictures.addStill(key, { t, jpeg: "" })
+  for (const [key, t] of Object.entries(stills)) pictures.foundStill(key, t)
   for (const [key, { prompt }] of Object.entries(words)) node.words[key] = prompt ?? ""
   if (!plan || (newer && node.ran && node.run !== plan.run)) return
   node.ran ??= plan

@@ -26,6 +26,15 @@ export class Pictures {
   }
 
   /**
+   * The server has a still.
+   * @param {string} key
+   * @param {number} t
+   */
+  foundStill(key, t) {
+    if (!this.stills.has(key)) this.addStill(key, { t, jpeg: "" })
+  }
+
+  /**
    * @param {string} key
    * @param {string} filename
    */

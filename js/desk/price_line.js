@@ -8,8 +8,8 @@ import { words } from "./story_words.js"
  */
 export function sentenceOf(editing, said) {
   const { plan, planned, host, anew } = editing
-  if (!plan || !planned) return said || host.going() || host.note()
-  if (!anew) return said || goingOrPrice(plan, host)
+  if (!plan || !planned) return said || (host.going() ? "" : host.note())
+  if (!anew) return said || priceBeside(plan, host)
   const { stretches, moved } = anew
   if (!stretches.length) return words("stale_none")
   return words(moved ? "stale_move" : "stale_edit", { chunks: inWords(stretches) })
@@ -26,12 +26,10 @@ export function warningOf(editing, story) {
 }
 
 /**
- * How the run goes; and what the next one costs, where it is not of the same.
+ * What the next run costs; "" where it is the one that goes on.
  * @param {import("../magi/api.js").Plan} plan
  * @param {import("./editing.js").Host} host
  */
-function goingOrPrice(plan, host) {
-  const going = host.going()
-  const done = going && !host.cells().some(({ stale }) => stale)
-  return done ? going : [going, priceOf(plan)].filter(Boolean).join(" · ")
+function priceBeside(plan, host) {
+  return host.going() && !host.cells().some(({ stale }) => stale) ? "" : priceOf(plan)
 }

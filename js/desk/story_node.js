@@ -4,9 +4,9 @@ import { readStoryboard, writeStoryboard } from "../magi/api.js"
 import { leaveToCanvas } from "../magi/canvas.js"
 import { findWidget, pathOf } from "../magi/graph.js"
 import { askedOf, onAnswered, samplerOf, whyNot } from "./asked.js"
-import { cells, graphChanged, shownWorkflow } from "./live.js"
+import { cells, graphChanged, heardOf, onSecond, shownWorkflow } from "./live.js"
 import { play } from "./player.js"
-import { lineOf } from "./sampling.js"
+import { lineOf } from "./run_line.js"
 import { StoryboardDesk } from "./storyboard.js"
 import { words } from "./story_words.js"
 
@@ -24,6 +24,9 @@ const desks = new Set()
 export function showOnStoryboards() {
   onAnswered(() => {
     for (const { desk } of desks) desk.refreshCells()
+  })
+  onSecond(() => {
+    for (const { desk } of desks) desk.drawPrice()
   })
   cells.subscribe((workflow) => {
     if (workflow !== shownWorkflow()) return
@@ -123,9 +126,11 @@ function hostOf(node, text) {
       const id = sampler()
       const workflow = shownWorkflow()
       const fps = cells.summaryOf(workflow, id)?.fps ?? 24
-      play({ title: node.title ?? "", cells: () => cells.cellsOf(workflow, id), fps }, index, { all })
+      const programme = { title: node.title ?? "", cells: () => cells.cellsOf(workflow, id), fps }
+      play({ ...programme, sound: () => heardOf(workflow, id) }, index, { all })
     },
     gone: (key) => cells.gone(key),
+    heard: () => heardOf(shownWorkflow(), sampler()),
   }
 }
 

@@ -5,6 +5,7 @@ import { editWords } from "./line_editor.js"
 import { openMenuOf } from "./story_windows.js"
 import { words } from "./story_words.js"
 import { Strip } from "./strip.js"
+import { waveLane } from "./wave_lane.js"
 
 const CHUNK = 112 // pixels
 
@@ -23,9 +24,16 @@ export function storyStrip(desk, key, selected) {
     say: ({ block }) => sayBlock(block),
   }
   const play = (/** @type {number} */ index) => host.play(index, false)
+  const wave = waveLane({
+    heard: () => host.heard(),
+    first: () => 0,
+    end: () => desk.strip.end,
+    offset: () => desk.editing.plan?.first ?? 0,
+    fps: () => host.fps(),
+  })
   return new Strip({
     label: words("strip"),
-    lanes: [lines, chunkLane({ cells: () => host.cells(), play, gone: (id) => host.gone(id) })],
+    lanes: [lines, chunkLane({ cells: () => host.cells(), play, gone: (id) => host.gone(id) }), wave],
     chunkWidth: CHUNK,
     fps: host.fps(),
     hands: {

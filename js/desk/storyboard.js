@@ -56,6 +56,7 @@ export class StoryboardDesk {
     this.append = iconButton("add", words("add_end"), () => addAtEnd(this))
     this.append.classList.add("magi-append")
     this.append.tabIndex = -1 // the keyboard has it among the tools
+    this.going = part("span", "magi-going") // apart from what is said aloud: it changes every second
     this.price = part("span", "magi-price", { role: "status" })
     this.length = part("span", "magi-length")
     this.element = part("div", "magi-desk magi-storyboard", { role: "group", "aria-label": words("storyboard") })
@@ -83,7 +84,7 @@ export class StoryboardDesk {
 
   #build() {
     const head = part("div", "magi-head", {}, this.tabs, this.tools)
-    const foot = part("div", "magi-foot", {}, this.price, this.length)
+    const foot = part("div", "magi-foot", {}, this.going, this.price, this.length)
     this.element.append(head, this.banner, this.timeline, this.text.element, foot)
     this.strip.content.append(this.append)
     this.strip.keys.setAttribute("aria-description", words("keys"))
@@ -143,6 +144,7 @@ export class StoryboardDesk {
   }
 
   drawPrice() {
+    this.going.textContent = this.host.going()
     const sentence = sentenceOf(this.editing, this.said)
     if (this.price.textContent !== sentence) this.price.textContent = sentence
   }

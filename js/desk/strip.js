@@ -79,7 +79,8 @@ export class Strip {
 
   /** The chunk behind the last one. */
   get end() {
-    return this.lanes.reduce((end, lane) => Math.max(end, (lane.items().at(-1)?.last ?? this.first - 1) + 1), this.first)
+    const ends = this.lanes.filter(({ hides }) => !hides).map((lane) => (lane.items().at(-1)?.last ?? this.first - 1) + 1)
+    return Math.max(this.first, ...ends)
   }
 
   /** Chunk that the playhead is at. */
