@@ -58,6 +58,20 @@ def read_sound(
             raise MagiError(f"the sound of {path} cannot be read ({echo(error)}): the file is damaged") from error
 
 
+def sound_seconds(path: str | Path, what: str = "sound") -> Fraction | None:
+    """How long the file at `path` says that it lasts; None where it has no sound that is read, or does not say it.
+
+    Raises `MagiError` as `read_sound` does.
+    """
+    with open_media(path, what, SOUND_CONTAINERS) as container:
+        stream = _sound_track(container)
+        if stream is None:
+            return None
+        if stream.duration is not None and stream.time_base is not None:
+            return stream.duration * Fraction(stream.time_base)
+        return None if container.duration is None else Fraction(container.duration, av.time_base)
+
+
 def as_sound(samples: Any, rate: Any, name: str = "sound") -> Sound:
     """A `Sound` of float samples [channels, n] at any usual rate. Several channels become two.
 

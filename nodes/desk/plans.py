@@ -16,6 +16,7 @@ import torch
 
 from magi_core.cache.engine_cache import EngineCache
 from magi_core.errors import MagiError, echo, printable
+from magi_core.sampling.cost import look_cost
 from magi_core.sampling.extension import Extension, Piece
 from magi_core.state import ChunkRecord, Frontier, InFlight, SamplerState
 from magi_core.state.rewind import rewind
@@ -32,10 +33,11 @@ from ..text_encode import SWITCHES
 from ..ui.checks import refuse
 from ..ui.sampling_run import check_seconds, planning
 from .asked import mapped, name_of
-from .desk import SPEEDS
-from .events import Plan
+from .desk import MEMORY, SPEEDS
+from .events import Heard, Plan
 from .made import MADE, Conditioning, Model, Prefix, Words, fingerprints
 from .recipes import MOST_NODES, Graph, Recipes, class_of, inputs_of, is_link
+from .sounds import HeardIn
 from .unloaded import unloaded_model
 
 SAMPLERS: dict[str, Any] = {"MagiChunkSampler": MagiChunkSampler, "MagiExtend": MagiExtend}
@@ -76,6 +78,7 @@ class _Graph:
         self._boards: dict[tuple[str, float], Storyboard] = {}
         self._unloaded: dict[str, Model] = {}
         self._chunks = 0
+        self._heard = HeardIn(graph)
 
     def plans(self) -> list[dict[str, Any]]:
         samplers = [name for name, node in self.graph.items() if class_of(node) in SAMPLERS]
@@ -118,8 +121,15 @@ class _Graph:
         self._after[name] = (
             _Incoming(made, True, True) if made is not None else _Incoming(_after(extension), nothing_to_do, known)
         )
-        payload = _payload(extension, model, (*filter(None, notes), *told.notes, *extension.notes), known)
-        return payload | {"exact": exact}
+        heard = self._heard.with_node(name, incoming.state)
+        said = (*filter(None, notes), *told.notes, *extension.notes)
+        payload = _payload(extension, said, known, heard) | {"seconds": self._seconds(name, extension, model)}
+        keys = [chunk["key"] for chunk in payload["chunks"] if chunk["key"]]
+        return payload | {"exact": exact, "clips": MEMORY.clips(keys), "stills": MEMORY.stills(keys)}
+
+    def _seconds(self, name: str, extension: Extension, model: Model) -> float | None:
+        look = look_cost(model.config, extension.begun.width, extension.begun.height)
+        return SPEEDS.seconds(extension, model.device, look, is_link(inputs_of(self.graph[name]).get("vae")))
 
     def _count(self, chunks: int) -> None:
         """`MagiError` from where on there are too many: for all nodes that come after, too."""
@@ -264,7 +274,8 @@ class _Graph:
         rows, columns = (8 * side for side in given.shape[-2:])
         begun = begin(model.engine(), {**widgets, "height": rows, "width": columns}, None)
         latents = torch.empty(given.shape, device="meta")
-        state = replace(begun.state, prefix=latents, prefix_key=given.key, filled=given.filled)
+        sound = None if given.sound is None else given.sound()
+        state = replace(begun.state, prefix=latents, prefix_key=given.key, filled=given.filled, sound=sound)
         return begun.engine, _Incoming(state, True, True), begun.notes
 
     def _state(self, link: Any) -> _Incoming:
@@ -306,15 +317,13 @@ class _Graph:
         return extension.cost.total > 0 and (path.exists() or path.with_name(f"{path.name}.parts").exists())
 
 
-def _payload(extension: Extension, model: Model, notes: tuple[str, ...], known: bool) -> dict[str, Any]:
+def _payload(extension: Extension, notes: tuple[str, ...], known: bool, heard: Heard | None) -> dict[str, Any]:
     chunks, state = extension.chunks, extension.begun
     if not known:
         chunks = tuple(chunk if chunk.kind == "kept" else replace(chunk, key="") for chunk in chunks)
-    speed = SPEEDS.of(extension, model.device)
-    seconds = None if speed is None else round(speed.seconds(extension.stages), 1)
     first = chunks[0].index if chunks else 0
     size = (state.fps, state.width, state.height)
-    return asdict(Plan(first, chunks, extension.cost.total, seconds, *size, notes))
+    return asdict(Plan(first, chunks, extension.cost.total, None, *size, notes, heard))
 
 
 def _without_pages(cache: EngineCache) -> EngineCache:
