@@ -46,6 +46,8 @@ export class Editing {
   /** @type {readonly Mistake[]} */
   mistakes = []
   failure = ""
+  /** @type {undoing.History | undefined} of a desk that this one takes the place of */
+  #adopted
   moves = false // what is tried or was done moves chunks
   #asker = `desk-${Math.random()}`
   #fps = 0 // that the text was read with
@@ -104,6 +106,15 @@ export class Editing {
     return text
   }
 
+  /**
+   * Go on with the steps of a desk whose place this one takes, as far as its text is one of them.
+   * @param {undoing.History} history
+   */
+  adopt(history) {
+    this.#adopted = history
+    this.sync.read(this.known)
+  }
+
   /** @param {string} text */
   typed(text) {
     this.#set(text)
@@ -120,8 +131,11 @@ export class Editing {
   #wasRead({ lines, errors }) {
     this.mistakes = errors ?? []
     if (!lines) return
-    const story = again(lines, this.history.now)
-    this.history = this.history.now.length ? undoing.did(this.history, story) : undoing.begin(story)
+    const known = this.#adopted ?? this.history
+    this.#adopted = undefined
+    const story = again(lines, known.now)
+    const arrived = undoing.arrive(known, story)
+    this.history = arrived ?? (this.history.now.length ? undoing.did(this.history, story) : undoing.begin(story))
     this.history = { ...this.history, now: story }
     this.changed()
   }

@@ -4,6 +4,7 @@ import { sameStory } from "./story.js"
 /** @typedef {import("./story.js").Story} Story */
 
 const MOST = 200 // steps
+const NEAR = 20 // of them that a story from elsewhere is looked for in
 
 /**
  * @typedef {object} History
@@ -46,4 +47,22 @@ export function undo({ past, now, future }) {
 export function redo({ past, now, future }) {
   const [story, ...rest] = future
   return story ? { past: [...past, now], now: story, future: rest } : { past, now, future }
+}
+
+/**
+ * The history of a story that was taken from elsewhere, such as ComfyUI's own undo: where it was there a few steps before
+ * or behind, that is where the history is then.
+ * @param {History} history
+ * @param {Story} story
+ * @returns {History | undefined} undefined: it was not
+ */
+export function arrive(history, story) {
+  for (const step of [undo, redo]) {
+    let at = history
+    for (let steps = 0; steps <= NEAR; steps++) {
+      if (sameStory(at.now, story)) return at
+      at = step(at)
+    }
+  }
+  return undefined
 }

@@ -19,13 +19,14 @@ export function directLines(desk, tag) {
   if (!item) return
   const { ids } = desk
   const chosen = desk.items.filter(({ id }) => ids.includes(id))
-  const box = (desk.strip.cellOf(item.id) ?? desk.strip.element).getBoundingClientRect()
+  const line = (desk.strip.cellOf(item.id) ?? desk.strip.element).getBoundingClientRect()
+  const { left, right, bottom } = desk.strip.element.getBoundingClientRect() // with the chunks under the line
   openDirect({
     where: placeInWords(chosen[0]?.first ?? 0, chosen.at(-1)?.block.last ?? 0),
     said: () => desk.editing.history.now.find(({ id }) => id === ids[0]) ?? { prompt: "" },
     change: (said) => desk.do(direct(desk.editing.history.now, ids, said)),
     closed: () => desk.strip.focus(),
-    at: [Math.max(box.left, desk.strip.element.getBoundingClientRect().left), box.bottom + 4],
+    avoid: { left: Math.max(line.left, left), top: line.top, right: Math.min(line.right, right), bottom },
     tag,
   })
 }

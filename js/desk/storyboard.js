@@ -12,11 +12,14 @@ import { makeTabs, makeTools } from "./story_head.js"
 import { storyStrip } from "./story_strip.js"
 import { directLines, dragLines } from "./story_windows.js"
 import { words } from "./story_words.js"
+import { setView, viewOf } from "./strip_zoom.js"
 import { TextTab } from "./text_tab.js"
 
 /** @typedef {import("./editing.js").Host} Host */
 /** @typedef {import("./story.js").Story} Story */
 /** @typedef {{ id: number, first: number, last: number, block: import("./story.js").Placed }} Item a block, with what is held */
+
+/** @typedef {{ history: import("./history.js").History, tab: string, view: import("./strip_zoom.js").View }} Keepsake */
 
 const FRAMES = 24 // of a chunk
 
@@ -216,6 +219,21 @@ export class StoryboardDesk {
   /** @param {string} [tag] what of the window gets the keyboard */
   direct(tag) {
     if (!this.locked) directLines(this, tag)
+  }
+
+  /**
+   * What another desk needs to take the place of this one.
+   * @returns {Keepsake}
+   */
+  keepsake() {
+    return { history: this.editing.history, tab: this.tab, view: viewOf(this.strip) }
+  }
+
+  /** @param {Keepsake} kept */
+  adopt({ history, tab, view }) {
+    this.editing.adopt(history)
+    if (tab === "text") this.show("text")
+    setView(this.strip, view)
   }
 
   /** Until all edits are in the widget. */

@@ -28,9 +28,7 @@ import { handle } from "./strip_hands.js"
  */
 
 const MARGIN = 300 // pixels beyond what is seen that are drawn as well
-const TAIL = 48 // pixels behind the last chunk
-const NARROWEST = 6 // pixels of a chunk
-const WIDEST = 240
+export const TAIL = 48 // pixels behind the last chunk
 
 let made = 0 // strips on this page: their cells have ids of their own
 
@@ -38,6 +36,8 @@ export class Strip {
   ruler = new Ruler()
   width = 0 // pixels in sight
   #frame = 0
+  scrolled = 0 // pixels, the last time that it was on the page
+  scrollsTo = 0 // once there is so much to see
 
   /** @param {Options} options */
   constructor({ label, lanes, hands, first = 0, fps = 24, chunkWidth = 96, several = true }) {
@@ -190,23 +190,6 @@ export class Strip {
     this.#soon()
   }
 
-  /**
-   * @param {number} pixels of a chunk
-   * @param {number} [around] chunk that stays where it is
-   */
-  setChunkWidth(pixels, around = this.cursor) {
-    const seen = this.left(around) - this.scroller.scrollLeft
-    this.chunkWidth = Math.max(NARROWEST, Math.min(WIDEST, pixels))
-    this.draw()
-    this.scroller.scrollLeft = this.left(around) - seen
-    this.see(true)
-  }
-
-  /** Let everything be seen at once, where that is possible. */
-  fit() {
-    this.setChunkWidth((this.width - TAIL) / Math.max(1, this.end - this.first), this.first)
-  }
-
   // Drawing -----------------------------------------------------------------------------------------------------------
 
   /** Draw what has come in sight with the next frame. */
@@ -222,7 +205,12 @@ export class Strip {
    * @param {boolean} all cells that are there already are drawn again
    */
   see(all) {
+    if (this.width && this.left(this.end) > this.scrollsTo) {
+      if (this.scrollsTo) this.scroller.scrollLeft = this.scrollsTo
+      this.scrollsTo = 0
+    }
     const { scrollLeft } = this.scroller
+    if (this.width) this.scrolled = scrollLeft
     const from = this.first + (scrollLeft - MARGIN) / this.chunkWidth
     const to = this.first + (scrollLeft + this.width + MARGIN) / this.chunkWidth
     for (const view of this.views) view.draw(this, from, to, all)
