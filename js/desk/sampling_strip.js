@@ -12,6 +12,7 @@ import { say } from "./words.js"
 /** @typedef {import("./node_state.js").Summary} Summary */
 
 export const STRIP_HEIGHT = 148 // pixels
+const LEAST = 56 // of a chunk, so that all are seen at once
 
 export class SamplingStrip {
   id = ""
@@ -28,6 +29,8 @@ export class SamplingStrip {
       label: say("strip", { node: node.title ?? "" }),
       lanes: [{ name: "chunks", items: () => this.#items, draw: this.#draw, leave: this.#leave }, this.#wave()],
       hands: { open: ({ first }) => this.#play(first), play: () => this.#play(this.strip.first, true) },
+      least: LEAST,
+      tail: 0,
       several: false,
     })
     this.line = Object.assign(document.createElement("div"), { className: "magi-line" })

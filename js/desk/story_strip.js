@@ -8,6 +8,8 @@ import { Strip } from "./strip.js"
 import { waveLane } from "./wave_lane.js"
 
 const CHUNK = 112 // pixels
+const LEAST = 84
+const TAIL = 34 // for what adds a line
 
 /**
  * @param {import("./storyboard.js").StoryboardDesk} desk
@@ -35,6 +37,8 @@ export function storyStrip(desk, key, selected) {
     label: words("strip"),
     lanes: [lines, chunkLane({ cells: () => host.cells(), play, gone: (id) => host.gone(id) }), wave],
     chunkWidth: CHUNK,
+    least: LEAST,
+    tail: TAIL,
     fps: host.fps(),
     hands: {
       open: (item) => editWords(desk, Number(item.id)),

@@ -188,6 +188,7 @@ export class StoryboardDesk {
    * @param {Story} story
    */
   try(story) {
+    this.strip.dragged = true
     this.editing.try(story)
     this.draw()
   }
@@ -204,6 +205,7 @@ export class StoryboardDesk {
   /** @param {boolean} keep what was tried or considered is done */
   decide(keep) {
     const { ids } = this
+    this.strip.dragged = false
     this.said = ""
     if (this.editing.decide(keep)) this.taken(ids)
     else this.draw()

@@ -8,6 +8,7 @@ import { part } from "./parts.js"
 import { Ruler } from "./ruler.js"
 import { Selection } from "./selection.js"
 import { handle } from "./strip_hands.js"
+import { fitUnasked } from "./strip_zoom.js"
 
 /** @typedef {import("./lane.js").Item} Item */
 /**
@@ -24,11 +25,12 @@ import { handle } from "./strip_hands.js"
  * @property {number} [first] chunk at which it begins: 0
  * @property {number} [fps] of the finished video: 24
  * @property {number} [chunkWidth] pixels: 96
+ * @property {number} [least] pixels that a chunk may have so that all are seen at once: 96
+ * @property {number} [tail] pixels behind the last chunk: 48
  * @property {boolean} [several] whether several items can be selected at once: true
  */
 
 const MARGIN = 300 // pixels beyond what is seen that are drawn as well
-export const TAIL = 48 // pixels behind the last chunk
 
 let made = 0 // strips on this page: their cells have ids of their own
 
@@ -36,14 +38,18 @@ export class Strip {
   ruler = new Ruler()
   width = 0 // pixels in sight
   #frame = 0
+  zoomed = false // by hand: so it stays
+  dragged = false // something on it is: it keeps its measure
   scrolled = 0 // pixels, the last time that it was on the page
   scrollsTo = 0 // once there is so much to see
 
   /** @param {Options} options */
-  constructor({ label, lanes, hands, first = 0, fps = 24, chunkWidth = 96, several = true }) {
+  constructor({ label, lanes, hands, first = 0, fps = 24, chunkWidth = 96, least = chunkWidth, tail = 48, several = true }) {
     this.fps = fps
     this.first = first
-    this.chunkWidth = chunkWidth
+    this.chunkWidth = this.usual = chunkWidth
+    this.least = least
+    this.tail = tail
     this.hands = hands
     this.selection = new Selection(first, several)
     this.id = `magi-strip-${++made}`
@@ -60,7 +66,8 @@ export class Strip {
     this.playhead = part("div", "magi-playhead")
     this.sizes = new ResizeObserver(() => {
       this.width = this.scroller.clientWidth
-      this.#soon()
+      if (this.width && fitUnasked(this)) this.draw()
+      else this.#soon()
     })
     useStyles(new URL("./desk.css", import.meta.url).href)
     this.content.append(this.ruler.element, ...this.rows, this.playhead)
@@ -145,8 +152,9 @@ export class Strip {
 
   /** Draw again: items changed, or what they show. */
   draw() {
+    if (this.width && !this.dragged) fitUnasked(this)
     this.selection.keep(this.items, this.first, this.end)
-    this.content.style.width = `${this.left(this.end) + TAIL}px`
+    this.content.style.width = `${this.left(this.end) + this.tail}px`
     this.see(true)
     this.mark()
   }

@@ -18,6 +18,7 @@ import av
 import numpy as np
 import pytest
 
+from tests.browser import boards
 from tools.comfyui.find import HOW_TO, REPOSITORY, find_chromium
 
 HERE = Path(__file__).parent
@@ -164,3 +165,19 @@ def page(tab: Any, site: Site) -> Iterator[Any]:
     tab.remove_listener("pageerror", keep)
     tab.context.clear_permissions()
     assert not errors, errors
+
+
+@pytest.fixture(scope="package")
+def grammar(tab: Any) -> None:
+    tab.expose_function("readStory", boards.read)
+    tab.expose_function("writeStory", boards.write)
+
+
+@pytest.fixture
+def board(page: Any, grammar: None) -> Iterator[Any]:
+    """The page with `boards.TEXT` on a storyboard, and a sampler behind it."""
+    page.set_default_timeout(boards.LIMIT)
+    page.evaluate(boards.BUILD, boards.TEXT)
+    boards.shows(page, "a circle moves|it turns blue|a square|it stops")
+    yield page
+    page.set_default_timeout(30_000)

@@ -222,7 +222,9 @@ def test_a_sound_is_played_in_step_with_the_strip(desk: Any) -> None:
     desk.wait_for_function("document.querySelector('dialog[open] video').src.includes('a.mp4')")
     desk.wait_for_function(off, arg=[0, 0.25])
     desk.get_by_role("button", name="Mute").click()
-    assert desk.evaluate("audio.muted") and desk.get_by_role("button", name="Mute").get_attribute("aria-pressed") == "true"
+    assert (
+        desk.evaluate("audio.muted") and desk.get_by_role("button", name="Mute").get_attribute("aria-pressed") == "true"
+    )
     desk.keyboard.press("Escape")
     desk.wait_for_function("audio.paused")
 
