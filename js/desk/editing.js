@@ -137,6 +137,8 @@ export class Editing {
     const arrived = undoing.arrive(known, story)
     this.history = arrived ?? (this.history.now.length ? undoing.did(this.history, story) : undoing.begin(story))
     this.history = { ...this.history, now: story }
+    // The plan of this text may have come before the text was read.
+    if (this.plan && this.plan === this.host.plan() && this.host.isPlanned()) this.planned = story
     this.changed()
   }
 

@@ -12,7 +12,7 @@ import { say } from "./words.js"
 /** @typedef {import("./node_state.js").Summary} Summary */
 
 export const STRIP_HEIGHT = 148 // pixels
-const LEAST = 56 // of a chunk, so that all are seen at once
+const LEAST = 52 // of a chunk, so that all are seen at once
 
 export class SamplingStrip {
   id = ""

@@ -17,16 +17,15 @@ SHOW = """async theme => {
     const chunks = kinds.map((kind, index) => ({ index, key: `k${index}`, kind }))
     const place = { prompt_id: 'p', node_id: '5', run: 'r' }
     const size = { first: 0, cost: 40, seconds: 20, fps: 24, width: 96, height: 96, notes: [], chunks }
-    api.tell('magi.plan', { ...place, ...size, sound: { key: 's', start: 0 } })
+    api.tell('magi.plan', { ...place, ...size, chunks: [...chunks], sound: { key: 's', start: 0 } })
     api.tell('magi.progress', { ...place, done: 3, chunks: 6, step: 1, steps: 9, seconds_left: 9,
         flight: [{ index: 3, key: 'k3', stage: 1, stages: 4, t: 0.3 }] })
     const { cells } = await import('/extensions/magi/desk/live.js')
-    const { promise, resolve } = Promise.withResolvers()
-    const stop = cells.subscribe(() => cells.cellsOf('workflow', '5').length && resolve())
-    cells.redraw()
-    await promise
-    stop()
-    cells.edited('workflow', '5', [[2, 3]])
+    await new Promise(done => {
+        const stop = cells.subscribe(() => cells.counts('workflow') && (stop(), done()))
+    })
+    chunks[2] = { index: 2, key: 'other', kind: 'computed' }
+    cells.wanted('workflow', [{ node_id: '5', ...size, sound: { key: 's', start: 0 } }])
 }"""
 # Contrast is measured on a canvas, which puts colours over one another as the page does.
 MEASURE = """() => {

@@ -273,6 +273,29 @@ def test_an_answer_that_takes_long_counts_where_the_graph_is_still_the_same(boar
     says_price(board, "chunk 5: 43 chunk-forwards, about 28 s; 0–4 from memory")
 
 
+def test_a_plan_that_comes_before_its_text_is_read_is_the_price_of_it(board: Any) -> None:
+    board.evaluate(PLANS)
+    says_price(board, "Nothing is made: all 6 chunks are there")
+    board.evaluate("""() => {
+        const read = api.answers['/magi/storyboard/read']
+        api.answers['/magi/storyboard/read'] = async body => {
+            await new Promise(done => window.goOn = done)
+            return read(body)
+        }
+        hold()
+        text.value = text.value.replace('it stops', 'it waits')
+        api.tell('graphChanged')
+    }""")
+    board.wait_for_function("api.asked.some(([, { graph } = {}]) => graph?.[3].inputs.text.includes('it waits'))")
+    board.evaluate("answer([5])")
+    board.wait_for_selector(
+        ".magi-lane-chunks .magi-cell[data-stale], .magi-lane-chunks .magi-cell[data-state=planned]"
+    )
+    board.evaluate("goOn()")
+    shows(board, "a circle moves|it turns blue|a square|it waits")
+    says_price(board, "chunk 5: 43 chunk-forwards, about 28 s; 0–4 from memory")
+
+
 def test_what_a_drag_would_make_stale_is_said_before_it_is_done(board: Any) -> None:
     board.evaluate(PLANS)
     says_price(board, "Nothing is made: all 6 chunks are there")

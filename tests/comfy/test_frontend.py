@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from tools.comfyui.find import REPOSITORY
-from tools.comfyui.server import Server
 
 WORKFLOWS = sorted((REPOSITORY / "workflows").glob("*.json"))
 PLAIN = ["width", "height", "chunks", "seed", "fixed", "steps", "text_guidance", "previous_guidance"]

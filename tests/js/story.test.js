@@ -132,3 +132,13 @@ test("a story of many lines is edited in a moment", () => {
   stale(story, edits.stretch(story, id(story, 0), 2))
   assert.ok(process.cpuUsage(begun).user < 200_000, "microseconds")
 })
+
+test("a story from elsewhere that was there a few steps before is that step, with what was undone still to be done again", () => {
+  const steps = [STORY, edits.remove(STORY, [id(STORY, 0)]), edits.remove(STORY, [id(STORY, 1)])]
+  const all = steps.slice(1).reduce(undoing.did, undoing.begin(STORY))
+  const arrived = undoing.arrive(all, desk.fromLines(desk.toLines(STORY)))
+  assert.equal(arrived.now, STORY)
+  assert.equal(undoing.redo(undoing.redo(arrived)).now, steps[2])
+  assert.equal(undoing.arrive(undoing.undo(all), steps[2]).now, steps[2], "or behind")
+  assert.equal(undoing.arrive(all, edits.reroll(STORY, [id(STORY, 0)])), undefined)
+})
