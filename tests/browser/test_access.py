@@ -21,9 +21,7 @@ SHOW = """async theme => {
     api.tell('magi.progress', { ...place, done: 3, chunks: 6, step: 1, steps: 9, seconds_left: 9,
         flight: [{ index: 3, key: 'k3', stage: 1, stages: 4, t: 0.3 }] })
     const { cells } = await import('/extensions/magi/desk/live.js')
-    await new Promise(done => {
-        const stop = cells.subscribe(() => cells.counts('workflow') && (stop(), done()))
-    })
+    while (!cells.counts('workflow')) await new Promise(requestAnimationFrame)
     chunks[2] = { index: 2, key: 'other', kind: 'computed' }
     cells.wanted('workflow', [{ node_id: '5', ...size, sound: { key: 's', start: 0 } }])
 }"""
@@ -56,9 +54,10 @@ MEASURE = """() => {
         .filter(element => says(element) && seen(element))
         .map(each => [`${each.className}: ${each.textContent}`, contrast(each, getComputedStyle(each).color)])
         .filter(([, ratio]) => ratio < 4.5)
-    window.faint = marks => marks.map(([selector, property, around]) => {
+    window.faint = marks => marks.map(([selector, property, around, pseudo]) => {
         const element = document.querySelector(selector)
-        return [selector, contrast(element, getComputedStyle(element)[property], around && element.closest(around))]
+        const colour = getComputedStyle(element, pseudo)[property]
+        return [selector, contrast(element, colour, around && element.closest(around))]
     }).filter(([, ratio]) => ratio < 3)
 }"""
 MARKS = [
@@ -69,7 +68,7 @@ MARKS = [
     [".magi-block[data-transition=cut]", "borderLeftColor"],
     [".magi-tab[aria-selected=true]", "color"],
     [".magi-cell[data-state=denoising]", "borderTopColor", ".magi-slot"],
-    [".magi-cell[data-stale]", "borderTopColor", ".magi-slot"],
+    [".magi-cell[data-stale] > .magi-cell-mark", "backgroundColor", "div", "::before"],
 ]
 
 
@@ -112,8 +111,8 @@ def test_the_keyboard_goes_through_the_desk_as_one_reads_it(shown: Any) -> None:
         places.append(
             shown.evaluate("""(() => {
                 const of = document.activeElement
-                const { left, top, height } = of.getBoundingClientRect()
-                return [Math.round((top + Math.min(height, 20) / 2) / 20), left, of.ariaLabel ?? of.textContent]
+                const { left, top } = of.getBoundingClientRect()
+                return [Math.round((top + 10) / 20), left, of.ariaLabel ?? of.textContent]
             })()""")
         )
         press(shown, "Tab")
@@ -148,7 +147,7 @@ def test_the_window_that_directs_a_line_leaves_the_line_and_its_chunks_to_be_see
     on(shown, "it turns blue").click()
     press(shown, "m")
     dialog = shown.get_by_role("dialog").bounding_box()
-    for seen in (on(shown, "it turns blue"), shown.locator(".magi-lane-chunks .magi-cell[data-index='2']")):
+    for seen in (on(shown, "it turns blue"), shown.locator(".magi-lane-chunks .magi-cell[data-index='2']").first):
         box = seen.bounding_box()
         beside = dialog["x"] >= box["x"] + box["width"] or dialog["x"] + dialog["width"] <= box["x"]
         assert beside or dialog["y"] >= box["y"] + box["height"] or dialog["y"] + dialog["height"] <= box["y"]
