@@ -12,6 +12,7 @@ from comfy_api.latest import ComfyExtension, io
 from .chunk_sampler import MagiChunkSampler
 from .decode_to_file import MagiDecodeToFile
 from .desk.made import knows
+from .desk.plans import faults
 from .desk.routes import register
 from .extend import MagiExtend
 from .host.example_inputs import offer_example_inputs
@@ -30,6 +31,7 @@ from .state_info import MagiStateInfo
 from .storyboard import MagiStoryboard
 from .storyboard_prompt import MagiStoryboardPrompt
 from .text_encode import MagiTextEncode
+from .ui.foreseen import foresee_by
 from .ui.wired import wired
 from .vae_decode import MagiVAEDecode
 from .vae_encode import MagiVAEEncode
@@ -67,6 +69,7 @@ class MagiExtension(ComfyExtension):
         offer_example_inputs()
         listen()
         knows({node.define_schema().node_id: node.fingerprint_inputs for node in READING})
+        foresee_by(faults)
         register()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:

@@ -20,6 +20,7 @@ from .desk.desk import node_run
 from .desk.made import Prefix, note_run
 from .host.sound import with_sound
 from .ui.checks import Checked, Checks, refuse
+from .ui.foreseen import check_conditioning, check_plan
 from .ui.sampling_run import Asked, check_autosave, check_seconds, sample
 from .ui.sampling_widgets import (
     check_clean_kv_range,
@@ -43,14 +44,20 @@ def _check_height(height: int, prefix: object = None) -> None:
         check_side("height", height)
 
 
+def _check_steps(steps: int, window: int, kv_ranges: str, of_node: str | None = None) -> None:
+    check_steps(steps, window, kv_ranges)
+    check_plan("steps", of_node)
+
+
 CHECKS: Checks = {
     "width": _check_width,
     "height": _check_height,
     "kv_ranges": check_kv_ranges,
-    "steps": check_steps,
+    "steps": _check_steps,
     "clean_kv_range": check_clean_kv_range,
     "seconds": check_seconds,
     "autosave": check_autosave,
+    "conditioning": check_conditioning,
 }
 
 

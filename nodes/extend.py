@@ -11,11 +11,12 @@ from magi_core.sampling.handoff import HANDOFFS
 from .desk.desk import node_run
 from .desk.made import note_run
 from .ui.checks import Checked, Checks, refuse
+from .ui.foreseen import check_conditioning
 from .ui.sampling_run import Asked, check_autosave, check_seconds, sample
 from .ui.widgets import run_inputs
 from .wires import CATEGORY, Conditioning, HeldState, Model, Prompt, Prompts, State
 
-CHECKS: Checks = {"seconds": check_seconds, "autosave": check_autosave}
+CHECKS: Checks = {"seconds": check_seconds, "autosave": check_autosave, "conditioning": check_conditioning}
 
 
 class MagiExtend(io.ComfyNode):

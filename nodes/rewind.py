@@ -8,8 +8,14 @@ from magi_core.engine import Engine
 from magi_core.sampling.handoff import exactness_in_words
 from magi_core.state.rewind import rewind
 
+from .ui.checks import Checked
+from .ui.foreseen import check_plan
 from .ui.progress import show
 from .wires import CATEGORY, HeldState, Model, State
+
+
+def _check_chunks(chunks: int, of_node: str | None = None) -> None:
+    check_plan("chunks", of_node)
 
 
 class MagiRewind(io.ComfyNode):
@@ -42,6 +48,8 @@ class MagiRewind(io.ComfyNode):
             outputs=[State.Output(display_name="state", tooltip="The video as it was at that point.")],
             hidden=[io.Hidden.unique_id],
         )
+
+    validate_inputs = classmethod(Checked("MagiRewind", {"chunks": _check_chunks}))
 
     @classmethod
     def execute(cls, state: HeldState, chunks: int, model: Engine | None = None) -> io.NodeOutput:

@@ -7,7 +7,13 @@ from comfy_api.latest import io
 from magi_core.errors import MagiError
 from magi_core.story.storyboard import Storyboard
 
+from .ui.checks import Checked
+from .ui.foreseen import check_plan
 from .wires import CATEGORY, Story
+
+
+def _check_chunk(chunk: int, of_node: str | None = None) -> None:
+    check_plan("chunk", of_node)
 
 
 class MagiStoryboardPrompt(io.ComfyNode):
@@ -37,6 +43,8 @@ class MagiStoryboardPrompt(io.ComfyNode):
                 ),
             ],
         )
+
+    validate_inputs = classmethod(Checked("MagiStoryboardPrompt", {"chunk": _check_chunk}))
 
     @classmethod
     def execute(cls, storyboard: Storyboard, chunk: int) -> io.NodeOutput:

@@ -18,8 +18,14 @@ from magi_core.video import exact_fps
 from .desk.sounds import note_audio
 from .host.sound import heard_in, to_audio
 from .host.vae import fill, magi_vae
+from .ui.checks import Checked
 from .ui.codec_notes import noting
+from .ui.foreseen import check_plan
 from .wires import CATEGORY, HeldState, State
+
+
+def _check_state(state: object = None, of_node: str | None = None) -> None:
+    check_plan("state", of_node)
 
 
 class MagiVAEDecode(io.ComfyNode):
@@ -49,12 +55,14 @@ class MagiVAEDecode(io.ComfyNode):
             hidden=[io.Hidden.unique_id, io.Hidden.prompt],
         )
 
+    validate_inputs = classmethod(Checked("MagiVAEDecode", {"state": _check_state}))
+
     @classmethod
     def execute(cls, vae: comfy.sd.VAE, state: HeldState, audio: dict[str, Any] | None = None) -> io.NodeOutput:
         made, vae = state.state, magi_vae(vae)
         sound, fps = heard_in(made, audio), exact_fps(made.fps)
         note_audio(cls.hidden.prompt, cls.hidden.unique_id, audio)
-        _check_memory(made)
+        check_memory(made)
         frames = torch.empty(made.frames, made.height, made.width, 3)
         bar = comfy.utils.ProgressBar(made.frames, node_id=cls.hidden.unique_id)
         with vae.working(made.frames, made.width, made.height) as codec, noting(codec, cls.hidden.unique_id):
@@ -64,7 +72,7 @@ class MagiVAEDecode(io.ComfyNode):
         return io.NodeOutput(frames, InputImpl.VideoFromComponents(parts))
 
 
-def _check_memory(made: SamplerState) -> None:
+def check_memory(made: SamplerState) -> None:
     """Raise `MagiError` where all frames at once are more than the machine's memory."""
     need, there = made.frames * made.height * made.width * 3 * 4, physical_memory()
     if there is not None and need > there:

@@ -57,6 +57,17 @@ def add_gated_in_place(x: Tensor, update: Tensor, gate: Tensor, weight: Tensor, 
     return x.copy_(add_gated(x, update, gate, weight, bias, eps))
 
 
+STANDARDISE_EPS = 1e-5
+
+
+@with_fast_form
+def standardise(x: Tensor) -> Tensor:
+    """`(x - mean) / (std + eps)` over the last axis, population std; computed in float32, in the dtype of `x`."""
+    wide = x.float()
+    centred = wide - wide.mean(-1, keepdim=True)
+    return (centred / (wide.std(-1, correction=0, keepdim=True) + STANDARDISE_EPS)).to(x.dtype)
+
+
 def interleave(own: Tensor, text: Tensor, groups: int) -> Tensor:
     """[..., 2 * width] from two of [..., width], `groups` groups of channels of either in turn."""
     return torch.stack([own.unflatten(-1, (groups, -1)), text.unflatten(-1, (groups, -1))], dim=-2).flatten(-3)
@@ -70,6 +81,16 @@ FP8_MAX = torch.finfo(torch.float8_e4m3fn).max
 def quantise(x: Tensor, scale: Tensor) -> Tensor:
     """`x / scale` in float32, clamped, rounded to bfloat16, then to float8_e4m3fn (twice, like the reference)."""
     return (x.float() / scale).clamp(-FP8_MAX, FP8_MAX).to(torch.bfloat16).to(torch.float8_e4m3fn)
+
+
+@with_fast_form
+def quantise_rows(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Every row of `x` [..., in] over a scale of its own, in float8_e4m3fn, and the scales [..., 1] in float32: a row's
+    greatest number becomes the greatest of the format. Rows of zeros have the scale 1."""
+    wide = x.float()
+    greatest = wide.abs().amax(-1, keepdim=True)
+    scale = torch.where(greatest > 0, greatest / FP8_MAX, 1)
+    return (wide / scale).clamp(-FP8_MAX, FP8_MAX).to(torch.float8_e4m3fn), scale
 
 
 @with_fast_form

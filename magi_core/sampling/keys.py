@@ -40,14 +40,17 @@ class ChunkKeys:
         if self.frontier.last:
             known[self.frontier.next_chunk - 1] = self.frontier.last
         sights = {chunk.index: chunk.at.sight for chunk in self.frontier.chunks}
+        across = _Across()
         keyed = []
         for chunk, text_key, ranges, source in chunks:
             index, sight = chunk.index, chunk.sight
             before = index - 1
-            if before >= max(run_start, sight) and self._sight(before, sights) == sight:
-                past: object = self._key(before, known)  # which has all that it sees in it
+            if before < max(run_start, sight):
+                past: object = tuple(self._key(seen, known) for seen in range(max(sight, first), index))
+            elif self._sight(before, sights) == sight:
+                past = self._key(before, known)  # which has all that it sees in it
             else:
-                past = tuple(self._key(seen, known) for seen in range(max(sight, first), index))
+                past = across.keys(max(sight, first), index, lambda seen: self._key(seen, known))
             place = run_start if sight < run_start else "in the run"
             given = self._given(index)
             own = (index, chunk.seed, text_key, ranges, sight, place, given, past)
@@ -69,6 +72,21 @@ class ChunkKeys:
     def _given(self, index: int) -> str:
         """Digest of given frames that chunk `index` begins with, or ""."""
         return self.state.prefix_key if index == self.state.first_chunk and self.state.anchor is not None else ""
+
+
+class _Across:
+    """Digests of the keys of chunks in a row, for chunks that look past a wall: every key is taken in once."""
+
+    def __init__(self) -> None:
+        self._sofar: dict[int, tuple[int, str]] = {}  # by the first: where it ends, its digest
+
+    def keys(self, first: int, stop: int, key: Callable[[int], str]) -> str:
+        """Of chunks `first` to `stop` (exclusive). Asked for rising ends."""
+        end, sofar = self._sofar.get(first, (first, ""))
+        for index in range(end, stop):
+            sofar = digest(sofar, key(index))
+        self._sofar[first] = stop, sofar
+        return sofar
 
 
 def planned_frontier_key(state: SamplerState, new: Mapping[int, NewChunk], count: int, run_start: int) -> str:

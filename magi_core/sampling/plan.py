@@ -46,7 +46,7 @@ def plan(
 
     Raises `MagiError` for what cannot be done. See `Engine.plan`.
     """
-    _check_schedule(settings or state.settings, engine.dit.config.distill)
+    check_schedule(settings or state.settings, engine.dit.config.distill)
     check_ranges(directions, settings or state.settings)
     going_on = start_of(engine, state, directed(second, state, directions), handoff, settings, second)
     begun, frontier, run_start = going_on.begun, going_on.frontier, going_on.run_start
@@ -66,17 +66,18 @@ def plan(
         drain=drain,
         frontier=final,
         stages=(),
-        need=_need(engine, begun, stop, 0),
+        need=_need(engine, begun, new, stop, 0),
         model_key=engine.model_key,
         end=None if end is None or end >= stop * VIDEO_FRAMES_PER_CHUNK else end,
     )
     pieces = [piece for piece in parts if isinstance(piece, Piece)]
     costs, pages = _stages(engine, planned, pieces)
-    return replace(planned, stages=costs, need=_need(engine, begun, stop, pages))
+    return replace(planned, stages=costs, need=_need(engine, begun, new, stop, pages))
 
 
-def _check_schedule(settings: SamplingSettings, distill: bool) -> None:
-    """A distilled model is told one step size for all chunks of a forward, so all must take steps of the same size."""
+def check_schedule(settings: SamplingSettings, distill: bool) -> None:
+    """Raise `MagiError` where the steps do not fit the window. A distilled model is told one step size for all chunks
+    of a forward, so all must take steps of the same size."""
     steps, per_stage = settings.steps, settings.steps // settings.window
     sizes = [step_factor(steps, interval) for interval in step_intervals(steps, settings.shortcut)]
     if distill and any(sizes[k] != sizes[k % per_stage] for k in range(steps)):
@@ -274,9 +275,9 @@ def _fates(
     return (*kept, *(ChunkFate(index, chunk.key, kinds[index]) for index, chunk in new.items()))
 
 
-def _need(engine: Sampler, state: SamplerState, chunks: int, pages: int) -> SamplingMemory:
+def _need(engine: Sampler, state: SamplerState, new: Mapping[int, NewChunk], chunks: int, pages: int) -> SamplingMemory:
     return sampling_memory(
-        engine.dit.config,
+        replace(engine.dit.config, fp8=engine.dit.config.fp8 or engine.dit.fp8_rows),
         state.settings,
         width=state.width,
         height=state.height,
@@ -285,6 +286,7 @@ def _need(engine: Sampler, state: SamplerState, chunks: int, pages: int) -> Samp
         fused=has_fast_forms(engine.dit.device) and engine.dit.dtype == torch.bfloat16,
         pages=pages,
         page_budget=engine.cache.stats["pages"].budget,
+        text_tokens=max((chunk.text.most_tokens for chunk in new.values()), default=0),
     )
 
 

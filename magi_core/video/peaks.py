@@ -12,7 +12,7 @@ MOST = 16_384
 
 def peaks_of(sound: Sound) -> tuple[float, list[int]]:
     """Peaks a second, and the peaks: 0 for silence, 255 for as loud as can be; at most `MOST` of them."""
-    samples = sound.samples.shape[1]
+    samples = sound.kept.shape[1]
     step = max(sound.rate // USUAL_RATE, -(-samples // MOST), 1)
     loudest = sound.samples.abs().amax(dim=0)
     rows = F.pad(loudest, (0, -samples % step)).reshape(-1, step)

@@ -81,8 +81,8 @@ def write_sound(path: Path, sound: Sound) -> None:
 def _set_up(context: Any, sound: Sound) -> None:
     context.sample_rate, context.time_base = sound.rate, Fraction(1, sound.rate)
     context.layout, context.format = _layout(sound), "fltp"
-    context.bit_rate = BITS * len(sound.samples)
+    context.bit_rate = BITS * sound.channels
 
 
 def _layout(sound: Sound) -> str:
-    return "mono" if len(sound.samples) == 1 else "stereo"
+    return "mono" if sound.channels == 1 else "stereo"

@@ -8,7 +8,8 @@ Behind a node that has not made its state yet, the state is the one its plan wou
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -18,12 +19,14 @@ from magi_core.cache.engine_cache import EngineCache
 from magi_core.errors import MagiError, echo, printable
 from magi_core.sampling.cost import look_cost
 from magi_core.sampling.extension import Extension, Piece
+from magi_core.sampling.plan import check_schedule
 from magi_core.state import ChunkRecord, Frontier, InFlight, SamplerState
 from magi_core.state.rewind import rewind
 from magi_core.story.storyboard import Storyboard, parse_storyboard
+from magi_core.text import TextEncoder
 from magi_core.text.chunk_text import ChunkText
 
-from ..chunk_sampler import CHECKS, MagiChunkSampler, asked, begin
+from ..chunk_sampler import CHECKS, Begun, MagiChunkSampler, asked, begin
 from ..extend import MagiExtend
 from ..host.file_names import resolved
 from ..host.take_folder import autosave_path
@@ -32,17 +35,20 @@ from ..storyboard import MagiStoryboard
 from ..text_encode import SWITCHES
 from ..ui.checks import refuse
 from ..ui.sampling_run import check_seconds, planning
+from ..vae_decode import check_memory
 from .asked import mapped, name_of
 from .desk import MEMORY, SPEEDS
 from .events import Heard, Plan
 from .made import MADE, Conditioning, Model, Prefix, Words, fingerprints
 from .recipes import MOST_NODES, Graph, Recipes, class_of, inputs_of, is_link
 from .sounds import HeardIn
-from .unloaded import unloaded_model
+from .unloaded import unloaded_model, unloaded_text_encoder
+from .unmade import outline, unencoded_prefix
 
 SAMPLERS: dict[str, Any] = {"MagiChunkSampler": MagiChunkSampler, "MagiExtend": MagiExtend}
 PASS_STATE = {"MagiRewind", "MagiSaveState"}
 MOST_SAMPLERS, MOST_CHUNKS = 200, 20_000  # in one graph
+MOST_READ = 500  # chunks that one reads; with more, it counts as several
 KINDS: dict[str, Callable[[Any], bool]] = {
     "INT": lambda value: type(value) is int,
     "FLOAT": lambda value: type(value) in (int, float),
@@ -60,23 +66,56 @@ def plan(body: Mapping[str, Any]) -> dict[str, Any]:
         return {"nodes": _Graph(graph).plans()}
 
 
+def faults(graph: Graph) -> dict[str, tuple[str, str]]:
+    """What nodes that sample would fail with before their first step, as far as that is sure: argument and sentence."""
+    try:
+        asked = _Graph(graph, words=False)
+        with torch.no_grad():
+            asked.plans()
+            asked.look_behind()
+    except Exception:  # a graph may hold anything, and ComfyUI says itself what is wrong with it
+        return {}
+    return asked.refused
+
+
+class _Refused(MagiError):
+    """What a run would refuse to do. argument: where it is said."""
+
+    def __init__(self, argument: str, error: MagiError) -> None:
+        super().__init__(str(error))
+        self.argument = argument
+
+
+@contextmanager
+def _refusing(argument: str) -> Iterator[None]:
+    try:
+        yield
+    except MagiError as error:
+        raise _Refused(argument, error) from None
+
+
 @dataclass(frozen=True, eq=False)
 class _Incoming:
-    """A state that a node goes on from. exact: it is made, or nothing is computed for it. known: so are its keys."""
+    """A state that a node goes on from. exact: it is made, or nothing is computed for it. known: so are its keys.
+    sure: it has the shape that it will have."""
 
     state: SamplerState
     exact: bool
     known: bool
+    sure: bool = True
 
 
 class _Graph:
-    """One graph that is asked about."""
+    """One graph that is asked about. words: False: keys are not needed, and no text encoder is looked at for them.
+    refused: what is sure to fail, by node: argument and sentence."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, *, words: bool = True) -> None:
+        self.words, self.refused = words, dict[str, tuple[str, str]]()
         self.graph, self.recipes = graph, Recipes(graph, fingerprints())
         self._after: dict[str, _Incoming | MagiError] = {}
         self._boards: dict[tuple[str, float], Storyboard] = {}
         self._unloaded: dict[str, Model] = {}
+        self._unreadable: set[str] = set()
         self._chunks = 0
         self._heard = HeardIn(graph)
 
@@ -89,11 +128,41 @@ class _Graph:
         ordered = [name for name in self.recipes.known if name in set(samplers)]
         return [{"node_id": name} | self._plan(name) for name in ordered]
 
+    def look_behind(self) -> None:
+        """What is sure to fail in nodes that take what those that sample make, when these are planned."""
+        for name, node in self.graph.items():
+            look = BEHIND.get(class_of(node))
+            try:
+                if look is not None:
+                    look(self, name)
+            except _Refused as error:
+                self.refused[name] = (error.argument, str(error))
+            except MagiError:  # not known yet, or said at the node before
+                continue
+
+    def _look_at_rewind(self, name: str) -> None:
+        before = self._state(self._link(name, "state"))
+        with _refusing("chunks" if before.sure else ""):
+            rewind(before.state, self._chunks_of_rewind(self.graph[name]))
+
+    def _look_at_decode(self, name: str) -> None:
+        before = self._state(self._link(name, "state"))
+        with _refusing("state" if before.sure else ""):
+            check_memory(before.state)
+
+    def _look_at_prompt(self, name: str) -> None:
+        story = str(self._link(name, "storyboard")[0])
+        board = self._board(story)
+        with _refusing("chunk"):
+            self._of_board(self.graph[name], board, 0)
+
     def _plan(self, name: str) -> dict[str, Any]:
         try:
             self._count(0)
             return self._planned(name)
         except MagiError as error:
+            if isinstance(error, _Refused):
+                self.refused[name] = (error.argument, str(error))
             self._after[name] = MagiError(error)  # not `error` itself: it would hold the state that was planned with
         except Exception as error:  # a graph may hold anything, and a page only wants to know
             logging.exception("MAGI: no plan of node %s", printable(name))
@@ -111,19 +180,27 @@ class _Graph:
             engine, incoming, notes = model.engine(), self._state(self._link(name, "state")), ()
         if not incoming.exact:  # pages that are there now may be gone by then
             engine = engine.copy(cache=_without_pages(engine.cache))
-        told = planning(engine, incoming.state, conditioning.wire(), asked(widgets))
-        self._count(len(told.directions) + incoming.state.finished)
-        extension = told.plan()
+        with _refusing("conditioning" if incoming.sure else ""):
+            told = planning(engine, incoming.state, conditioning.wire(), asked(widgets))
+        chunks = len(told.directions) + incoming.state.finished
+        every = incoming.state.settings.longest_range is None  # every chunk reads all before it
+        self._count(chunks if not every else max(chunks, chunks * chunks // MOST_READ))
+        with _refusing("conditioning" if incoming.sure else ""):
+            extension = told.plan()
         known = known_model and conditioning.known and incoming.known
         exact = known and incoming.exact and not self._saved_before(widgets, extension)
         made = MADE.find(self.recipes.of_link([name, 0]), SamplerState)
         nothing_to_do = exact and extension.cost.total == 0
         self._after[name] = (
-            _Incoming(made, True, True) if made is not None else _Incoming(_after(extension), nothing_to_do, known)
+            _Incoming(made, True, True)
+            if made is not None
+            else _Incoming(_after(extension), nothing_to_do, known, incoming.sure)
         )
         heard = self._heard.with_node(name, incoming.state)
         said = (*filter(None, notes), *told.notes, *extension.notes)
-        payload = _payload(extension, said, known, heard) | {"seconds": self._seconds(name, extension, model)}
+        payload = _payload(extension, said, known, incoming.known, heard) | {
+            "seconds": self._seconds(name, extension, model)
+        }
         keys = [chunk["key"] for chunk in payload["chunks"] if chunk["key"]]
         return payload | {"exact": exact, "clips": MEMORY.clips(keys), "stills": MEMORY.stills(keys)}
 
@@ -232,14 +309,16 @@ class _Graph:
             node = self.graph[str(value[0])]
             story = inputs_of(node).get("storyboard")
             if class_of(node) == "MagiStoryboardPrompt" and is_link(story):
-                return self._of_board(node, str(story[0]), value[1])
+                return self._of_board(node, self._board(str(story[0])), value[1])
             value = self._from_node(slot, value)
         if not isinstance(value, str):
             raise MagiError(f"{slot} must be text: {echo(value)}")
         return value
 
-    def _of_board(self, node: Any, story: str, output: int) -> str:
-        board, chunk = self._board(story), inputs_of(node).get("chunk", 0)
+    def _of_board(self, node: Any, board: Storyboard, output: int) -> str:
+        chunk = inputs_of(node).get("chunk", 0)
+        if is_link(chunk):
+            chunk = self._from_node("chunk", chunk)
         if type(chunk) is not int or not -len(board) <= chunk < len(board):
             raise MagiError(f"this storyboard has chunks 0 to {len(board) - 1}; there is no chunk {echo(chunk)}")
         return board.chunks[chunk].tags if output else board.chunks[chunk].prompt
@@ -257,26 +336,44 @@ class _Graph:
     def _origin(self, name: str, prompt: str, clean: bool) -> str:
         """What the embedding of a prompt would be called, "" where its encoder is not known."""
         link = inputs_of(self.graph[name]).get("text_encoder")
-        encoder: Any = MADE.find(self.recipes.of_link(link), object) if is_link(link) else None
+        encoder = self._encoder(link) if is_link(link) else None
         if encoder is None or not hasattr(encoder, "origin"):
             return ""
         found = text_encoder_of(encoder, clean=clean).origin(prompt)
         return found if isinstance(found, str) else ""
 
+    def _encoder(self, link: Any) -> Any:
+        """The text encoder at a link, or one that calls embeddings what it will; None where that is not known."""
+        recipe, node = self.recipes.of_link(link), self.graph[str(link[0])]
+        found = MADE.find(recipe, object)
+        if found is not None or not self.words or class_of(node) != "MagiLoadTextEncoder":
+            return found
+        unread = MADE.find(f"unread {recipe}", TextEncoder)
+        if unread is None and recipe not in self._unreadable:
+            try:
+                unread = unloaded_text_encoder(inputs_of(node))
+            except MagiError:  # said by the node itself; the price is known without it
+                self._unreadable.add(recipe)
+            else:
+                MADE.note(f"unread {recipe}", unread)
+        return unread
+
     def _begun(self, name: str, model: Model, widgets: Mapping[str, Any]) -> tuple[Any, _Incoming, tuple[str, ...]]:
         link = inputs_of(self.graph[name]).get("prefix")
         if not is_link(link):
-            begun = begin(model.engine(), widgets, None)
+            begun = _begin(model, widgets)
             return begun.engine, _Incoming(begun.state, True, True), begun.notes
-        given = MADE.find(self.recipes.of_link(link), Prefix)
+        made = MADE.find(self.recipes.of_link(link), Prefix)
+        given = made or unencoded_prefix(self.graph, link, model.config.latent_channels)
         if given is None:
             raise MagiError("what the video starts with is not encoded yet: the plan is known when it was")
         rows, columns = (8 * side for side in given.shape[-2:])
-        begun = begin(model.engine(), {**widgets, "height": rows, "width": columns}, None)
+        begun = _begin(model, {**widgets, "height": rows, "width": columns})
         latents = torch.empty(given.shape, device="meta")
         sound = None if given.sound is None else given.sound()
         state = replace(begun.state, prefix=latents, prefix_key=given.key, filled=given.filled, sound=sound)
-        return begun.engine, _Incoming(state, True, True), begun.notes
+        is_made = made is not None
+        return begun.engine, _Incoming(state, is_made, is_made, is_made), begun.notes
 
     def _state(self, link: Any) -> _Incoming:
         """What comes in: made, or as its plan would make it."""
@@ -287,6 +384,9 @@ class _Graph:
             if made is not None or name in self._after:
                 break
             node = self.graph[name]
+            if class_of(node) == "MagiLoadState":
+                made = outline(inputs_of(node))
+                break
             before = inputs_of(node).get("state")
             if class_of(node) not in PASS_STATE or not is_link(before):
                 raise MagiError("the video to go on with is not loaded yet: the plan is known when it was")
@@ -317,10 +417,26 @@ class _Graph:
         return extension.cost.total > 0 and (path.exists() or path.with_name(f"{path.name}.parts").exists())
 
 
-def _payload(extension: Extension, notes: tuple[str, ...], known: bool, heard: Heard | None) -> dict[str, Any]:
+BEHIND: dict[str, Callable[[_Graph, str], None]] = {
+    "MagiRewind": _Graph._look_at_rewind,
+    "MagiVAEDecode": _Graph._look_at_decode,
+    "MagiStoryboardPrompt": _Graph._look_at_prompt,
+}
+
+
+def _begin(model: Model, widgets: Mapping[str, Any]) -> Begun:
+    with _refusing("steps"):
+        begun = begin(model.engine(), widgets, None)
+        check_schedule(begun.engine.settings, model.config.distill)
+        return begun
+
+
+def _payload(
+    extension: Extension, notes: tuple[str, ...], known: bool, known_past: bool, heard: Heard | None
+) -> dict[str, Any]:
     chunks, state = extension.chunks, extension.begun
     if not known:
-        chunks = tuple(chunk if chunk.kind == "kept" else replace(chunk, key="") for chunk in chunks)
+        chunks = tuple(chunk if chunk.kind == "kept" and known_past else replace(chunk, key="") for chunk in chunks)
     first = chunks[0].index if chunks else 0
     size = (state.fps, state.width, state.height)
     return asdict(Plan(first, chunks, extension.cost.total, None, *size, notes, heard))

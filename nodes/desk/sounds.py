@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from fractions import Fraction
@@ -23,6 +22,7 @@ from magi_core.video.sound import Sound
 from magi_core.video.sound_file import as_sound, read_sound, sound_seconds
 from magi_core.video.sound_track import write_sound
 
+from ..host.input_files import input_file
 from .events import Heard
 from .made import MADE
 from .recipes import Graph, Recipes, class_of, inputs_of, is_link
@@ -51,7 +51,7 @@ class Sounds:
         """The key of a sound that is in memory."""
         with self._lock:
             if sound not in self._keys:
-                self._keys[sound] = digest("sound", sound.samples, sound.rate)
+                self._keys[sound] = digest("sound", sound.kept, sound.rate)
             self._offer(self._keys[sound], ref(sound))
             return self._keys[sound]
 
@@ -60,8 +60,6 @@ class Sounds:
         try:
             there = path.stat()
         except (OSError, ValueError):
-            return ""
-        if not stat.S_ISREG(there.st_mode):
             return ""
         key = digest("sound of a file", str(path), there.st_size, there.st_mtime_ns)
         self._offer(key, lambda: _of_file(path))
@@ -84,7 +82,7 @@ class Sounds:
         sound = None if offered is None else offered()
         if sound is None:
             return None
-        sound = Sound(sound.samples[:, : int(LONGEST * sound.rate)], sound.rate)
+        sound = Sound(sound.kept[:, : int(LONGEST * sound.rate)], sound.rate)
         write_sound(path, sound)
         rate, peaks = peaks_of(sound)
         shown = {"key": key, "seconds": float(sound.seconds), "rate": rate, "peaks": peaks, "filename": name}
@@ -135,7 +133,7 @@ class HeardIn:
         node = self._node(link)
         widget = FILES.get(class_of(node))
         if widget is not None:
-            path = _input_file(inputs_of(node).get(widget))
+            path = input_file(inputs_of(node).get(widget))
             return "" if path is None else SOUNDS.of_file(path)
         found = MADE.find(f"sound {self._recipes.of_link(link)}", Heard) if node is not None else None
         return "" if found is None else found.key
@@ -164,19 +162,6 @@ def _given(graph: Graph) -> dict[str, Any]:
             found[str(link[0])] = audio
             link = inputs_of(graph.get(str(link[0]))).get("state")
     return found
-
-
-def _input_file(name: Any) -> Path | None:
-    """A file of ComfyUI's input, output or temporary folder, as its loaders name it; None for any other."""
-    if not isinstance(name, str):
-        return None
-    try:
-        path = os.path.realpath(folder_paths.get_annotated_filepath(name))
-    except (OSError, ValueError):
-        return None
-    roots = (folder_paths.get_input_directory, folder_paths.get_output_directory, folder_paths.get_temp_directory)
-    inside = any(Path(path).is_relative_to(os.path.realpath(root())) for root in roots)
-    return Path(path) if inside else None
 
 
 def _of_file(path: Path) -> Sound | None:

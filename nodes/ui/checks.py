@@ -22,7 +22,10 @@ Checks = Mapping[str, Callable[..., None]]
 """By argument: a function of the inputs it depends on, by their names, that raises `MagiError`.
 
 It is called when all of them are known; a parameter with a default takes what is there, be it absent or `LINKED`.
+A parameter `of_node` takes the id of the node that is being queued.
 """
+
+OF_NODE = "of_node"
 
 _KINDS: dict[str, Callable[[Any], Any]] = {"int": int, "float": float, "str": str, "bool": bool}
 
@@ -42,7 +45,8 @@ class Checked:
 
     def __call__(self, cls: Any, /, **given: Any) -> bool | str:
         """True, or what is wrong with the arguments `given`; linked ones arrive as None."""
-        inputs = {**dict(queued_nodes(self.node_class)).get(validated_node() or "", {})}
+        node = validated_node()
+        inputs = {**dict(queued_nodes(self.node_class)).get(node or "", {}), OF_NODE: node}
         found = faults(self.checks, inputs | {name: value for name, value in given.items() if value is not None})
         wrong = [found.get(name) or _out_of_range(cls, name, value) for name, value in given.items()]
         return next(filter(None, wrong), True)
@@ -51,7 +55,7 @@ class Checked:
         """The first argument that is wrong in the first node that has one; all that are checked where the graph is not
         known."""
         nodes = list(queued_nodes(self.node_class))
-        wrong = (name for _, inputs in nodes for name in faults(self.checks, inputs))
+        wrong = (name for node, inputs in nodes for name in faults(self.checks, {**inputs, OF_NODE: node}))
         return [name for name in [next(wrong, None)] if name] if nodes else list(self.checks)
 
 

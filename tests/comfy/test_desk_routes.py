@@ -30,9 +30,9 @@ def _graph(*lines: str, seed: int = 31) -> dict[str, Any]:
     }
 
 
-def _queue(server: Server, graph: dict[str, Any], workflow: str) -> str:
+def _queue(server: Server, graph: dict[str, Any], workflow: str, client: str = "tests") -> str:
     extra = {"extra_pnginfo": {"workflow": {"id": workflow, "nodes": []}}}
-    body = {"prompt": graph, "client_id": "tests", "extra_data": extra}
+    body = {"prompt": graph, "client_id": client, "extra_data": extra}
     return json.loads(server.post("/prompt", body))["prompt_id"]
 
 
@@ -108,6 +108,42 @@ def test_a_reload_in_mid_run_restores_the_desk(server: Server) -> None:
     assert server.get("/magi/desk?workflow=reload")["nodes"]["5:4"]["status"] == "interrupted"
 
 
+LISTEN = """url => new Promise(done => {
+    window.heard = { one: [], two: [] }
+    let open = 0
+    for (const name of ['one', 'two']) {
+        const socket = new WebSocket(`${url.replace('http', 'ws')}/ws?clientId=${name}`)
+        socket.onopen = () => ++open === 2 && done()
+        socket.onmessage = ({ data }) => typeof data === 'string' && heard[name].push(JSON.parse(data))
+    }
+})"""
+
+
+def test_two_clients_hear_of_their_own_prompts_alone(server: Server, browser) -> None:
+    """With equal node ids; each hears all of a run, and the desks of their workflows are kept apart."""
+    page = browser.new_page()
+    page.goto(f"{server.url}/system_stats")
+    page.evaluate(LISTEN, server.url)
+    prompts = {
+        name: _queue(server, _graph(f"0: a big {colour} circle", seed=33), f"of {name}", client=name)
+        for name, colour in (("one", "red"), ("two", "blue"))
+    }
+    plans = {}
+    for name, prompt in prompts.items():
+        server.wait_for(prompt, LIMIT)
+        page.wait_for_function("name => heard[name].some(each => each.type === 'magi.ended')", arg=name)
+        heard = [each for each in page.evaluate("name => heard[name]", name) if each["type"].startswith("magi.")]
+        assert {each["data"]["prompt_id"] for each in heard} == {prompt}
+        kinds = [each["type"] for each in heard]
+        assert kinds[0] == "magi.plan" and kinds[-1] == "magi.ended" and kinds.count("magi.clip") == 1
+        plans[name] = heard[0]["data"]
+    page.close()
+    for name, plan in plans.items():
+        shown = server.get(f"/magi/desk?workflow=of%20{name}")["nodes"]["5:4"]
+        assert shown["plan"] == plan and list(shown["clips"]) == [plan["chunks"][0]["key"]]
+    assert plans["one"]["chunks"] != plans["two"]["chunks"]
+
+
 REQUESTS = [
     ("POST", "/magi/plan", b"{", {}, 400),
     ("POST", "/magi/plan", b'{"graph": []}', {}, 400),
@@ -121,6 +157,10 @@ REQUESTS = [
     ("GET", "/magi/still?key=%00", None, {}, 404),
     ("GET", "/magi/still", None, {}, 404),
     ("GET", f"/magi/desk?workflow={'a' * 5000}", None, {}, 400),
+    ("GET", "/magi/sound?key=../../../etc/passwd", None, {}, 404),
+    ("GET", f"/magi/sound?key={'a' * 64}", None, {}, 404),
+    ("GET", f"/magi/sound?key={'a' * 5000}", None, {}, 400),
+    ("POST", f"/magi/plan?asker={'a' * 5000}", b"{}", {}, 400),
     ("GET", "/magi/desk?workflow=../../x&workflow=%ff%fe", None, {}, 200),
 ]
 

@@ -68,6 +68,67 @@ def test_what_is_right_or_not_known_yet_passes(queue) -> None:
     assert queue({key: ("MagiChunkSampler", inputs) for key, inputs in graph.items()}) == {}
 
 
+BEFORE = {
+    "7": ("MagiLoadTextEncoder", {"model": "nano", "dtype": "auto"}),
+    "8": ("MagiTextEncode", {"text_encoder": ["7", 0], "prompt": "red", "clean": True}),
+    "9": ("MagiLoadModel", {"model": "nano", "variant": "distill", "dtype": "auto", "attention": "auto"}),
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "argument", "sentence"),
+    [
+        ({"steps": 0, "window": 5, "kv_ranges": "5"}, "steps", "steps must be a multiple of the window"),
+        ({"steps": 12, "window": 6}, "steps", "a window of 6 does not fit the 12 steps of a distilled model"),
+        ({"steps": 0, "kv_ranges": "5, 4, 3, 2, 1, 1, 1"}, "steps", ""),
+        ({"seconds": 0.001}, "conditioning", "0.001 seconds are less than a frame"),
+    ],
+)
+def test_what_does_not_fit_the_model_is_said_before_the_model_is_loaded(queue, changed, argument, sentence) -> None:
+    right = {"steps": 0, "window": 4}
+    shown = queue({**BEFORE, "1": ("MagiChunkSampler", SAMPLER | right), "2": ("MagiChunkSampler", SAMPLER | changed)})
+    assert list(shown) == [("2", argument)]
+    assert sentence in shown["2", argument]
+
+
+def test_tokens_that_a_model_lacks_are_told_before_it_is_loaded(queue, part, monkeypatch) -> None:
+    from dataclasses import replace
+
+    look = part("desk.plans").unloaded_model
+    monkeypatch.setattr(part("desk.plans"), "unloaded_model", lambda given: replace(look(given), special_tokens=None))
+    plain = {"8": ("MagiTextEncode", BEFORE["8"][1] | {"high_quality": False})}
+    sampler = ("MagiChunkSampler", SAMPLER | {"steps": 0, "duration_tokens": False})
+    assert "there are none" in queue({**BEFORE, "1": sampler})["1", "conditioning"]
+    assert queue({**BEFORE, **plain, "1": sampler}) == {}
+
+
+def test_ranges_of_a_storyboard_that_do_not_fit_the_steps_are_told_where_it_goes_in(queue) -> None:
+    board = {"8": ("MagiStoryboard", {"text_encoder": ["7", 0], "text": "0: a\n1 [ranges 5,4,3]: b", "fps": 24})}
+    extend = {"model": ["9", 0], "state": ["1", 0], "conditioning": ["8", 0], "seconds": 0.0, "autosave": ""}
+    sampler = SAMPLER | {"steps": 0, "conditioning": ["6", 0]}
+    other = {"6": ("MagiTextEncode", BEFORE["8"][1])}
+    shown = queue({**BEFORE, **board, **other, "1": ("MagiChunkSampler", sampler), "2": ("MagiExtend", extend)})
+    assert list(shown) == [("2", "conditioning")], shown
+
+
+def test_what_comes_behind_a_sampler_is_checked_against_what_it_will_make(queue, part, monkeypatch) -> None:
+    """A chunk that the take will not have, frames that will not fit into memory: before hours of sampling."""
+    sampler = ("MagiChunkSampler", SAMPLER | {"steps": 0, "chunks": 3})
+    back = {"2": ("MagiRewind", {"state": ["1", 0], "chunks": 4})}
+    assert "this take has 3 chunks" in queue({**BEFORE, "1": sampler, **back})["2", "chunks"]
+    assert queue({**BEFORE, "1": sampler, "2": ("MagiRewind", {"state": ["1", 0], "chunks": 3})}) == {}
+    decode = {"3": ("MagiVAEDecode", {"state": ["1", 0], "vae": ["6", 0]})}
+    assert queue({**BEFORE, "1": sampler, **decode}) == {}
+    monkeypatch.setattr(part("vae_decode"), "physical_memory", lambda: 10_000_000)
+    assert "72 frames of 128x128" in queue({**BEFORE, "1": sampler, **decode})["3", "state"]
+
+
+def test_a_chunk_that_a_storyboard_does_not_have_is_told_at_its_number(queue) -> None:
+    board = {"8": ("MagiStoryboard", {"text_encoder": ["7", 0], "text": "0: a\n1: b", "fps": 24.0})}
+    shown = queue({**BEFORE, **board, "1": ("MagiStoryboardPrompt", {"storyboard": ["8", 1], "chunk": 2})})
+    assert "there is no chunk 2" in shown["1", "chunk"]
+
+
 def test_a_range_that_comfyui_leaves_to_us_is_checked_by_us(queue) -> None:
     graph = {"1": ("MagiChunkSampler", SAMPLER | {"width": 725}), "2": ("MagiChunkSampler", SAMPLER | {"width": 9008})}
     assert queue(graph)["2", "width"] == "width must be from 0 to 8192: 9008"

@@ -10,6 +10,7 @@ import torch
 from magi_core.cache.engine_cache import EngineCache
 from magi_core.state import load_state
 from magi_core.story.chunk import ChunkSpec
+from tests.linear_time import grows_evenly
 from tools.small_models import tiny_engine
 
 SIZE = {"width": 32, "height": 32}
@@ -180,3 +181,22 @@ def test_an_echo_inside_a_shot_takes_its_pages_along(distill):
     assert extension.cost.pages > 0
     clean = engine.copy(cache=EngineCache()).extend(parts, story[6:])
     assert clean.finished == 8
+
+
+def test_a_plan_of_shots_that_look_back_grows_with_their_number():
+    """Every second chunk looks past the wall before it, at all that came before."""
+    engine = tiny_engine()
+    begun = engine.begin(**SIZE)
+
+    def shots(count: int) -> None:
+        told = [CUT if index % 2 else ChunkSpec("back", echo=True) for index in range(count)]
+        engine.plan(begun, told)
+
+    assert not grows_evenly(shots, 1500, within=10.0)
+
+
+def test_a_chunk_that_looks_back_depends_on_every_chunk_before():
+    engine = tiny_engine()
+    stories = [[first, "green", CUT, ChunkSpec("back", echo=True), "end"] for first in ("red", "blue")]
+    one, two = (engine.plan(engine.begin(**SIZE), story).chunks for story in stories)
+    assert one[2].key == two[2].key and one[3].key != two[3].key and one[4].key != two[4].key
