@@ -104,8 +104,10 @@ def test_only_what_is_seen_holds_a_video(desk: Any) -> None:
 
 
 def test_six_hundred_live_chunks_scroll_without_stalling_the_page(desk: Any) -> None:
-    """Script, style and layout take at most 8 ms per scroll event, while clips play."""
-    desk.evaluate("tell.plan(Array.from({ length: 600 }, (_, i) => [`k${i}`, 'remembered']))")
+    """Script, style and layout take at most 8 ms per scroll event, while clips play and a run tells of its steps."""
+    desk.evaluate("listen(Array(16000).fill(90))")
+    kinds = "Array.from({ length: 600 }, (_, i) => [`k${i}`, i < 590 ? 'remembered' : 'computed'])"
+    desk.evaluate(f"tell.plan({kinds}, {{ sound: {{ key: 's', start: 0 }} }})")
     desk.evaluate("for (let i = 0; i < 600; i++) { tell.still(`k${i}`, 1, picture(i)); tell.clip(`k${i}`) }")
     desk.wait_for_selector("video[data-ready]")
     session = desk.context.new_cdp_session(desk)
@@ -117,6 +119,7 @@ def test_six_hundred_live_chunks_scroll_without_stalling_the_page(desk: Any) -> 
         scroller.addEventListener('scroll', () => count++)
         for (let i = 0; i < 100; i++) {
             scroller.scrollLeft += i < 60 ? 90 : 900
+            if (i % 12 === 0) tell.flight(['k590', i % 4])
             await new Promise(requestAnimationFrame)
         }
         return count
