@@ -18,7 +18,7 @@ BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
 
 def keep(name: str, setting: dict[str, Any], rates: dict[str, Any], rows: list[dict[str, Any]]) -> None:
     """Print the figures, and write them to a folder named in FIGURES, by default `benchmarks/results`."""
-    label = "-".join([name, *(str(value) for value in setting.values() if value is not None)])
+    label = "-".join([name, *(str(value) for value in setting.values() if value is not None)]).replace(" ", "_")
     figures = {"benchmark": name, "commit": commit(), **setting, "rates": rates, "rows": rows}
     folder = Path(os.environ.get("FIGURES", FOLDER))
     folder.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.comfy.graphs import RUN, SAMPLER, node
 from tools.comfyui.find import find_comfyui
 from tools.comfyui.server import Server, base_directory
 
@@ -59,7 +58,7 @@ def _run(server: Server, variant: str, number: int, chunks: int) -> list[Seen]:
     """What was told from the first forward on; the last entry is the end."""
     name = f"{variant} {number}"
     extra = {"extra_pnginfo": {"workflow": {"id": name}}}
-    body = {"prompt": _graph(variant, 1000 + number, chunks), "client_id": "benchmark", "extra_data": extra}
+    body = {"prompt": _graph(server, variant, 1000 + number, chunks), "client_id": "benchmark", "extra_data": extra}
     prompt = json.loads(server.post("/prompt", body))["prompt_id"]
     seen: list[Seen] = []
     while True:
@@ -100,17 +99,28 @@ def _share(values: list[float], part: float) -> float:
     return round(sorted(values)[min(len(values) - 1, int(part * len(values)))], 3)
 
 
-def _graph(variant: str, seed: int, chunks: int) -> dict[str, Any]:
-    nano = {"model": "nano", "dtype": "auto"}
-    sampler = SAMPLER | RUN | {"seed": seed, "chunks": chunks, "steps": 4 if variant == "base" else 0}
+def _graph(server: Server, variant: str, seed: int, chunks: int) -> dict[str, Any]:
+    def node(kind: str, **inputs: Any) -> dict[str, Any]:
+        return {"class_type": kind, "inputs": _defaults(server, kind) | inputs}
+
+    steps = 4 if variant == "base" else 0
+    given = {"width": 128, "height": 128, "seed": seed, "chunks": chunks, "steps": steps}
+    links = {"model": ["1", 0], "conditioning": ["4", 0], "vae": ["2", 0]}
     return {
-        "1": node("MagiLoadModel", **nano, variant=variant, attention="auto"),
-        "2": node("MagiLoadVAE", **nano),
-        "3": node("MagiLoadTextEncoder", **nano),
-        "4": node("MagiStoryboard", text_encoder=["3", 0], text="0: a big red circle moves right", fps=24),
-        "5": node("MagiChunkSampler", **sampler, model=["1", 0], conditioning=["4", 0], vae=["2", 0]),
+        "1": node("MagiLoadModel", model="nano", variant=variant),
+        "2": node("MagiLoadVAE", model="nano"),
+        "3": node("MagiLoadTextEncoder", model="nano"),
+        "4": node("MagiStoryboard", text_encoder=["3", 0], text="0: a big red circle moves right"),
+        "5": node("MagiChunkSampler", **given, **links),
         "6": node("MagiStateInfo", state=["5", 0]),
     }
+
+
+def _defaults(server: Server, kind: str) -> dict[str, Any]:
+    """Of the widgets of a node, as the server tells them."""
+    groups = server.get(f"/object_info/{kind}")[kind]["input"]
+    each = {name: entry[1] for group in groups.values() for name, entry in group.items() if len(entry) > 1}
+    return {name: options["default"] for name, options in each.items() if "default" in options}
 
 
 if __name__ == "__main__":

@@ -46,15 +46,15 @@ def main() -> None:
         generator = torch.Generator().manual_seed(2)
         latents = torch.randn(1, 16, 6, height // 8, width // 8, generator=generator)
         frames = torch.randint(0, 256, (24, height, width, 3), generator=generator, dtype=torch.uint8)
-        works: dict[str, Callable[[VAE], Tensor]] = {
-            "decode": lambda codec, latents=latents: torch.cat(list(codec.decode(latents))),
-            "encode": lambda codec, frames=frames: codec.encode(frames),
+        works: dict[str, Callable[[VAE], list[Tensor]]] = {
+            "decode": lambda codec, latents=latents: list(codec.decode(latents)),
+            "encode": lambda codec, frames=frames: [codec.encode(frames)],
         }
         for name, work in works.items():
-            truth = work(VAE(exact))
+            truth = torch.cat(work(VAE(exact)))
             with plain_forms():
-                expected = work(single)
-            actual = work(vae)
+                expected = torch.cat(work(single))
+            actual = torch.cat(work(vae))
             seconds, peak = timed(lambda work=work: work(vae), options.repeats)
             if options.profile:
                 profiled(f"{name} {pixels}", lambda work=work: work(vae))

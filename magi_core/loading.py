@@ -9,7 +9,7 @@ import torch
 
 from magi_core.attention.choose import get_attention
 from magi_core.attention.spans import Attention
-from magi_core.budget import WithinBudget, allowed_on
+from magi_core.budget import WithinBudget, allowed_on, without_holes
 from magi_core.cache.engine_cache import EngineCache
 from magi_core.config import Guidance, SamplingSettings
 from magi_core.dit.memory import sampling_memory
@@ -81,6 +81,8 @@ def load(
     backend = get_attention(attention, device) if isinstance(attention, str) else attention
     checkpoint = read_tensors(files.dit)
     streamed = Streamed() if allowed is not None and operations is PLAIN else None
+    if streamed is not None:
+        without_holes()
     dit, contents = read_dit(
         checkpoint,
         variant=variant,

@@ -7,11 +7,12 @@ from typing import Any
 import comfy.model_management as management
 from comfy_api.latest import io
 
+from magi_core.budget import allowed_bytes
 from magi_core.engine import Engine
 from magi_core.kernels.compilation import Compiler, check_compilation
 
 from .host.attention import CHOICES, attention_for
-from .host.engine import patcher_of
+from .host.engine import patcher_of, within
 from .ui.checks import Checked
 from .wires import CATEGORY, Model
 
@@ -23,6 +24,11 @@ def _check_compile(compile: bool) -> None:
         check_compilation(management.get_torch_device())
 
 
+def _check_vram(vram: float) -> None:
+    if vram:
+        allowed_bytes(vram)
+
+
 class MagiModelSettings(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -30,9 +36,9 @@ class MagiModelSettings(io.ComfyNode):
             node_id="MagiModelSettings",
             display_name="Magi Model Settings",
             category=CATEGORY,
-            description="Changes how a model runs: how attention is computed, whether it is compiled, and how much "
-            "memory its KV cache may take between runs. Weights are shared with the model that comes in, which is "
-            "not changed.",
+            description="Changes how a model runs: how attention is computed, whether it is compiled, how much of a "
+            "GPU's memory it keeps to, and how much of that its KV cache may take between runs. Weights are shared "
+            "with the model that comes in, which is not changed.",
             search_aliases=[
                 "magi performance",
                 "attention backend",
@@ -69,23 +75,42 @@ class MagiModelSettings(io.ComfyNode):
                     "Triton a bf16 or fp8 model has them all and gains nothing. Works with LoRA and offloading. Needs "
                     "Triton on a GPU, a C++ compiler on the CPU.",
                 ),
+                io.Float.Input(
+                    "vram",
+                    default=0.0,
+                    min=0.0,
+                    max=1024.0,
+                    step=0.5,
+                    optional=True,
+                    tooltip="GB of the GPU's memory that the model and its runs keep to; weights that find no room "
+                    "wait in the computer's memory and are fetched as they are used. 0 takes what is free. ComfyUI's "
+                    "dynamic VRAM does this by itself, whatever is set here.",
+                ),
             ],
             outputs=[
                 Model.Output(display_name="model", tooltip="The model with these settings, for the sampler nodes.")
             ],
         )
 
-    validate_inputs = classmethod(Checked("MagiModelSettings", {"compile": _check_compile}))
+    validate_inputs = classmethod(Checked("MagiModelSettings", {"compile": _check_compile, "vram": _check_vram}))
 
     @classmethod
     def execute(
-        cls, model: Engine, attention: str, device_cache: int, host_cache: int, compile: bool = False
+        cls,
+        model: Engine,
+        attention: str,
+        device_cache: int,
+        host_cache: int,
+        compile: bool = False,
+        vram: float = 0.0,
     ) -> io.NodeOutput:
         changes: dict[str, Any] = {"compiler": Compiler() if compile else None}
         if compile:
             check_compilation(patcher_of(model).load_device)
         if attention != "as loaded":
             changes["attention"] = attention_for(attention, patcher_of(model))
+        if vram:
+            model = within(model, allowed_bytes(vram))
         budgets = {"device_bytes": _bytes(device_cache), "host_bytes": _bytes(host_cache)}
         if any(budget is not None for budget in budgets.values()):
             changes["cache"] = model.cache.with_page_budgets(**budgets)

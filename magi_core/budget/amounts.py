@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import torch
 
 from magi_core.errors import MagiError, echo
 
 GB = 10**9
 OF_THE_DRIVER = 700_000_000  # bytes that a process takes on a GPU beside tensors: context, kernels
-HOLES = 150_000_000  # bytes between tensors that nothing fits
 LEAST_GB, MOST_GB = 2, 1024
+
+
+def without_holes() -> None:
+    """Have PyTorch's allocator join what is freed to what is free beside it, from now on.
+
+    Otherwise a tenth of a small budget, and more where weights have left, lies between tensors and fits nothing. Left
+    as it is where the user chose settings, and where the system has no such memory.
+    """
+    chosen = {"PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF"} & set(os.environ)
+    change = getattr(torch._C, "_accelerator_setAllocatorSettings", None) or getattr(
+        torch.cuda.memory, "_set_allocator_settings", None
+    )
+    if change is not None and not chosen and sys.platform == "linux" and torch.cuda.get_allocator_backend() == "native":
+        change("expandable_segments:True")
 
 
 def allowed_bytes(vram: float) -> int:
     """Bytes of tensors for a process that may take `vram` GB (10^9 bytes) of a GPU; `MagiError` for other numbers."""
     if not isinstance(vram, int | float) or not LEAST_GB <= vram <= MOST_GB:
         raise MagiError(f"a GPU's memory to keep to is a number of GB from {LEAST_GB} to {MOST_GB}: {echo(vram)}")
-    return int(vram * GB) - OF_THE_DRIVER - HOLES
+    return int(vram * GB) - OF_THE_DRIVER
 
 
 def free_bytes(device: torch.device) -> int:
     """Bytes of tensors that `device` has room for now, those of this process included; its context is there already."""
     free, _ = torch.cuda.mem_get_info(device)
-    return free + torch.cuda.memory_reserved(device) - OF_THE_DRIVER // 2 - HOLES
+    return free + torch.cuda.memory_reserved(device) - OF_THE_DRIVER // 2
 
 
 def allowed_on(device: torch.device, vram: float | None) -> int | None:

@@ -15,6 +15,7 @@ from magi_core.operations.streamed import SLOTS, Part, Streamed
 
 log = logging.getLogger(__name__)
 
+HOLES, FEWEST_HOLES = 750_000_000, 150_000_000  # bytes between tensors that nothing fits: beside weights, and without
 KEPT_FREE = 0.1  # of the available main memory, which is not page-locked
 
 
@@ -53,7 +54,7 @@ class WithinBudget:
 
     def room(self) -> int:
         """Bytes for a run where every block is streamed."""
-        return self.allowed - self.least
+        return self.allowed - self.least - FEWEST_HOLES
 
     def release(self, kept: OnDevice) -> None:
         pass
@@ -81,13 +82,15 @@ class WithinBudget:
     def streamed_for(self, need: int) -> frozenset[int]:
         """The blocks that wait in main memory in a run that takes `need` bytes; their texts' layers do with any."""
         sizes, texts = [part.nbytes for _, part in self._rows], [part.nbytes for _, part in self._texts]
-        room = self.allowed - self.beside - sum(parameter.nbytes for parameter in self._others) - need
+        room = self.allowed - self.beside - sum(parameter.nbytes for parameter in self._others) - need - HOLES
         if sum(sizes) + sum(texts) <= room:
             return frozenset()
         return fewest_streamed(sizes, room - SLOTS * max(texts))
 
     def _place(self, streamed: frozenset[int]) -> None:
         """Bring every weight where it is to be. What leaves the device goes first."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)  # parts may be on their way
         self.operations.stream([], self.device)
         for parameter in self._others:
             parameter.data = parameter.data.to(self.device)
@@ -106,19 +109,30 @@ class WithinBudget:
             log.info("MAGI: %d of %d blocks are streamed from main memory", len(streamed), len(rows))
 
     def _to_host(self, parts: Sequence[Part]) -> None:
-        locked = (
-            self.lock
-            and self.device.type == "cuda"
-            and _can_lock(sum(part.nbytes for part in parts if not _is_locked(part)))
-        )
-        if parts and self.device.type == "cuda" and not locked:
+        """Have `parts` wait in main memory, page-locked as far as the system gives that."""
+        leaving = [part for part in parts if not _is_locked(part)]
+        on_gpu = self.device.type == "cuda"
+        lock = on_gpu and self.lock and _can_lock(sum(part.nbytes for part in leaving))
+        for part in leaving:
+            lock = lock and _locked(part)
+            if not lock:
+                part.to_host(locked=False)
+        if leaving and on_gpu and not lock:
             log.warning(
                 "MAGI: there is too little main memory to lock the model's weights in it, so they are streamed from "
                 "ordinary memory: slower, with the same result"
             )
-        for part in parts:
-            if not _is_locked(part):
-                part.to_host(locked=locked)
+
+
+def _locked(part: Part) -> bool:
+    """Whether the system gave page-locked memory to `part`, which is there now."""
+    try:
+        part.to_host(locked=True)
+    except (RuntimeError, OSError, MemoryError) as error:
+        if isinstance(error, torch.cuda.OutOfMemoryError):
+            raise
+        return False
+    return True
 
 
 def _is_locked(part: Part) -> bool:

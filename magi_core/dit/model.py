@@ -13,7 +13,7 @@ from magi_core.config import DiTConfig
 from magi_core.dit.context import TextContext
 from magi_core.dit.embed import CaptionEmbedder, FinalLinear, TimestepEmbedder
 from magi_core.dit.layers import Block, CrossAttention, Quantised, SelfAttention
-from magi_core.dit.pieces import FEWEST, pieces
+from magi_core.dit.pieces import frames_at_once, pieces
 from magi_core.dit.rope import RotaryEmbedding
 from magi_core.operations import PLAIN, Operations, Placed
 
@@ -89,7 +89,7 @@ class DiT(Placed):
         config = self.config
         patch_t, patch = config.t_patch_size, config.patch_size
         size = (latents.shape[2] // patch_t, latents.shape[3] // patch, latents.shape[4] // patch)
-        x = self._embedded(latents, size)
+        x = self._embedded(latents, size, timesteps.shape[1])
         condition = self.condition(timesteps, dropped, step_factor).to(self.dtype)
         rope = self.rope(frames[::patch_t], *size[1:])
         blocks = list(self.videodit_blocks)
@@ -101,10 +101,11 @@ class DiT(Placed):
         x = unpatchify(x, size, (patch_t, patch, patch))
         return x[:, : config.latent_channels] / config.x_rescale_factor
 
-    def _embedded(self, latents: Tensor, size: tuple[int, int, int]) -> Tensor:
-        """The residual stream [B, S, hidden] that blocks read, made a few frames at a time; size: in tokens."""
+    def _embedded(self, latents: Tensor, size: tuple[int, int, int], chunks: int) -> Tensor:
+        """The residual stream [B, S, hidden] that blocks read; size: in tokens. Made in equal parts of a chunk: a
+        convolution of more frames may be another kernel, with other last bits."""
         config, per_frame = self.config, size[1] * size[2]
-        at_once = -(-FEWEST // per_frame)
+        at_once = frames_at_once(size[0] // chunks, per_frame)
         stream = latents.new_empty((len(latents), size[0] * per_frame, config.hidden_size), dtype=self.dtype)
         for i, part in enumerate(latents.split(at_once * config.t_patch_size, dim=2)):
             x = part.float() * config.x_rescale_factor

@@ -60,13 +60,19 @@ class Part:
     def to_device(self, device: torch.device) -> None:
         """Have its home on `device` from now on."""
         block = torch.empty(self.nbytes, dtype=torch.uint8, device=device)
-        self.settle(self.copied(block), block)
+        places = self.copied(block)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)  # where they were goes back to the system
+        self.settle(places, block)
 
     def to_host(self, *, locked: bool) -> None:
         """Have its home in main memory from now on; locked: where a GPU reads by itself, in one copy."""
         if locked:
             block = page_locked(self.nbytes)
-            self.settle(self.copied(block), block)
+            places = self.copied(block)
+            if self.home[0].device.type == "cuda":
+                torch.cuda.synchronize(self.home[0].device)
+            self.settle(places, block)
         elif self.home[0].device.type != "cpu":
             self.settle([tensor.cpu() for tensor in self.home])
 

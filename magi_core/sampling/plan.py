@@ -29,6 +29,7 @@ from magi_core.sampling.window import Sight, pages_read, plan_page
 from magi_core.state import ChunkRecord, Frontier, SamplerState
 from magi_core.state.describe import counted
 from magi_core.story.direction import Direction, check_ranges
+from magi_core.text.conditioning import NULL_TEXT_LENGTH
 
 
 def plan(
@@ -286,7 +287,7 @@ def _need(engine: Sampler, state: SamplerState, new: Mapping[int, NewChunk], chu
         fused=has_fast_forms(engine.dit.device) and engine.dit.dtype == torch.bfloat16,
         pages=pages,
         page_budget=engine.cache.stats["pages"].budget,
-        text_tokens=max((chunk.text.most_tokens for chunk in new.values()), default=0),
+        text_tokens=max([NULL_TEXT_LENGTH, *(chunk.text.most_tokens for chunk in new.values())]),
     )
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from magi_core.config import SamplingSettings
 from magi_core.digest import digest
 from magi_core.errors import MagiError
-from magi_core.text.conditioning import PromptEmbedding, assemble_null, assemble_text
+from magi_core.text.conditioning import NULL_TEXT_LENGTH, PromptEmbedding, assemble_null, assemble_text
 from magi_core.text.special_tokens import MAX_DURATION, SpecialTokens
 
 Prompt = str | PromptEmbedding
@@ -60,7 +60,7 @@ class AskedText:
         in front and one behind."""
         prompt = self.prompt
         if isinstance(prompt, PromptEmbedding) and prompt.is_null:
-            return len(self.texts.null_embedding)
+            return NULL_TEXT_LENGTH
         own = len(prompt.tokens) if isinstance(prompt, PromptEmbedding) else len(prompt) + 2
         return own + len(self.names) + (self.duration is not None)
 

@@ -54,7 +54,11 @@ class VAE:
     @property
     def at_once(self) -> int:
         """Tiles of one shape that are coded together, at most."""
-        tokens = self._tokens if self._tokens is not None else GPU_TOKENS if self.device.type == "cuda" else 0
+        return self.at_once_on(self.device)
+
+    def at_once_on(self, device: torch.device) -> int:
+        """`at_once`, if the model were on `device`."""
+        tokens = self._tokens if self._tokens is not None else GPU_TOKENS if device.type == "cuda" else 0
         return tiling.tiles_together(self.tile, self.model.config, tokens)
 
     def check_channels(self, latent_channels: int) -> None:
@@ -142,8 +146,18 @@ class VAE:
 
     @torch.no_grad()
     def _decode_frames(self, latents: Tensor, first: int, start: int, stop: int, quirks: bool) -> Iterator[Tensor]:
+        """On a GPU the next slab is queued before the one before is waited for, so that it never idles meanwhile."""
+        leaving: Callable[[], Tensor] | None = None
         for slab in self._decode_tiles(latents / self.scale_factor, first, start, stop, quirks):
-            yield to_frames(slab)
+            frames = to_frames(slab)
+            if not frames.is_cuda:
+                yield frames
+                continue
+            before, leaving = leaving, from_gpu(frames)
+            if before is not None:
+                yield before()
+        if leaving is not None:
+            yield leaving()
 
     def _decode_tiles(self, latents: Tensor, first: int, start: int, stop: int, quirks: bool) -> Iterator[Tensor]:
         """Decoded slabs `[B, 3, n, H, W]` of the absolute latent frames start to stop; latents begin at `first`."""
@@ -205,17 +219,22 @@ def to_signed(frames: Tensor) -> Tensor:
 
 
 def to_frames(video: Tensor) -> Tensor:
-    """`[1, 3, T, H, W]` in [-1, 1] to `[T, H, W, 3]` uint8 on the CPU, rounded to the nearest level."""
+    """`[1, 3, T, H, W]` in [-1, 1] to `[T, H, W, 3]` uint8, where it lies, rounded to the nearest level."""
     levels = (video[0] * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8)
-    frames = levels.permute(1, 2, 3, 0).contiguous()  # on a CPU turning them takes longer than decoding
-    return from_gpu(frames) if frames.is_cuda else frames.cpu()
+    return levels.permute(1, 2, 3, 0).contiguous()  # on a CPU turning them takes longer than decoding
 
 
-def from_gpu(x: Tensor) -> Tensor:
-    """`x` in main memory, by way of page-locked memory that PyTorch keeps: ten times as fast as straight."""
+def from_gpu(x: Tensor) -> Callable[[], Tensor]:
+    """Start bringing `x` to main memory; the function waits for it. By way of page-locked memory, which PyTorch keeps:
+    ten times as fast as straight."""
     locked = torch.empty(x.shape, dtype=x.dtype, pin_memory=True).copy_(x, non_blocking=True)
-    torch.cuda.current_stream(x.device).synchronize()
-    return locked.clone()
+    there = torch.cuda.current_stream(x.device).record_event()
+
+    def arrived() -> Tensor:
+        there.synchronize()
+        return locked.clone()
+
+    return arrived
 
 
 def _check_frames(frames: Tensor, patch: int) -> None:

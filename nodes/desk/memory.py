@@ -131,9 +131,11 @@ class DeskMemory:
         return {name: Remembered.from_json(node) for name, node in items}
 
     def _shown(self, node: Remembered) -> dict[str, Any]:
+        planned = _planned(node.plan)  # a process that was killed has kept no list of what its run made
         stills = {key: t for key, t in node.stills.items() if key in self._flying or self.store.has_still(key)}
+        stills |= self.stills(key for key in planned if key not in stills)
         clips = {key: name for key, name in node.clips.items() if CLIP_NAME.fullmatch(name) and has_clip(name)}
-        keys = [key for key in (*node.clips, *_planned(node.plan)) if key not in clips]
+        keys = [key for key in (*node.clips, *planned) if key not in clips]
         clips |= self.clips(keys)
         return vars(node) | {"words": dict(node.words), "stills": stills, "clips": clips}
 

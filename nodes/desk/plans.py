@@ -201,7 +201,7 @@ class _Graph:
         payload = _payload(extension, said, known, incoming.known, heard) | {
             "seconds": self._seconds(name, extension, model)
         }
-        keys = [chunk["key"] for chunk in payload["chunks"] if chunk["key"]]
+        keys = [chunk["key"] for chunk in payload["chunks"] if chunk["key"] and self.words]
         return payload | {"exact": exact, "clips": MEMORY.clips(keys), "stills": MEMORY.stills(keys)}
 
     def _seconds(self, name: str, extension: Extension, model: Model) -> float | None:

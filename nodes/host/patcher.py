@@ -34,9 +34,19 @@ def in_patcher(model: nn.Module, devices: Devices) -> Patcher:
     return patcher
 
 
-def make_room(patcher: Patcher, activations: int) -> None:
-    """Have the model ready to work, with room for `activations` bytes beside its weights."""
-    management.load_models_gpu([patcher], memory_required=activations)
+def make_room(patcher: Patcher, activations: int, allowed: int | None = None) -> None:
+    """Have the model ready to work, with room for `activations` bytes beside its weights.
+
+    allowed: bytes for both; ComfyUI leaves the weights that find no room where they wait, and fetches them layer by
+    layer. It is told so by asking it to keep free what is beyond.
+    """
+    if allowed is None:
+        management.load_models_gpu([patcher], memory_required=activations)
+        return
+    free = management.get_free_memory(patcher.load_device) + patcher.loaded_size()
+    beyond = free - max(allowed - activations, 0) - management.extra_reserved_memory()
+    least = max(activations, beyond)
+    management.load_models_gpu([patcher], memory_required=activations, minimum_memory_required=least)
 
 
 def _leave_nothing(patcher: Patcher, unpatch_all: bool) -> None:

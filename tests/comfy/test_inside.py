@@ -132,6 +132,11 @@ def test_fp8_lora(check: dict[str, float]) -> None:
     assert max(check.values()) < EXACT, check
 
 
+def test_fp8_on_load_lora(check: dict[str, float]) -> None:
+    assert check.pop("changes") > 1e-3
+    assert max(check.values()) < EXACT, check
+
+
 def test_core_vae_nodes(check: dict[str, Any]) -> None:
     assert check["latent"] == [1, 16, 6, 8, 8] and check["continued"] == [1, 16, 12, 8, 8]
     assert check["images"] == [[24, 64, 64, 3], pytest.approx(0, abs=EXACT)]

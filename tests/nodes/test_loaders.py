@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+import magi_core
 from magi_core.errors import MagiError
 from magi_core.loading import BUNDLED
 from tests.unit.attention.masked_attention import masked_attention
@@ -70,6 +71,14 @@ def test_the_model_works_through_comfyuis_hands(run: Any, part: Any) -> None:
         vae.patcher,
     ]
     assert all(announced > 0 for _, announced in management.loads)
+
+
+def test_fp8_on_load_is_the_same_through_comfyuis_hands(run: Any) -> None:
+    plain, model = magi_core.load("nano", device="cpu", dtype="fp8"), run("MagiLoadModel", model="nano", dtype="fp8")
+    assert plain.fingerprint == model.fingerprint != magi_core.load("nano", device="cpu").fingerprint
+    prompt = plain.encode_prompt("a ball")
+    made = [m.with_settings(steps=4).extend(m.begin(width=32, height=32, steps=4), prompt) for m in (plain, model)]
+    assert torch.equal(made[0].latents, made[1].latents)
 
 
 def test_pages_leave_the_device_when_a_node_is_done(run: Any, part: Any, engine: Any, prompt: Any) -> None:

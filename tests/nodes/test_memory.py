@@ -88,9 +88,10 @@ def test_after_a_restart_words_keys_and_small_stills_are_there(start, tell, part
     assert memory.still(KEY) == JPEG and memory.still(OTHER) is None
 
 
-def test_a_run_that_a_restart_ended_is_over(start, tell) -> None:
+def test_a_run_that_a_restart_ended_is_over_and_what_it_finished_has_its_stills(start, tell) -> None:
     tell(start())
-    assert start().desk("wf")["nodes"]["1:2"]["status"] == "interrupted"
+    shown = start().desk("wf")["nodes"]["1:2"]
+    assert shown["status"] == "interrupted" and shown["stills"] == {KEY: 1.0}
 
 
 DAMAGED: list[Any] = [

@@ -30,6 +30,31 @@ def test_left_alone_it_changes_nothing(run: Any, engine: Any) -> None:
     assert same.cache is engine.cache and same.attention is engine.attention and same.compiler is None
 
 
+def test_a_budget_leaves_weights_the_rest_of_it(run: Any, engine: Any, part: Any) -> None:
+    """What ComfyUI does with the rest is streamed; it gets no less than it would without a budget."""
+    from types import SimpleNamespace
+
+    model = run("MagiModelSettings", model=engine.copy(), vram=8.0)
+    assert model.host.allowed == 7_300_000_000 and model.host.room() is None  # on a CPU there is none to keep to
+    for allowed, weights in ((7_300_000_000, 4_300_000_000), (2_000_000_000, 0), (30_000_000_000, 16_600_000_000)):
+        for dynamic, device in ((False, "cuda"), (True, "cuda"), (False, "cpu")):
+            patcher = SimpleNamespace(
+                load_device=torch.device(device), is_dynamic=lambda d=dynamic: d, loaded_size=lambda: 0
+            )
+            host = part("host.engine").ComfyHost(patcher, allowed)
+            host.loaded_for(3_000_000_000)
+            keeps = not dynamic and device == "cuda"
+            assert host.room() == (allowed if keeps else None)
+            assert patcher.weights_get == (weights if keeps else 16_600_000_000)
+
+
+def test_a_budget_that_is_none_is_refused(run: Any, engine: Any) -> None:
+    from magi_core.errors import MagiError
+
+    with pytest.raises(MagiError, match="number of GB from 2 to 1024"):
+        run("MagiModelSettings", model=engine.copy(), vram=1.0)
+
+
 def test_attention_is_chosen_by_name(run: Any, engine: Any) -> None:
     from magi_core.attention.choose import get_attention
 

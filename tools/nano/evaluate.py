@@ -135,7 +135,7 @@ def main() -> None:
     parser.add_argument("--model", default="nano", help="nano, or a model folder")
     parser.add_argument("--variant", default="auto", help="base or distill, where the folder holds both")
     parser.add_argument("--device", default="cpu", help="cpu or cuda: workers are spread over all GPUs")
-    parser.add_argument("--dtype", default="auto", help="auto, float32 or bfloat16")
+    parser.add_argument("--dtype", default="auto", help="auto, float32, bfloat16 or fp8")
     parser.add_argument("--rows", default="single", help=f"all, or some of {', '.join([*ROWS, 'files', 'speed'])}")
     parser.add_argument("--samples", default="20", help="videos per row, or table: the numbers of the published table")
     parser.add_argument("--ceiling", action="store_true", help="score drawn clips instead of generated ones")

@@ -35,7 +35,7 @@ class ModelChoice:
     settings: dict[str, Any] | None = None
 
     def load(self) -> Engine:
-        dtype = self.dtype if self.dtype == "auto" else getattr(torch, self.dtype)
+        dtype = self.dtype if self.dtype in ("auto", "fp8") else getattr(torch, self.dtype)
         engine = magi_core.load(self.model, variant=self.variant, device=self.device, dtype=dtype)
         changes = dict(self.settings or {})
         if "guidance" in changes:

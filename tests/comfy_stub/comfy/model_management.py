@@ -29,8 +29,20 @@ unet_offload_device = vae_offload_device = text_encoder_offload_device = interme
 def archive_model_dtypes(model: torch.nn.Module) -> None: ...
 
 
-def load_models_gpu(models: list[Any], memory_required: int = 0) -> None:
+def load_models_gpu(models: list[Any], memory_required: int = 0, minimum_memory_required: int | None = None) -> None:
+    """As in ComfyUI, weights get what is free less the minimum."""
     loads.extend((model, memory_required) for model in models)
+    for model in models:
+        least = memory_required if minimum_memory_required is None else minimum_memory_required
+        model.weights_get = get_free_memory(model.load_device) - least - extra_reserved_memory()
+
+
+def get_free_memory(device: torch.device) -> int:
+    return 20_000_000_000
+
+
+def extra_reserved_memory() -> int:
+    return 400_000_000
 
 
 def unload_all_models() -> None:

@@ -11,11 +11,13 @@ from torch import Tensor
 import magi_core
 from magi_core.attention.sdpa import sdpa
 from magi_core.budget import WithinBudget, allowed_bytes, allowed_on
+from magi_core.budget.host import FEWEST_HOLES, HOLES
 from magi_core.budget.spread import fewest_streamed
 from magi_core.dit import DiT, TextAttention, WindowAttention
 from magi_core.engine import Engine
 from magi_core.errors import MagiError
 from magi_core.operations import PLAIN, Operations, Streamed
+from magi_core.operations import streamed as streaming
 from magi_core.operations.streamed import Lane
 from tools.small_models import small_config, tiny_engine, with_random_weights
 
@@ -32,10 +34,10 @@ def forward(dit: DiT, seed: int = 4) -> Tensor:
     text = dit.text_context(torch.randn(7, 16, generator=generator))
     latents = torch.randn(1, 16, 12, 4, 4, generator=generator)
     return dit(
-        latents,
-        torch.tensor([[0.3, 0.1]]),
+        latents.to(dit.device),
+        torch.tensor([[0.3, 0.1]], device=dit.device),
         TextAttention(sdpa, [text, text]),
-        frames=torch.arange(12),
+        frames=torch.arange(12, device=dit.device),
         attend=WindowAttention(sdpa, [(0, 1), (0, 2)]),
         dropped=True,
     )
@@ -46,7 +48,7 @@ def streamed(fp8: bool = False, dtype: torch.dtype = torch.float32, need: int = 
     operations = Streamed()
     dit = dit_of(operations, fp8, dtype)
     host = WithinBudget(dit, operations, CPU, allowed=0)
-    host.allowed = host.least + need
+    host.allowed = host.least + need + HOLES
     host.loaded_for(need)
     assert host.streamed == 7
     return dit, host
@@ -65,7 +67,7 @@ def test_streamed_blocks_make_the_same_bits_round_after_round(fp8: bool, dtype: 
 def test_a_run_that_needs_more_streams_more_blocks_and_one_that_needs_less_has_them_back() -> None:
     dit, host = streamed()
     expected = forward(dit_of(PLAIN))
-    count, need = [], host.allowed - host.least
+    count, need = [], host.allowed - host.least - HOLES
     block = sum(parameter.nbytes for parameter in dit.videodit_blocks.layers[1].parameters())
     for more in (0, 3 * block, 9 * block, 3 * block):
         host.loaded_for(need - more)
@@ -111,6 +113,22 @@ def test_nothing_is_allocated_per_forward_and_weights_are_as_they_were_after_it(
         assert parameter.data_ptr() == before[name][0] and torch.equal(parameter, before[name][1]), name
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="weights are page-locked for a GPU")
+@pytest.mark.parametrize("lock", [True, False], ids=["locked", "pageable"])
+@torch.no_grad()
+def test_a_gpu_makes_the_same_bits_from_any_memory(lock: bool) -> None:
+    expected = forward(dit_of(PLAIN, dtype=torch.bfloat16).cuda())
+    operations = Streamed()
+    dit = dit_of(operations, dtype=torch.bfloat16)
+    host = WithinBudget(dit, operations, torch.device("cuda"), allowed=0, lock=lock)
+    for need in (10**6, 0, 10**6):
+        host.allowed = host.least + HOLES + (need or 10**9)
+        host.loaded_for(need)
+        assert host.streamed == (7 if need else 0) and (host.page_locked > 0) == (lock and need > 0)
+        for _ in range(3):
+            assert torch.equal(forward(dit), expected)
+
+
 def test_blocks_that_are_streamed_are_few_spread_and_the_small_ones() -> None:
     sizes = [20, *[10] * 10, 20]
     assert fewest_streamed(sizes, 140 - 10) == {1, 4, 7}
@@ -120,6 +138,29 @@ def test_blocks_that_are_streamed_are_few_spread_and_the_small_ones() -> None:
         chosen = fewest_streamed(sizes, room)
         places = 2 * max(sizes[i] for i in chosen)
         assert sum(size for i, size in enumerate(sizes) if i not in chosen) + places <= room
+
+
+@torch.no_grad()
+def test_where_memory_cannot_be_locked_weights_stay_in_ordinary_memory_and_that_is_said(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    dit, host = streamed()
+    given: list[int] = []
+
+    def some(nbytes: int) -> Tensor:
+        """Memory for two parts."""
+        given.append(nbytes)
+        if len(given) > 2:
+            raise RuntimeError("cudaErrorMemoryAllocation")
+        return torch.empty(nbytes, dtype=torch.uint8)
+
+    monkeypatch.setattr(streaming, "page_locked", some)
+    monkeypatch.setattr(host, "device", torch.device("cuda"))
+    host._to_host([part for _, part in host._rows])
+    assert len(given) == 3 and host.page_locked == sum(given[:2])
+    assert "too little main memory to lock" in caplog.text
+    monkeypatch.undo()
+    assert torch.equal(forward(dit), forward(dit_of(PLAIN)))
 
 
 @pytest.fixture
@@ -133,7 +174,7 @@ def engine() -> tuple[Engine, WithinBudget]:
 def test_a_run_that_does_not_fit_says_so_before_it_begins(engine, monkeypatch: pytest.MonkeyPatch) -> None:
     made, host = engine
     extension = made.plan(made.begin(width=32, height=32), "red")
-    host.allowed = host.least + extension.need.total - 1
+    host.allowed = host.least + extension.need.total + FEWEST_HOLES - 1
     with monkeypatch.context() as patch:
         patch.setattr(DiT, "forward", lambda *_, **__: pytest.fail("it ran"))
         with pytest.raises(MagiError, match="32x32 does not fit the memory .* width and height smaller.* more memory"):
@@ -150,7 +191,7 @@ def test_a_run_that_does_not_fit_says_so_before_it_begins(engine, monkeypatch: p
 def test_a_budget_is_a_number_of_gigabytes(vram) -> None:
     with pytest.raises(MagiError, match="number of GB from 2 to 1024"):
         allowed_bytes(vram)
-    assert allowed_bytes(8) == 7_150_000_000
+    assert allowed_bytes(8) == 7_300_000_000
 
 
 def test_a_budget_without_a_gpu_is_refused() -> None:

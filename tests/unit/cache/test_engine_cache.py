@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import nullcontext
+from types import SimpleNamespace
+
 import pytest
 import torch
 
+from magi_core.cache import pinned
 from magi_core.cache.bounded import BoundedCache
 from magi_core.cache.engine_cache import FRONTIERS, EngineCache
 from magi_core.cache.page_pool import PagePool
+from magi_core.cache.pinned import PinnedBlocks
 from magi_core.dit import KVLayer, KVPage
 from magi_core.sampling.noise import chunk_noise
 from tools.small_models import tiny_engine
@@ -68,6 +74,48 @@ def test_page_locked_memory_is_used_again_and_stays_within_its_budget():
     assert pool.get("other size").layers[0].keys_values.sum() == 200
     pool.clear()
     assert pool._blocks is not None and pool._blocks.nbytes == 0
+
+
+@pytest.fixture
+def got(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Threads that memory was got in, which needs a GPU otherwise."""
+    threads: list[str] = []
+
+    def locked(nbytes: int) -> torch.Tensor:
+        threads.append(threading.current_thread().name)
+        return torch.empty(nbytes, dtype=torch.uint8)
+
+    monkeypatch.setattr(pinned, "page_locked", locked)
+    monkeypatch.setattr(torch.cuda, "device", lambda _: nullcontext())
+    return threads
+
+
+def blocks_of(budget: int) -> PinnedBlocks:
+    return PinnedBlocks(SimpleNamespace(device=CPU, synchronize=lambda: None), budget)
+
+
+def test_host_memory_that_is_expected_is_got_beside_the_run(got: list[str]):
+    blocks = blocks_of(2048)
+    for _ in range(2):
+        blocks.prepare(1024)
+        blocks.prepare(1024)
+        assert blocks._block(1024).nbytes == 1024
+    blocks.prepare(1024)
+    assert got == ["MAGI host memory"] * 2 and blocks.nbytes == 2048, "never beyond the budget"
+
+
+def test_host_memory_that_cannot_be_got_ahead_is_asked_for_when_it_is_needed(got, monkeypatch):
+    locked = pinned.page_locked
+
+    def failing(nbytes: int) -> torch.Tensor:
+        if threading.current_thread() is not threading.main_thread():
+            raise RuntimeError("no memory can be locked")
+        return locked(nbytes)
+
+    monkeypatch.setattr(pinned, "page_locked", failing)
+    blocks = blocks_of(2048)
+    blocks.prepare(1024)
+    assert blocks._block(1024).nbytes == 1024 and got == ["MainThread"] and blocks.nbytes == 1024
 
 
 def test_releasing_the_device_leaves_pages_on_the_host():

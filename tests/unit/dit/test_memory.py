@@ -93,3 +93,13 @@ def test_a_prompt_takes_what_is_announced(length: int) -> None:
     with PeakMemory() as memory:
         model(input_ids=torch.zeros(1, length, dtype=torch.long))
     assert memory.peak <= t5_bytes(length, width=256, inner=640, heads=8) <= 2 * memory.peak
+
+
+def test_texts_are_counted_as_long_as_prompts_can_be() -> None:
+    """What is not encoded yet has no more tokens than letters; the null text has 50."""
+    engine = tiny_engine()
+    begun, config = engine.begin(width=32, height=32), engine.dit.config
+    one = (begun.settings.window + 1) * 2 * config.num_layers * config.num_groups * config.head_dim * 4
+    assert engine.plan(begun, "a ball").need.text == 50 * one
+    assert engine.plan(begun, "ball " * 11).need.text == 57 * one  # 55 letters, one in front and one behind
+    assert engine.plan(begun, "ball " * 100).need.text == config.caption_max_length * one

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
@@ -10,7 +12,8 @@ from magi_core.attention.sdpa import sdpa
 from magi_core.config import DiTConfig
 from magi_core.dit import DiT, KVPage, TextAttention, WindowAttention
 from magi_core.dit import pieces as cutting
-from magi_core.dit.pieces import MOST, pieces, widest_piece
+from magi_core.dit.pieces import MOST, frames_at_once, pieces, widest_piece
+from magi_core.kernels import fast
 from magi_core.operations.fp8 import Fp8Linear
 from tests.peak_memory import PeakMemory
 from tools.small_models import random_dit
@@ -29,6 +32,11 @@ def test_every_row_is_in_one_piece(chunks: int, size: int) -> None:
     for cut in cuts:
         first, last = cut.start // size, (cut.stop - 1) // size
         assert first == last or (cut.start % size == cut.stop % size == 0), "a piece is of one chunk, or of whole ones"
+
+
+@pytest.mark.parametrize(("per_frame", "together"), [(1, 6), (880, 6), (2_025, 3), (3_600, 2), (9_000, 1)])
+def test_a_chunk_is_embedded_in_equal_parts(per_frame: int, together: int) -> None:
+    assert frames_at_once(6, per_frame) == together and frames_at_once(1, per_frame) == 1
 
 
 def made(dit: DiT) -> tuple[Tensor, KVPage]:
@@ -59,6 +67,51 @@ def test_pieces_give_what_the_whole_gives(fewest: int, most: int, fp8: bool, mon
     assert (in_pieces - velocity).norm() <= 1e-5 * velocity.norm()
     for ours, expected in zip(its_page.layers, page.layers, strict=True):
         assert (ours.keys_values - expected.keys_values).norm() <= 1e-5 * expected.keys_values.norm()
+
+
+def forward_of(dit: DiT, chunks: int) -> Callable[[], Tensor]:
+    """A forward over `chunks` chunks, its text ready."""
+    text, latents = dit.text_context(torch.randn(3, 16)), torch.randn(1, 16, 6 * chunks, SIDE, SIDE)
+    window = WindowAttention(sdpa, [(0, i + 1) for i in range(chunks)])
+    cross, frames = TextAttention(sdpa, [text] * chunks), torch.arange(6 * chunks)
+    call = torch.no_grad()(dit)
+    return lambda: call(latents, torch.rand(1, chunks), cross, frames=frames, attend=window, dropped=False)
+
+
+def operands(chunks: int, size: int, monkeypatch: pytest.MonkeyPatch) -> dict[str, set[tuple[int, ...]]]:
+    """The shapes that every layer is given in a forward over `chunks` chunks, where pieces have `size` rows."""
+    dit, heard = random_dit(fp8=False), {}
+    forward = forward_of(dit, chunks)
+    for name, layer in dit.named_modules():
+        if isinstance(layer, torch.nn.Linear | torch.nn.Conv3d):
+            hook = lambda _, args, name=name: heard.setdefault(name, set()).add(tuple(args[0].shape))  # noqa: E731
+            layer.register_forward_pre_hook(hook)
+    monkeypatch.setattr(cutting, "FEWEST", size)
+    forward()
+    return heard
+
+
+def test_a_large_chunk_is_given_to_every_layer_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one shape, however many are in flight: so its bits cannot depend on that, whatever kernel a shape has."""
+    assert operands(1, 96, monkeypatch) == operands(2, 96, monkeypatch) == operands(5, 96, monkeypatch)
+    assert operands(1, 97, monkeypatch) != operands(2, 97, monkeypatch), "smaller ones go together"
+
+
+@pytest.mark.parametrize("fewest", [1, 100])
+@pytest.mark.parametrize("fp8", [False, True], ids=["plain", "fp8"])
+def test_kernels_are_given_what_their_fast_forms_take(fp8: bool, fewest: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tensors in one piece, also where a piece has several chunks: their gates once had gaps, and went the slow way."""
+    scattered: list[str] = []
+
+    def fits(args: tuple) -> bool:
+        scattered.extend(str(a.shape) for a in args if isinstance(a, Tensor) and not a.is_contiguous())
+        return False
+
+    forward = forward_of(random_dit(fp8), CHUNKS)
+    monkeypatch.setattr(fast, "_fits", fits)
+    monkeypatch.setattr(cutting, "FEWEST", fewest)
+    forward()
+    assert not scattered
 
 
 def test_what_a_host_lays_beside_an_fp8_linear_is_heard() -> None:

@@ -59,3 +59,32 @@ def test_only_the_first_tile_is_decoded_before_the_first_block() -> None:
 def test_streaming_does_not_switch_gradients_off_for_the_reader() -> None:
     for _ in codec().decode(latents(6)):
         assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize("overlap", [0.0, 1 / 3])
+def test_tiles_that_are_coded_together_are_those_coded_one_by_one(overlap):
+    tile = TileSettings(16, 16, 12, 0.25, overlap)
+    together, single, z = codec(tile, tokens=200), codec(tile), latents(6, 9, 9)
+    assert single.at_once == 1 and together.at_once == 4
+    batches: list[int] = []
+    decode = together.model.decode
+    together.model.decode = lambda x, *rest: (batches.append(len(x)), decode(x, *rest))[1]
+    assert torch.allclose(together.tiled_decode(z), single.tiled_decode(z), atol=1e-5)
+    assert max(batches) > 1
+    video = torch.rand(1, 3, 24, 36, 36)
+    assert torch.allclose(together.tiled_encode(video), single.tiled_encode(video), atol=1e-5)
+
+
+def test_where_memory_runs_out_tiles_go_one_by_one_before_they_shrink():
+    notes: list[str] = []
+    vae, z = codec(TileSettings(16, 16), tokens=200, on_note=notes.append), latents(6, 9, 9)
+    decode = vae.model.decode
+
+    def limited(x, *rest):
+        if len(x) > 1:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return decode(x, *rest)
+
+    vae.model.decode = limited
+    expected = decoded(codec(TileSettings(16, 16)), z)
+    assert torch.equal(decoded(vae, z), expected) and vae.at_once == 1 and not notes

@@ -92,19 +92,28 @@ def check_foreign_loras() -> dict[str, str]:
 
 def check_fp8_lora() -> dict[str, Any]:
     """On fp8 layers a LoRA runs beside the layer."""
-    folder = Path(folder_paths.models_dir) / "magi" / "small" / "inference_weight.fp8.distill"
-    _write_fp8_model(folder)
-    model = run("MagiLoadModel", model="small/inference_weight.fp8.distill", dtype="fp32")
+    return _lora_on_fp8("fp8", "fp32", stored=True)
+
+
+def check_fp8_on_load_lora() -> dict[str, Any]:
+    """Also on those that became fp8 while they were loaded."""
+    return _lora_on_fp8("wide", "fp8", stored=False)
+
+
+def _lora_on_fp8(name: str, dtype: str, *, stored: bool) -> dict[str, Any]:
+    folder = Path(folder_paths.models_dir) / "magi" / "small" / f"inference_weight.{name}.distill"
+    _write_model(folder, fp8=stored)
+    model = run("MagiLoadModel", model=f"small/inference_weight.{name}.distill", dtype=dtype)
     model = model.with_settings(special_tokens=())
-    plain = load(folder, device="cpu", dtype="fp32")
+    plain = load(folder, device="cpu", dtype=dtype)
     generator = torch.Generator().manual_seed(2)
     down, up = (0.2 * torch.randn(shape, generator=generator) for shape in ((4, 64), (64, 4)))
     layer = plain.dit.get_submodule(f"{LAYER}.linear_qkv.q")
     quantised = layer.forward
     _write_lora(
-        "fp8.safetensors", {f"{LAYER}.linear_qkv.q.lora_A.weight": down, f"{LAYER}.linear_qkv.q.lora_B.weight": up}
+        f"{name}.safetensors", {f"{LAYER}.linear_qkv.q.lora_A.weight": down, f"{LAYER}.linear_qkv.q.lora_B.weight": up}
     )
-    with_lora = run("MagiLoRA", model=model, lora="fp8.safetensors", strength=2.0)
+    with_lora = run("MagiLoRA", model=model, lora=f"{name}.safetensors", strength=2.0)
     prompt = torch.randn(5, plain.dit.config.caption_channels, generator=generator)
     text = Parts.text._replace(embedding=type(Parts.text.embedding)("a ball", prompt, (), ()))
     small = {"width": 32, "height": 32, "steps": 8, "seed": 3, "duration_tokens": False}
@@ -287,8 +296,8 @@ def _write_lora(name: str, tensors: dict[str, torch.Tensor]) -> None:
     folder_paths.filename_list_cache.clear()
 
 
-def _write_fp8_model(folder: Path) -> None:
-    config = DiTConfig(3, 64, 96, 4, 2, 16, caption_channels=16, caption_max_length=32, fp8=True, distill=True)
+def _write_model(folder: Path, *, fp8: bool) -> None:
+    config = DiTConfig(3, 64, 96, 4, 2, 16, caption_channels=16, caption_max_length=32, fp8=fp8, distill=True)
     generator = torch.Generator().manual_seed(7)
     state = DiT(config).state_dict()
     for name, tensor in state.items():
