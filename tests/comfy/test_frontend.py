@@ -11,7 +11,8 @@ import pytest
 from tools.comfyui.find import REPOSITORY
 
 WORKFLOWS = sorted((REPOSITORY / "workflows").glob("*.json"))
-PLAIN = ["width", "height", "chunks", "seed", "fixed", "steps", "text_guidance", "previous_guidance"]
+CONTROL = "control_after_generate"
+PLAIN = ["width", "height", "chunks", "seed", CONTROL, "steps", "text_guidance", "previous_guidance"]
 
 ADD_SAMPLER = """() => {
     app.graph.clear()
@@ -31,7 +32,8 @@ CHOOSE_PALETTE = """async palette => {
     await app.extensionManager.setting.set('Comfy.ColorPalette', palette)
     while (shown() === before) await new Promise(requestAnimationFrame)
 }"""
-VISIBLE = "app.graph.nodes[0].widgets.filter(w => app.graph.nodes[0].isWidgetVisible(w)).map(w => w.name)"
+VISIBLE = """app.graph.nodes[0].widgets.filter(w => app.graph.nodes[0].isWidgetVisible(w))
+    .map(({ name }) => name === 'fixed' ? 'control_after_generate' : name)"""  # an older and a newer frontend's name
 Box = dict[str, Any]  # title, left, top, right, bottom in pixels of the page
 SIDES = (("left", "right"), ("top", "bottom"))
 BOXES = """() => {

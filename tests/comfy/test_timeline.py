@@ -154,7 +154,7 @@ def test_a_linked_text_is_left_to_its_node(page) -> None:
     }}""")
     page.wait_for_selector(".magi-linked")
     assert "another node" in page.locator(".magi-banner").inner_text()
-    assert page.evaluate(f"{BOARD}.widgets.find(widget => widget.name === 'text').hidden") is False
+    assert page.evaluate(f"{BOARD}.widgets.find(widget => widget.name === 'text').options.hidden") is False
     page.evaluate(f"{BOARD}.disconnectInput({BOARD}.findInputSlot('text'))")
     page.wait_for_selector(".magi-linked", state="detached")
     _until(page, BLOCKS, SHOWN)
