@@ -3,7 +3,7 @@ import { stillAddress, temporaryFile } from "../magi/api.js"
 import { useStyles } from "../magi/style.js"
 import { say } from "./words.js"
 
-/** @typedef {import("./cells.js").Cell} Cell */
+/** @typedef {import("./cell_state.js").Cell} Cell */
 
 const MOST_PLAYING = 12 // clips that play at the same time; of the others the still is seen until they are pointed at
 const REST = 150 // milliseconds without scrolling until clips are fetched

@@ -1,7 +1,7 @@
 // The chunks under the lines: what a node that samples has made, or will make, of this storyboard.
 import { CellView } from "./cell.js"
 
-/** @typedef {import("./cells.js").Cell} Cell */
+/** @typedef {import("./cell_state.js").Cell} Cell */
 
 /**
  * @param {object} hands

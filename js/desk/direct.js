@@ -23,10 +23,10 @@ const MOST_REROLL = 10 ** 9
  * @param {() => Said} options.said what is said now
  * @param {(said: Partial<Said>) => void} options.change
  * @param {() => void} options.closed
- * @param {[number, number]} options.at place in the window
+ * @param {import("./placing.js").Box} options.avoid what it does not cover
  * @param {string} [options.tag] which part gets the keyboard
  */
-export function openDirect({ where, said, change, closed, at: [x, y], tag }) {
+export function openDirect({ where, said, change, closed, avoid, tag }) {
   const title = part("div", "magi-title", { text: words("direct", { where }) })
   const dialog = part("div", "magi-direct", { role: "dialog", "aria-label": words("direct", { where }) }, title)
   /** @param {Word} name @param {Node[]} content */
@@ -49,7 +49,7 @@ export function openDirect({ where, said, change, closed, at: [x, y], tag }) {
   row("tokens", tokensField(said, changed, show))
   row("ranges", ...rangesField(said, changed, show))
   for (const each of show) each()
-  pop(dialog, x, y, closed)
+  pop(dialog, avoid, closed)
   const field = dialog.querySelector(`[data-tag="${tag}"]`) ?? dialog
   const first = field.querySelector("input:checked") ?? field.querySelector("input")
   if (first instanceof HTMLInputElement) first.focus()
@@ -160,7 +160,7 @@ export function openMenu(actions, [x, y], closed) {
     else menu.append(menuItem(menu, action))
   }
   menu.addEventListener("keydown", (event) => walkMenu(menu, event))
-  pop(menu, x, y, closed)
+  pop(menu, { left: x, top: y, right: x, bottom: y }, closed)
   items(menu)[0]?.focus()
 }
 

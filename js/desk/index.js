@@ -3,7 +3,7 @@ import { app } from "../../../scripts/app.js"
 import { introduceEvents } from "../magi/api.js"
 import { listen, recall } from "./live.js"
 import { showAll, showOnSamplers } from "./sampling.js"
-import { addDesk, showOnStoryboards } from "./story_node.js"
+import { addDesk, settleDesks, showOnStoryboards } from "./story_node.js"
 import { speak } from "./words.js"
 
 introduceEvents() // a page that is loaded during a run hears of it before it is set up
@@ -18,5 +18,6 @@ function setup() {
 
 function afterConfigureGraph() {
   showAll()
+  settleDesks()
   void recall()
 }

@@ -1,14 +1,71 @@
 // The words of a line, edited where they stand.
+import { add } from "./deeds.js"
+import { direct } from "./edits.js"
+import { did } from "./history.js"
 import { keepInside, part } from "./parts.js"
-import { words } from "./story_words.js"
+import { placeInWords, words } from "./story_words.js"
+
+/** @typedef {import("./storyboard.js").StoryboardDesk} Desk */
 
 const NARROWEST = 260 // pixels: a chunk may be narrower
 
 /**
  * @typedef {object} Hands
  * @property {(prompt: string) => void} typed
- * @property {(how: "done" | "cancel" | "next" | "previous" | "new", byKeyboard: boolean) => void} ended
+ * @property {(how: How, byKeyboard: boolean) => void} ended
  */
+
+/**
+ * Edit the words of a line where they stand. All that is typed is one step to undo.
+ * @param {Desk} desk
+ * @param {number} id
+ */
+export function editWords(desk, id) {
+  if (desk.locked) return
+  desk.endEdit?.()
+  const { strip, editing } = desk
+  const block = desk.items.find((each) => each.id === id)?.block
+  const row = strip.rows[0]
+  if (!block || !row) return
+  strip.reveal(block.first)
+  const { first, last, prompt } = block
+  const before = editing.history
+  desk.endEdit = editLine(strip, row, { first, last, prompt, where: placeInWords(first, last) }, {
+    typed: (typed) => {
+      editing.take(did(before, direct(before.now, [id], { prompt: typed })))
+      desk.taken()
+    },
+    ended: (how, byKeyboard) => ended(desk, how, byKeyboard, before, id),
+  })
+}
+
+/**
+ * @param {Desk} desk
+ * @param {How} how
+ * @param {boolean} byKeyboard
+ * @param {import("./history.js").History} before
+ * @param {number} id
+ */
+function ended(desk, how, byKeyboard, before, id) {
+  const { strip, editing } = desk
+  desk.endEdit = undefined
+  if (how === "cancel" && editing.history !== before) {
+    editing.take(before)
+    desk.taken()
+  }
+  void desk.settled().then(() => desk.host.changed())
+  if (byKeyboard) strip.focus()
+  strip.select([id])
+  const next = desk.story.findIndex((each) => each.id === id) + (how === "next" ? 1 : how === "previous" ? -1 : 0)
+  const line = desk.story[next]
+  if (how === "new") add(desk)
+  else if (line && line.id !== id) {
+    strip.select([line.id])
+    editWords(desk, line.id)
+  }
+}
+
+/** @typedef {"done" | "cancel" | "next" | "previous" | "new"} How */
 
 /**
  * A field over a line of a strip; it goes away by itself.
@@ -18,7 +75,7 @@ const NARROWEST = 260 // pixels: a chunk may be narrower
  * @param {Hands} hands
  * @returns {() => void} ends it
  */
-export function editLine(strip, row, { first, last, prompt, where }, { typed, ended }) {
+function editLine(strip, row, { first, last, prompt, where }, { typed, ended }) {
   const label = words("prompt", { where })
   const field = part("textarea", "magi-editor", { "aria-label": label, placeholder: words("prompt_here"), spellcheck: "false" })
   field.value = prompt
@@ -29,7 +86,7 @@ export function editLine(strip, row, { first, last, prompt, where }, { typed, en
   field.style.width = `${width}px`
   keepInside(field)
   let open = true
-  /** @param {Parameters<Hands["ended"]>[0]} how @param {boolean} byKeyboard */
+  /** @param {How} how @param {boolean} byKeyboard */
   const end = (how, byKeyboard) => {
     if (!open) return
     open = false

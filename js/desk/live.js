@@ -5,11 +5,22 @@ import * as magi from "../magi/api.js"
 import { workflowsOfPrompts } from "../magi/prompts.js"
 import { answered } from "./asked.js"
 import { Cells } from "./cells.js"
+import { Countdown } from "./countdown.js"
+import { Sounds } from "./sounds.js"
 
 const PAUSE = 150 // milliseconds without a change until the server is asked what it makes
 
 /** What every part of the desk shows. */
 export const cells = new Cells()
+const sounds = new Sounds(magi.sound, () => cells.redraw())
+
+const ASKER = `page-${Math.random()}`
+/** @type {Set<() => void>} */
+const watches = new Set()
+const countdown = new Countdown(() => {
+  for (const tell of watches) tell()
+  return cells.counts(shownWorkflow())
+})
 
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let pause
@@ -22,6 +33,22 @@ export function shownWorkflow() {
   return app.rootGraph.id
 }
 
+/** @param {() => void} tell a second has passed, of a run whose time left counts down */
+export function onSecond(tell) {
+  watches.add(tell)
+}
+
+/**
+ * The sound that is heard with what a node makes, and the second on the ruler at which it begins; once it is here.
+ * @param {string} workflow
+ * @param {string} nodeId
+ */
+export function heardOf(workflow, nodeId) {
+  const heard = cells.planOf(workflow, nodeId)?.sound
+  const sound = heard && sounds.get(heard.key)
+  return sound ? { sound, start: heard.start, address: magi.temporaryFile(sound.filename) } : undefined
+}
+
 /** Hear the server, from now on. */
 export function listen() {
   const whose = workflowsOfPrompts(shownWorkflow, magi.workflowOf)
@@ -31,7 +58,11 @@ export function listen() {
    * @param {(workflow: string, event: E) => void} take
    */
   const feed = (on, take) => on(async (event) => take(await whose(event.prompt_id), event))
+  cells.subscribe((workflow) => {
+    if (workflow === shownWorkflow() && cells.counts(workflow)) countdown.begin()
+  })
   feed(magi.onPlan, (workflow, plan) => {
+    sounds.again()
     cells.planned(workflow, plan)
     void recall(workflow) // the words of its chunks; and the graph may have been changed since it was queued
   })
@@ -56,6 +87,7 @@ export function listen() {
  */
 export async function recall(workflow = shownWorkflow()) {
   const now = cells.clock
+  sounds.again()
   cells.recalled(workflow, await magi.desk(workflow), now)
   askAgain()
 }
@@ -80,11 +112,12 @@ async function ask() {
   asked = graph
   const mine = ++question // only now: an answer that is still to come stands where the graph is the same
   try {
-    const plans = await magi.plan(output, workflow)
+    const plans = await magi.plan(output, workflow, ASKER)
     if (mine !== question) return
     answered(output, plans)
     cells.wanted(workflow, plans)
   } catch (error) {
+    if (error instanceof magi.Superseded) return
     answered(output, []) // a graph that is being changed is often not whole
     console.debug("magi: no plan:", error)
   }

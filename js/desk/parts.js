@@ -1,5 +1,7 @@
 // Elements that the desk is built of. Text is only ever put in as text.
 
+import { placeBeside } from "./placing.js"
+
 const SVG = "http://www.w3.org/2000/svg"
 
 /** Lines on a field of 16 by 16. */
@@ -83,21 +85,20 @@ export function keepInside(element) {
 }
 
 /**
- * Show an element over everything until something else is pressed, at a place in the window.
+ * Show an element over everything until something else is pressed.
  * @param {HTMLElement} element
- * @param {number} x
- * @param {number} y
+ * @param {import("./placing.js").Box} avoid what it is about, and does not cover; a point: it is there
  * @param {() => void} [closed]
  */
-export function pop(element, x, y, closed) {
+export function pop(element, avoid, closed) {
   element.popover = "auto"
   element.classList.add("magi-popover")
   keepInside(element)
   document.body.append(element)
   element.showPopover()
-  const { width, height } = element.getBoundingClientRect()
-  element.style.left = `${Math.max(4, Math.min(x, innerWidth - width - 4))}px`
-  element.style.top = `${Math.max(4, Math.min(y, innerHeight - height - 4))}px`
+  const [left, top] = placeBeside(element.getBoundingClientRect(), avoid, { width: innerWidth, height: innerHeight })
+  element.style.left = `${left}px`
+  element.style.top = `${top}px`
   element.addEventListener("toggle", (event) => {
     if (/** @type {ToggleEvent} */ (event).newState !== "closed") return
     element.remove()

@@ -2,9 +2,11 @@
 import { stillAddress, temporaryFile } from "../magi/api.js"
 import { useStyles } from "../magi/style.js"
 import { describe } from "./cell.js"
+import { part } from "./parts.js"
+import { PlayerSound } from "./player_sound.js"
 import { say } from "./words.js"
 
-/** @typedef {import("./cells.js").Cell} Cell */
+/** @typedef {import("./cell_state.js").Cell} Cell */
 
 /**
  * What is played.
@@ -12,7 +14,10 @@ import { say } from "./words.js"
  * @property {string} title of the node
  * @property {() => readonly Cell[]} cells as they are at the moment: a run may go on meanwhile
  * @property {number} fps
+ * @property {() => { address: string, start: number } | undefined} sound that is heard with it, and the second at which it begins
  */
+
+const FRAMES = 24 // of a chunk
 
 /** @type {Player | undefined} */
 let player
@@ -44,26 +49,27 @@ class Player {
 
   constructor() {
     useStyles(new URL("./player.css", import.meta.url).href)
-    this.dialog = Object.assign(document.createElement("dialog"), { className: "magi-player" })
-    this.dialog.ariaLabel = say("player")
-    this.title = element("h2", "magi-player-title")
-    this.stage = element("div", "magi-player-stage")
-    this.still = /** @type {HTMLImageElement} */ (element("img", ""))
-    this.still.alt = ""
-    this.video = /** @type {HTMLVideoElement} */ (element("video", ""))
+    this.dialog = part("dialog", "magi-player", { "aria-label": say("player") })
+    this.title = part("h2", "magi-player-title")
+    this.stage = part("div", "magi-player-stage", { tabindex: "-1", autofocus: "" }) // so that space pauses, and presses nothing
+    this.still = part("img", "", { alt: "" })
+    this.video = part("video")
     Object.assign(this.video, { muted: true, playsInline: true, preload: "auto" })
-    this.next = /** @type {HTMLVideoElement} */ (element("video", "")) // fetched while this one plays
+    this.next = part("video") // fetched while this one plays
     Object.assign(this.next, { muted: true, preload: "auto", hidden: true })
     this.stage.append(this.still, this.video, this.next)
-    this.state = element("p", "magi-player-state")
-    this.state.ariaLive = "polite"
-    this.words = element("p", "magi-player-words")
+    this.state = part("p", "magi-player-state", { "aria-live": "polite" })
+    this.words = part("p", "magi-player-words")
+    this.sound = new PlayerSound(this.video)
+    this.time = part("input", "magi-player-time", { type: "range", step: "0.04", "aria-label": say("time") })
     this.back = button(say("previous"), "‹", () => this.#go(-1))
     this.everything = button(say("play all"), say("play all"), () => this.#playAll())
     this.forth = button(say("next"), "›", () => this.#go(1))
-    const buttons = element("div", "magi-player-buttons")
-    buttons.append(this.back, this.everything, this.forth, button(say("close"), say("close"), () => this.dialog.close()))
-    this.dialog.append(this.title, this.stage, this.state, this.words, buttons)
+    this.mute = button(say("mute"), say("mute"), () => this.#mute())
+    const buttons = part("div", "magi-player-buttons")
+    const close = button(say("close"), say("close"), () => this.dialog.close())
+    buttons.append(this.back, this.everything, this.forth, this.mute, close)
+    this.dialog.append(this.title, this.stage, this.time, this.state, this.words, buttons)
     this.#listen()
     document.body.append(this.dialog)
   }
@@ -85,9 +91,17 @@ class Player {
     if (this.dialog.open) this.#show(this.#index)
   }
 
-  /** @param {number} index */
-  #show(index) {
-    const { title, cells, fps } = /** @type {Programme} */ (this.#programme)
+  /** Seconds of a chunk. */
+  get #length() {
+    return FRAMES / (this.#programme?.fps ?? FRAMES)
+  }
+
+  /**
+   * @param {number} index
+   * @param {number} [at] seconds of the chunk at which its clip begins to play
+   */
+  #show(index, at = 0) {
+    const { title, cells } = /** @type {Programme} */ (this.#programme)
     const all = cells()
     const place = all.findIndex((cell) => cell.index === index)
     const cell = all[place]
@@ -95,17 +109,23 @@ class Player {
     this.forth.disabled = place < 0 || place >= all.length - 1
     if (!cell) return void this.dialog.close()
     this.#index = index
-    const seconds = 24 / fps
+    const seconds = this.#length
     this.title.textContent = `${title} · ${(index * seconds).toFixed(1)}–${((index + 1) * seconds).toFixed(1)} s`
+    this.time.min = String((all[0]?.index ?? 0) * seconds)
+    this.time.max = String(((all.at(-1)?.index ?? 0) + 1) * seconds)
     this.state.textContent = cell.clip ? describe(cell) : `${describe(cell)}. ${say("nothing to play")}`
     this.words.textContent = cell.words
     this.everything.ariaPressed = String(this.#all)
-    this.#put(cell)
+    this.#put(cell, at)
+    this.#hear(cell)
     this.#prepare(all[place + 1])
   }
 
-  /** @param {Cell} cell */
-  #put({ key, clip, still }) {
+  /**
+   * @param {Cell} cell
+   * @param {number} at
+   */
+  #put({ key, clip, still }, at) {
     const shown = `${key} ${clip} ${still?.t}`
     this.video.loop = !this.#all
     if (shown === this.#shown) return
@@ -119,11 +139,44 @@ class Player {
     if (clip) {
       this.video.poster = picture
       this.video.src = temporaryFile(clip)
+      if (at) this.video.currentTime = at
       void this.video.play().catch(() => {}) // forbidden: its controls are there
     } else {
       this.video.removeAttribute("src")
-      if (this.#all) this.#wait = setTimeout(() => this.#go(1), STILL_LASTS)
+      if (this.#all) this.#wait = setTimeout(() => this.#go(1), 1000 * this.#length)
     }
+  }
+
+  /** @param {Cell} cell */
+  #hear({ index, clip }) {
+    const sound = this.#programme?.sound()
+    this.mute.hidden = !sound
+    this.mute.ariaPressed = String(this.sound.muted)
+    const begins = Math.max(0, index * this.#length - (sound?.start ?? 0))
+    const how = { still: !clip, goesOn: this.#all }
+    this.sound.show(sound?.address ?? "", begins, how)
+  }
+
+  #mute() {
+    this.sound.muted = !this.sound.muted
+    this.mute.ariaPressed = String(this.sound.muted)
+  }
+
+  /** @param {number} seconds of the whole video */
+  #seek(seconds) {
+    const { cells } = /** @type {Programme} */ (this.#programme)
+    const last = cells().at(-1)?.index ?? 0
+    const index = Math.min(last, Math.floor(seconds / this.#length + 1e-6))
+    const at = seconds - index * this.#length
+    if (index !== this.#index) this.#show(index, at)
+    else if (this.video.src) this.video.currentTime = at
+    this.#tellTime(seconds)
+  }
+
+  /** @param {number} seconds of the whole video */
+  #tellTime(seconds) {
+    this.time.value = String(seconds)
+    this.time.ariaValueText = `${seconds.toFixed(1)} s`
   }
 
   /** @param {Cell | undefined} cell */
@@ -150,10 +203,13 @@ class Player {
 
   #listen() {
     this.video.addEventListener("ended", () => this.#go(1))
+    this.video.addEventListener("timeupdate", () => this.#tellTime(this.#index * this.#length + this.video.currentTime))
+    this.time.addEventListener("input", () => this.#seek(Number(this.time.value)))
     this.video.addEventListener("click", () => this.#pause())
     this.dialog.addEventListener("click", ({ target }) => target === this.dialog && this.dialog.close())
     this.dialog.addEventListener("close", () => {
       clearTimeout(this.#wait)
+      this.sound.stop()
       for (const video of [this.video, this.next]) {
         video.removeAttribute("src")
         video.load()
@@ -162,8 +218,10 @@ class Player {
     })
     this.dialog.addEventListener("keydown", (event) => {
       event.stopPropagation() // ComfyUI has keys of its own
+      if (event.target === this.time) return
       if (event.key === "ArrowLeft") this.#go(-1)
       else if (event.key === "ArrowRight") this.#go(1)
+      else if (event.key === "m" && !this.mute.hidden) this.#mute()
       else if (event.key === " " && !(event.target instanceof HTMLButtonElement)) this.#pause()
       else return
       event.preventDefault()
@@ -176,24 +234,13 @@ class Player {
   }
 }
 
-const STILL_LASTS = 1000 // milliseconds; of a chunk without a clip, while everything is played
-
-/**
- * @param {string} name
- * @param {string} className
- */
-function element(name, className) {
-  return Object.assign(document.createElement(name), { className })
-}
-
 /**
  * @param {string} label
  * @param {string} text
  * @param {() => void} press
  */
 function button(label, text, press) {
-  const made = Object.assign(document.createElement("button"), { type: "button", textContent: text, title: label })
-  made.ariaLabel = label
+  const made = part("button", "", { type: "button", text, title: label, "aria-label": label })
   made.addEventListener("click", press)
   return made
 }

@@ -1,6 +1,8 @@
 // Lines on the clipboard: out as the text of a storyboard, in from a storyboard or a script.
+import { remove } from "./deeds.js"
+import { insert } from "./edits.js"
 import { promptsOf } from "./script.js"
-import * as model from "./story.js"
+import { linesOf } from "./story.js"
 import { words } from "./story_words.js"
 
 const PAUSE = 100 // milliseconds that a selection stays until its text is asked for
@@ -20,7 +22,7 @@ export class StoryClipboard {
     keys.addEventListener("copy", (event) => this.#copy(event))
     keys.addEventListener("cut", (event) => {
       this.#copy(event)
-      desk.remove()
+      remove(desk)
     })
     keys.addEventListener("paste", (event) => {
       event.preventDefault()
@@ -35,7 +37,7 @@ export class StoryClipboard {
     clearTimeout(this.#pause)
     this.#pause = setTimeout(async () => {
       const { desk } = this
-      const lines = model.linesOf(desk.story, desk.ids)
+      const lines = linesOf(desk.story, desk.ids)
       if (!lines.length) return
       const text = await desk.host.write(lines, "text", desk.strip.fps).catch(() => "") // JSON is copied then
       if (turn === this.#turn) this.#text = text
@@ -45,7 +47,7 @@ export class StoryClipboard {
   /** @param {ClipboardEvent} event */
   #copy(event) {
     const { desk } = this
-    const lines = model.linesOf(desk.story, desk.ids)
+    const lines = linesOf(desk.story, desk.ids)
     event.clipboardData?.setData("text/plain", this.#text || asJson(lines))
     event.preventDefault()
     desk.say(words(lines.length === 1 ? "copied_one" : "copied", { n: lines.length }))
@@ -61,7 +63,7 @@ export class StoryClipboard {
       const { story, ids } = desk
       const index = story.map(({ id }) => ids.includes(id)).lastIndexOf(true) + 1
       const bare = lines.map(({ source: _source, ...line }) => line)
-      desk.do(...model.insert(story, index, bare))
+      desk.do(...insert(story, index, bare))
       desk.say(words(lines.length === 1 ? "pasted_one" : "pasted", { n: lines.length }))
     } catch (error) {
       desk.say(words("not_pasted", { why: error instanceof Error ? error.message : String(error) }))

@@ -4,9 +4,10 @@ import { readStoryboard, writeStoryboard } from "../magi/api.js"
 import { leaveToCanvas } from "../magi/canvas.js"
 import { findWidget, pathOf } from "../magi/graph.js"
 import { askedOf, onAnswered, samplerOf, whyNot } from "./asked.js"
-import { cells, graphChanged, shownWorkflow } from "./live.js"
+import { keep, takeKept } from "./keepsakes.js"
+import { cells, graphChanged, heardOf, onSecond, shownWorkflow } from "./live.js"
 import { play } from "./player.js"
-import { lineOf } from "./sampling.js"
+import { lineOf } from "./run_line.js"
 import { StoryboardDesk } from "./storyboard.js"
 import { words } from "./story_words.js"
 
@@ -17,7 +18,15 @@ const SIZE = /** @type {const} */ ([620, 420]) // of a new node
 const MARGIN = 10 // that the classic canvas leaves around a DOM widget: it is part of the widget's height
 
 let made = 0 // Nodes 2.0 shows the old widget of a node that comes back, after undo, unless the new one has another name
-/** @type {Set<{ node: ComfyUI.Node, desk: StoryboardDesk }>} */
+/**
+ * Where a desk is, or was last: "" as long as nobody knows.
+ * @typedef {{ workflow: string, path: string }} Place
+ */
+/**
+ * A desk. settled: it has taken the place of the one before, if there was one.
+ * @typedef {{ node: ComfyUI.Node, desk: StoryboardDesk, place: Place, settled: boolean }} Shown
+ */
+/** @type {Set<Shown>} */
 const desks = new Set()
 
 /** Keep the desks up to date, from now on. */
@@ -25,18 +34,32 @@ export function showOnStoryboards() {
   onAnswered(() => {
     for (const { desk } of desks) desk.refreshCells()
   })
+  onSecond(() => {
+    for (const { desk } of desks) desk.drawPrice()
+  })
   cells.subscribe((workflow) => {
     if (workflow !== shownWorkflow()) return
     for (const { desk } of desks) desk.refreshCells()
   })
 }
 
+/** The nodes of a workflow are there, perhaps anew: each desk takes the place of the one before. */
+export function settleDesks() {
+  for (const each of desks) {
+    if (each.settled) continue
+    each.settled = true
+    const kept = takeKept(shownWorkflow(), pathOf(app.rootGraph, each.node) ?? "")
+    if (kept) each.desk.adopt(kept)
+  }
+}
+
 /** @param {ComfyUI.Node} node a new one */
 export function addDesk(node) {
   const text = findWidget(node, "text")
   if (node.comfyClass !== "MagiStoryboard" || !text) return
-  const desk = new StoryboardDesk(hostOf(node, text))
-  const each = { node, desk }
+  const place = { workflow: "", path: "" }
+  const desk = new StoryboardDesk(hostOf(node, text, place))
+  const each = { node, desk, place, settled: false }
   desks.add(each)
   const row = node.addDOMWidget(`${NAME}_${++made}`, NAME, desk.element, {
     serialize: false,
@@ -64,6 +87,7 @@ export function addDesk(node) {
   })
   after(node, "onRemoved", () => {
     desks.delete(each)
+    if (place.path) keep(place.workflow, place.path, desk.keepsake())
     desk.strip.remove()
   })
   const least = node.computeSize()
@@ -73,13 +97,18 @@ export function addDesk(node) {
 /**
  * @param {ComfyUI.Node} node
  * @param {ComfyUI.Widget} text
- * @returns {import("./storyboard.js").Host}
+ * @param {Place} place
+ * @returns {import("./editing.js").Host}
  */
-function hostOf(node, text) {
-  const path = () => pathOf(app.rootGraph, node) ?? ""
+function hostOf(node, text, place) {
+  const path = () => {
+    const now = pathOf(app.rootGraph, node) ?? ""
+    if (now) Object.assign(place, { workflow: shownWorkflow(), path: now }) // gone once the node is
+    return now
+  }
   /** The node that makes this storyboard, as the server calls it. */
   const sampler = () => samplerOf(path())
-  /** @type {readonly import("./cells.js").Cell[]} */
+  /** @type {readonly import("./cell_state.js").Cell[]} */
   let list = []
   /** @type {unknown} */
   let known
@@ -123,9 +152,11 @@ function hostOf(node, text) {
       const id = sampler()
       const workflow = shownWorkflow()
       const fps = cells.summaryOf(workflow, id)?.fps ?? 24
-      play({ title: node.title ?? "", cells: () => cells.cellsOf(workflow, id), fps }, index, { all })
+      const programme = { title: node.title ?? "", cells: () => cells.cellsOf(workflow, id), fps }
+      play({ ...programme, sound: () => heardOf(workflow, id) }, index, { all })
     },
     gone: (key) => cells.gone(key),
+    heard: () => heardOf(shownWorkflow(), sampler()),
   }
 }
 

@@ -2,7 +2,9 @@
 import { DEEDS } from "./deeds.js"
 import { openDirect, openMenu } from "./direct.js"
 import { dragOn } from "./drag.js"
-import * as model from "./story.js"
+import { direct, move, stretch } from "./edits.js"
+import { warningOf } from "./price_line.js"
+import { place } from "./story.js"
 import { placeInWords, words } from "./story_words.js"
 
 /** @typedef {import("./storyboard.js").StoryboardDesk} Desk */
@@ -17,13 +19,14 @@ export function directLines(desk, tag) {
   if (!item) return
   const { ids } = desk
   const chosen = desk.items.filter(({ id }) => ids.includes(id))
-  const box = (desk.strip.cellOf(item.id) ?? desk.strip.element).getBoundingClientRect()
+  const line = (desk.strip.cellOf(item.id) ?? desk.strip.element).getBoundingClientRect()
+  const { left, right, bottom } = desk.strip.element.getBoundingClientRect() // with the chunks under the line
   openDirect({
     where: placeInWords(chosen[0]?.first ?? 0, chosen.at(-1)?.block.last ?? 0),
-    said: () => desk.history.now.find(({ id }) => id === ids[0]) ?? { prompt: "" },
-    change: (said) => desk.do(model.direct(desk.history.now, ids, said)),
+    said: () => desk.editing.history.now.find(({ id }) => id === ids[0]) ?? { prompt: "" },
+    change: (said) => desk.do(direct(desk.editing.history.now, ids, said)),
     closed: () => desk.strip.focus(),
-    at: [Math.max(box.left, desk.strip.element.getBoundingClientRect().left), box.bottom + 4],
+    avoid: { left: Math.max(line.left, left), top: line.top, right: Math.min(line.right, right), bottom },
     tag,
   })
 }
@@ -39,7 +42,7 @@ export function openMenuOf(desk, x, y) {
     if (!deed) return null
     const { word, shown, run, possible, after } = deed
     const can = !desk.locked && possible?.(desk) !== false
-    return { name: words(word), keys: shown, run: () => run(desk), possible: can, hint: after && desk.warning(after(desk)) }
+    return { name: words(word), keys: shown, run: () => run(desk), possible: can, hint: after && warningOf(desk.editing, after(desk)) }
   })
   openMenu(
     actions.slice(0, actions.lastIndexOf(null)), // the last line has nothing below
@@ -56,12 +59,12 @@ export function openMenuOf(desk, x, y) {
  */
 export function dragLines(desk) {
   dragOn(desk.strip, {
-    blocks: () => model.place(desk.history.now),
+    blocks: () => place(desk.editing.history.now),
     locked: () => desk.locked,
-    stretching: (id, length) => desk.try(model.stretch(desk.history.now, id, length)),
+    stretching: (id, length) => desk.try(stretch(desk.editing.history.now, id, length)),
     moving: (index) => {
       desk.element.classList.add("magi-moving")
-      desk.consider(model.move(desk.history.now, desk.ids, index))
+      desk.consider(move(desk.editing.history.now, desk.ids, index))
     },
     dropped: (keep) => {
       desk.element.classList.remove("magi-moving")

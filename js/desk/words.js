@@ -31,6 +31,8 @@ const EN = {
   "close": "Close",
   "previous": "Previous chunk",
   "next": "Next chunk",
+  "mute": "Mute",
+  "time": "Time",
   "nothing to play": "There is nothing to play here yet.",
 }
 
@@ -63,6 +65,8 @@ const ZH = {
   "close": "关闭",
   "previous": "上一片段",
   "next": "下一片段",
+  "mute": "静音",
+  "time": "时间",
   "nothing to play": "这里还没有可播放的内容。",
 }
 

@@ -17,6 +17,11 @@ import { api } from "../../../scripts/api.js"
  */
 
 /**
+ * Which sound is heard with a video. start: seconds on the ruler at which it begins.
+ * @typedef {{ key: string, start: number }} Heard
+ */
+
+/**
  * What a node does, or would do.
  * @typedef {object} Plan
  * @property {string} node_id
@@ -28,6 +33,9 @@ import { api } from "../../../scripts/api.js"
  * @property {number} width
  * @property {number} height
  * @property {readonly string[]} notes
+ * @property {Heard | null} [sound] null: none is heard with it
+ * @property {Readonly<Record<string, string>>} [clips] that are there of its chunks, by key: file names
+ * @property {Readonly<Record<string, number>>} [stills] by key, how clean they are; 1: finished
  * @property {boolean} [exact] false: what comes in is not made yet, and cost is "at most"
  * @property {string} [error] why there is no plan
  */
@@ -208,14 +216,18 @@ export async function desk(workflow) {
   }
 }
 
+/** The server dropped a question: the same asker has asked again since. */
+export class Superseded extends Error {}
+
 /**
  * What the nodes of a graph would do. Rejects where the server says no.
  * @param {unknown} graph as it is queued
  * @param {string} workflow
+ * @param {string} asker of what it has asked, only the newest waits
  * @returns {Promise<Plan[]>}
  */
-export async function plan(graph, workflow) {
-  return (await post("/magi/plan", { graph, workflow })).nodes
+export async function plan(graph, workflow, asker) {
+  return (await post("/magi/plan", { graph, workflow, asker })).nodes
 }
 
 /**
@@ -248,10 +260,11 @@ export async function plan(graph, workflow) {
  * What a storyboard says. Rejects where the server does not answer.
  * @param {string} text
  * @param {number} fps
+ * @param {string} [asker] of what it has asked, only the newest waits
  * @returns {Promise<Read>}
  */
-export function readStoryboard(text, fps) {
-  return post("/magi/storyboard/read", { text, fps })
+export function readStoryboard(text, fps, asker) {
+  return post("/magi/storyboard/read", { text, fps, asker })
 }
 
 /**
@@ -273,8 +286,27 @@ async function post(route, content) {
   const headers = { "Content-Type": "application/json" }
   const answer = await api.fetchApi(route, { method: "POST", body: JSON.stringify(content), headers })
   const said = await answer.json()
+  if (answer.status === 409) throw new Superseded(said.error)
   if (!answer.ok) throw new Error(said.error)
   return said
+}
+
+/**
+ * A sound. peaks: the loudest of each 1 / rate s, from 0 to 255. filename: of a temporary file.
+ * @typedef {{ key: string, seconds: number, rate: number, peaks: readonly number[], filename: string }} Sound
+ */
+
+/**
+ * @param {string} key
+ * @returns {Promise<Sound | null>} null where the server has none, or does not answer
+ */
+export async function sound(key) {
+  try {
+    const answer = await api.fetchApi(`/magi/sound?${new URLSearchParams({ key })}`)
+    return answer.ok ? await answer.json() : null
+  } catch {
+    return null // no connection, or no JSON
+  }
 }
 
 /**

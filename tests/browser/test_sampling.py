@@ -25,6 +25,9 @@ DESK = """async () => {
         clip: (key, filename = `${key}.mp4`) => api.tell('magi.clip', { ...place, index: 0, key, filename }),
         ended: (status = 'done', sentence = '') => api.tell('magi.ended', { ...place, status, sentence }),
     }
+    window.listen = (peaks = Array.from({ length: 80 }, (_, i) => i * 3)) => {
+        api.answers['/magi/sound'] = { key: 's', seconds: 4, rate: 20, peaks, filename: 's.m4a' }
+    }
     window.picture = hue => {
         const canvas = Object.assign(document.createElement('canvas'), { width: 64, height: 64 })
         const brush = canvas.getContext('2d')
@@ -101,8 +104,10 @@ def test_only_what_is_seen_holds_a_video(desk: Any) -> None:
 
 
 def test_six_hundred_live_chunks_scroll_without_stalling_the_page(desk: Any) -> None:
-    """Script, style and layout take at most 8 ms per scroll event, while clips play."""
-    desk.evaluate("tell.plan(Array.from({ length: 600 }, (_, i) => [`k${i}`, 'remembered']))")
+    """Script, style and layout take at most 8 ms per scroll event, while clips play and a run tells of its steps."""
+    desk.evaluate("listen(Array(16000).fill(90))")
+    kinds = "Array.from({ length: 600 }, (_, i) => [`k${i}`, i < 590 ? 'remembered' : 'computed'])"
+    desk.evaluate(f"tell.plan({kinds}, {{ sound: {{ key: 's', start: 0 }} }})")
     desk.evaluate("for (let i = 0; i < 600; i++) { tell.still(`k${i}`, 1, picture(i)); tell.clip(`k${i}`) }")
     desk.wait_for_selector("video[data-ready]")
     session = desk.context.new_cdp_session(desk)
@@ -114,6 +119,7 @@ def test_six_hundred_live_chunks_scroll_without_stalling_the_page(desk: Any) -> 
         scroller.addEventListener('scroll', () => count++)
         for (let i = 0; i < 100; i++) {
             scroller.scrollLeft += i < 60 ? 90 : 900
+            if (i % 12 === 0) tell.flight(['k590', i % 4])
             await new Promise(requestAnimationFrame)
         }
         return count
@@ -165,6 +171,65 @@ def test_space_plays_the_whole_strip_in_order(desk: Any) -> None:
     }""")
     desk.keyboard.press("Space")
     desk.wait_for_function("String(played.slice(0, 2)) === 'a.mp4,b.mp4'", timeout=15_000)
+
+
+def test_time_left_counts_down_without_being_told(desk: Any) -> None:
+    desk.evaluate("tell.plan([['a'], ['b']]), tell.flight(['a', 1])")
+    line = "document.querySelector('.magi-line').textContent"
+    desk.wait_for_function(f"{line} === '9 s left'")
+    desk.wait_for_function(f"{line} === '8 s left'")
+    desk.evaluate("tell.ended()")
+    desk.wait_for_function(f"!{line}.includes('left')")
+
+
+def test_a_sound_lies_under_the_ruler_where_it_is_heard(desk: Any) -> None:
+    desk.evaluate("listen(), tell.plan([['a'], ['b'], ['c']], { first: 2, sound: { key: 's', start: 0 } })")
+    desk.wait_for_selector(".magi-row-sound path")
+    ruler, wave, cell = (
+        desk.locator(f".magi-sampling {each}").first.bounding_box()
+        for each in (".magi-ruler", ".magi-row-sound svg", ".magi-cell")
+    )
+    assert ruler["y"] + ruler["height"] <= wave["y"] + 1 and wave["y"] + wave["height"] <= cell["y"] + 1
+    assert wave["width"] == 3 * 96, "as long as the chunks"
+    loud = desk.get_attribute(".magi-row-sound path", "d").split("L")[0]
+    assert float(loud.split(",")[1]) == pytest.approx(-40 * 3 / 255, abs=0.02), "chunk 2 begins at 2 s of the sound"
+    desk.evaluate("tell.plan([['a'], ['b'], ['c']])")
+    desk.wait_for_selector(".magi-row-sound", state="hidden")
+
+
+def test_a_sound_is_played_in_step_with_the_strip(desk: Any) -> None:
+    desk.evaluate("""() => {
+        listen()
+        HTMLMediaElement.prototype.play = new Proxy(HTMLMediaElement.prototype.play, { apply(play, media, given) {
+            if (media.tagName === 'AUDIO') window.audio = media
+            return Reflect.apply(play, media, given)
+        } })
+    }""")
+    desk.evaluate("tell.plan([['a'], ['b'], ['c']], { sound: { key: 's', start: 0.5 } })")
+    desk.evaluate("for (const key of 'abc') tell.clip(key)")
+    desk.evaluate("tell.ended()")
+    desk.wait_for_selector(".magi-row-sound path")
+    desk.locator(".magi-cell").nth(1).click()
+    off = """([index, most]) => {
+        const video = document.querySelector('dialog[open] video:not([hidden])')
+        const begins = Math.max(0, index - 0.5)
+        return window.audio?.src.includes('s.m4a') && !audio.paused && !video.paused
+            && Math.abs(audio.currentTime - begins - video.currentTime) < most
+    }"""
+    desk.wait_for_function(off, arg=[1, 0.2])
+    desk.keyboard.press("Space")
+    desk.wait_for_function("audio.paused")
+    desk.keyboard.press("ArrowRight")
+    desk.wait_for_function(off, arg=[2, 0.2])
+    desk.get_by_role("slider", name="Time").fill("0.6")
+    desk.wait_for_function("document.querySelector('dialog[open] video').src.includes('a.mp4')")
+    desk.wait_for_function(off, arg=[0, 0.25])
+    desk.get_by_role("button", name="Mute").click()
+    assert (
+        desk.evaluate("audio.muted") and desk.get_by_role("button", name="Mute").get_attribute("aria-pressed") == "true"
+    )
+    desk.keyboard.press("Escape")
+    desk.wait_for_function("audio.paused")
 
 
 def test_an_edit_makes_cells_stale_and_taking_it_back_shows_the_old_clips_at_once(desk: Any) -> None:

@@ -7,86 +7,11 @@ from __future__ import annotations
 
 import bisect
 import json
-from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any
 
 import pytest
 
-from magi_core.errors import MagiError
-from magi_core.story.chunk import ChunkSpec, json_fields
-from magi_core.story.lines import Line, faults, read_lines
-from magi_core.story.rewrite import write_lines
-
-TEXT = "# the opening\n0-1: a circle moves\n2 [new_shot]: it turns blue\n3-4 [cut] [tokens hq]: a square\n5: it stops\n"
-BUILD = """async text => {
-    await import('/extensions/magi/desk/index.js')
-    const answers = { read: window.readStory, write: window.writeStory }
-    for (const [name, answer] of Object.entries(answers)) api.answers[`/magi/storyboard/${name}`] = answer
-    window.board = app.rootGraph.add(3, 'MagiStoryboard', 'Magi Storyboard')
-    window.text = board.addValue('text', text)
-    window.fps = board.addValue('fps', 24)
-    board.inputs = [{ name: 'text', widget: { name: 'text' }, link: null }]
-    const sampler = app.rootGraph.add(5, 'MagiChunkSampler', 'Magi Chunk Sampler')
-    sampler.links = { conditioning: ['3', 0] }
-    for (const each of app.extensions) each.setup?.()
-    for (const each of app.extensions) each.nodeCreated?.(board)
-    window.desk = document.querySelector('.magi-storyboard')
-}"""
-LIMIT = 4000  # milliseconds for what takes a few
-BLOCKS = "[...desk.querySelectorAll('.magi-words')].map(words => words.textContent).join('|')"
-PRICE = "desk.querySelector('.magi-price').textContent"
-
-
-@pytest.fixture
-def board(page: Any) -> Iterator[Any]:
-    page.expose_function("readStory", _read)
-    page.expose_function("writeStory", _write)
-    page.set_default_timeout(LIMIT)
-    page.evaluate(BUILD, TEXT)
-    shows(page, "a circle moves|it turns blue|a square|it stops")
-    yield page
-
-
-def _read(body: dict[str, Any]) -> dict[str, Any]:
-    try:
-        told = read_lines(body["text"], body["fps"])
-    except MagiError:
-        return {"errors": [asdict(fault) for fault in faults(body["text"], body["fps"])]}
-    return {"lines": [line.json for line in told.lines], "chunks": told.chunks, "form": told.form, "notes": []}
-
-
-def _write(body: dict[str, Any]) -> dict[str, Any]:
-    lines = [
-        Line(each["first"], each["last"], ChunkSpec(each["prompt"], **json_fields(each)), each.get("source", ""))
-        for each in body["lines"]
-    ]
-    return {"text": write_lines(lines, body["form"], body["fps"])}
-
-
-def shows(page: Any, expected: str) -> None:
-    _until(page, BLOCKS, expected)
-
-
-def says(page: Any, expected: str) -> None:
-    """Until the widget's value, which is what is queued and saved, is this."""
-    _until(page, "text.value", expected)
-
-
-def _until(page: Any, value: str, expected: str) -> None:
-    try:
-        page.wait_for_function(f"expected => {value} === expected", arg=expected)
-    except Exception:
-        raise AssertionError(f"{value} is {page.evaluate(value)!r}") from None
-
-
-def press(page: Any, *keys: str) -> None:
-    for key in keys:
-        page.keyboard.press(key)
-
-
-def on(page: Any, words: str) -> Any:
-    return page.locator(".magi-words", has_text=words)
+from tests.browser.boards import PRICE, TEXT, on, press, says, shows, until
 
 
 def test_a_line_that_says_the_same_is_not_made_anew_under_the_hand(board) -> None:
@@ -348,6 +273,29 @@ def test_an_answer_that_takes_long_counts_where_the_graph_is_still_the_same(boar
     says_price(board, "chunk 5: 43 chunk-forwards, about 28 s; 0–4 from memory")
 
 
+def test_a_plan_that_comes_before_its_text_is_read_is_the_price_of_it(board: Any) -> None:
+    board.evaluate(PLANS)
+    says_price(board, "Nothing is made: all 6 chunks are there")
+    board.evaluate("""() => {
+        const read = api.answers['/magi/storyboard/read']
+        api.answers['/magi/storyboard/read'] = async body => {
+            await new Promise(done => window.goOn = done)
+            return read(body)
+        }
+        hold()
+        text.value = text.value.replace('it stops', 'it waits')
+        api.tell('graphChanged')
+    }""")
+    board.wait_for_function("api.asked.some(([, { graph } = {}]) => graph?.[3].inputs.text.includes('it waits'))")
+    board.evaluate("answer([5])")
+    board.wait_for_selector(
+        ".magi-lane-chunks .magi-cell[data-stale], .magi-lane-chunks .magi-cell[data-state=planned]"
+    )
+    board.evaluate("goOn()")
+    shows(board, "a circle moves|it turns blue|a square|it waits")
+    says_price(board, "chunk 5: 43 chunk-forwards, about 28 s; 0–4 from memory")
+
+
 def test_what_a_drag_would_make_stale_is_said_before_it_is_done(board: Any) -> None:
     board.evaluate(PLANS)
     says_price(board, "Nothing is made: all 6 chunks are there")
@@ -383,7 +331,7 @@ PLANS = """async () => {
 
 
 def says_price(page: Any, expected: str) -> None:
-    _until(page, PRICE, expected)
+    until(page, PRICE, expected)
 
 
 def test_an_edit_that_cannot_be_written_is_told_and_written_with_the_next(board: Any) -> None:

@@ -8,11 +8,18 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tools.comfyui.find import HOW_TO, find_chromium, find_comfyui
 from tools.comfyui.server import Server, base_directory
+
+if TYPE_CHECKING:
+    from tools.comfyui.frontend import Frontend
+
+VIEWPORT = {"width": 1000, "height": 640}
+FAILED = pytest.StashKey[bool]()
 
 
 def _missing(item: pytest.Item) -> str:
@@ -38,6 +45,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
     if report.skipped and not _missing(item):
         report.outcome = "failed"
         report.longrepr = f"skipped although everything it needs is here: {report.longrepr}"
+    if report.failed:
+        item.stash[FAILED] = True
 
 
 @pytest.fixture(scope="session")
@@ -63,24 +72,37 @@ def browser() -> Iterator:
         chromium.close()
 
 
+@pytest.fixture(scope="package")
+def tabs(browser: Any) -> dict[tuple[bool, str], Frontend]:
+    """Pages that are open already, by renderer and language: to open one takes as long as ten tests on it."""
+    return {}
+
+
 @pytest.fixture
-def frontend(server: Server, browser) -> Iterator:
+def frontend(
+    request: pytest.FixtureRequest, server: Server, browser: Any, tabs: dict[tuple[bool, str], Frontend]
+) -> Iterator[Frontend]:
+    """An empty workflow in a page, in the renderer that the parameter `page` or `nodes_2` of the test names."""
     from tools.comfyui.frontend import FIRST_VISIT_DONE, Frontend
 
-    server.post("/settings", FIRST_VISIT_DONE)
-    page = browser.new_page(viewport={"width": 1000, "height": 640})
-    yield Frontend(page, server.url)
-    page.close()
+    asked = getattr(request.node, "callspec", None)
+    nodes_2 = bool(asked and (asked.params.get("page") or asked.params.get("nodes_2")))
+    server.post("/settings", {**FIRST_VISIT_DONE, "Comfy.VueNodes.Enabled": nodes_2})
+    kind = (nodes_2, server.get("/settings").get("Comfy.Locale", "en"))
+    if kind in tabs:
+        tabs[kind].begin_anew()
+    else:
+        tabs[kind] = Frontend(browser.new_page(viewport=VIEWPORT), server.url)
+    tab = tabs[kind]
+    tab.page.set_viewport_size(VIEWPORT)
+    tab.page.set_default_timeout(30_000)
+    yield tab
+    if request.node.stash.get(FAILED, False):  # nobody knows what it looks like
+        tabs.pop(kind).page.close()
 
 
 @pytest.fixture(params=[False, True], ids=["canvas", "nodes 2.0"])
-def page(request: pytest.FixtureRequest, server: Server, frontend) -> Iterator:
+def page(request: pytest.FixtureRequest, frontend: Frontend) -> Iterator[Any]:
     """The open page, in one of the two renderers."""
-    server.post("/settings", {"Comfy.VueNodes.Enabled": request.param})
-    try:
-        frontend.page.reload()
-        frontend.wait_until_ready()
-        yield frontend.page
-        assert not frontend.errors
-    finally:
-        server.post("/settings", {"Comfy.VueNodes.Enabled": False})
+    yield frontend.page
+    assert not frontend.errors

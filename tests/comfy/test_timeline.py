@@ -86,6 +86,26 @@ def test_a_drag_on_the_timeline_does_not_move_the_node(page) -> None:
     assert page.evaluate(f"[...{BOARD}.pos, app.canvas.ds.scale, ...app.canvas.ds.offset]") == before
 
 
+def test_comfyuis_undo_leaves_the_desk_its_own_steps_and_its_zoom(page) -> None:
+    page.evaluate(BUILD, MADE)
+    _until(page, BLOCKS, SHOWN)
+    page.get_by_role("button", name="Zoom in").click()
+    wide = "document.querySelector('.magi-lane-lines').style.width"
+    width = page.evaluate(wide)
+    page.locator(".magi-keys").focus()
+    page.keyboard.press("End")
+    page.keyboard.press("Delete")
+    _until(page, BLOCKS, "a circle moves|it turns blue")
+    _until(page, TEXT, "0-2: a circle moves\n3 [cut]: it turns blue\n")
+    page.evaluate("document.activeElement.blur()")
+    page.evaluate("app.extensionManager.command.execute('Comfy.Undo')")
+    _until(page, BLOCKS, SHOWN)
+    _until(page, wide, width)
+    page.locator(".magi-keys").focus()
+    page.keyboard.press("Control+y")
+    _until(page, TEXT, "0-2: a circle moves\n3 [cut]: it turns blue\n")
+
+
 @pytest.mark.parametrize("page", [False], indirect=True, ids=["canvas"])  # the widget is the same in both
 def test_the_canvas_is_zoomed_over_the_timeline(page) -> None:
     page.evaluate(BUILD, MADE)
@@ -134,7 +154,7 @@ def test_a_linked_text_is_left_to_its_node(page) -> None:
     }}""")
     page.wait_for_selector(".magi-linked")
     assert "another node" in page.locator(".magi-banner").inner_text()
-    assert page.evaluate(f"{BOARD}.widgets.find(widget => widget.name === 'text').hidden") is False
+    assert page.evaluate(f"{BOARD}.widgets.find(widget => widget.name === 'text').options.hidden") is False
     page.evaluate(f"{BOARD}.disconnectInput({BOARD}.findInputSlot('text'))")
     page.wait_for_selector(".magi-linked", state="detached")
     _until(page, BLOCKS, SHOWN)

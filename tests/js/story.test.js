@@ -1,5 +1,8 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import * as edits from "../../js/desk/edits.js"
+import * as undoing from "../../js/desk/history.js"
+import { stale } from "../../js/desk/stale.js"
 import * as desk from "../../js/desk/story.js"
 
 const line = (first, last, prompt, more = {}) => ({ first, last, prompt, ...more })
@@ -19,66 +22,66 @@ test("lines come back as they were, in order of time", () => {
 })
 
 test("what follows moves along when a line is put in, taken out, stretched or doubled", () => {
-  const [inserted, [made]] = desk.insert(STORY, 1)
+  const [inserted, [made]] = edits.insert(STORY, 1)
   assert.deepEqual(text(inserted), ["0-1 a circle", "2-2 ", "3-3 it turns blue", "6-7 it moves"])
   assert.equal(made, id(inserted, 1))
-  assert.deepEqual(text(desk.remove(STORY, [id(STORY, 0)])), ["0-0 it turns blue", "3-4 it moves"])
-  assert.deepEqual(text(desk.stretch(STORY, id(STORY, 0), 4)), ["0-3 a circle", "4-4 it turns blue", "7-8 it moves"])
-  const [twice] = desk.duplicate(STORY, [id(STORY, 1)])
+  assert.deepEqual(text(edits.remove(STORY, [id(STORY, 0)])), ["0-0 it turns blue", "3-4 it moves"])
+  assert.deepEqual(text(edits.stretch(STORY, id(STORY, 0), 4)), ["0-3 a circle", "4-4 it turns blue", "7-8 it moves"])
+  const [twice] = edits.duplicate(STORY, [id(STORY, 1)])
   assert.deepEqual(text(twice), ["0-1 a circle", "2-2 it turns blue", "5-5 it turns blue", "8-9 it moves"])
   assert.equal(twice[2].source, undefined, "comments are not doubled")
 })
 
 test("a line is never shorter than a chunk, a storyboard never without a line or endless", () => {
   const [only] = desk.fromLines([line(0, 3, "a")])
-  assert.equal(desk.count(desk.stretch([only], only.id, -5)), 1)
-  assert.equal(desk.count(desk.stretch([only], only.id, 1e9)), desk.MOST_CHUNKS)
-  assert.deepEqual(desk.remove([only], [only.id]), [only])
+  assert.equal(desk.count(edits.stretch([only], only.id, -5)), 1)
+  assert.equal(desk.count(edits.stretch([only], only.id, 1e9)), desk.MOST_CHUNKS)
+  assert.deepEqual(edits.remove([only], [only.id]), [only])
 })
 
 test("a line is split where the playhead is; the second half goes on", () => {
   const story = desk.fromLines([line(0, 3, "a", { transition: "new_shot", reroll: 3, tokens: ["HQ"], source: "#\n0-3: a" })])
-  assert.deepEqual(desk.toLines(desk.split(story, 2)), [
+  assert.deepEqual(desk.toLines(edits.split(story, 2)), [
     line(0, 1, "a", { transition: "new_shot", reroll: 3, tokens: ["HQ"], source: "#\n0-3: a" }),
     line(2, 3, "a", { reroll: 3, tokens: ["HQ"] }),
   ])
-  assert.equal(desk.split(story, 0), story)
+  assert.equal(edits.split(story, 0), story)
 })
 
 test("a line made of chunks that no line names says what they were: the words and the tokens", () => {
   const story = desk.fromLines([line(0, 0, "a", { reroll: 3, tokens: ["HQ"] }), line(4, 4, "b")])
-  const lines = desk.toLines(desk.split(story, 2))
+  const lines = desk.toLines(edits.split(story, 2))
   assert.deepEqual(lines[1], line(2, 3, "a", { tokens: ["HQ"] }))
-  assert.deepEqual(desk.stale(story, desk.split(story, 2)), [])
+  assert.deepEqual(stale(story, edits.split(story, 2)), [])
 })
 
 test("several lines move together and keep their order", () => {
   const story = desk.fromLines(["a", "b", "c", "d"].map((prompt, i) => line(i, i, prompt)))
   const prompts = (moved) => moved.map(({ prompt }) => prompt).join("")
   const ids = [id(story, 0), id(story, 2)]
-  assert.equal(prompts(desk.move(story, ids, 4)), "bdac")
-  assert.equal(prompts(desk.move(story, ids, 2)), "bacd")
-  assert.equal(prompts(desk.shift(story, [id(story, 1)], -1)), "bacd")
-  assert.equal(prompts(desk.shift(story, [id(story, 1)], 1)), "acbd")
-  assert.equal(desk.shift(story, [id(story, 3)], 1), story)
-  assert.equal(desk.move(story, [id(story, 1)], 2), story, "to where it is")
+  assert.equal(prompts(edits.move(story, ids, 4)), "bdac")
+  assert.equal(prompts(edits.move(story, ids, 2)), "bacd")
+  assert.equal(prompts(edits.shift(story, [id(story, 1)], -1)), "bacd")
+  assert.equal(prompts(edits.shift(story, [id(story, 1)], 1)), "acbd")
+  assert.equal(edits.shift(story, [id(story, 3)], 1), story)
+  assert.equal(edits.move(story, [id(story, 1)], 2), story, "to where it is")
 })
 
 test("of what excludes each other the newer one stays", () => {
   const ids = [id(STORY, 2)]
-  const cut = desk.direct(STORY, ids, { transition: "cut" })
+  const cut = edits.direct(STORY, ids, { transition: "cut" })
   assert.equal(cut[2].echo, undefined)
-  const ranges = desk.direct(cut, ids, { ranges: [1, 2] })
+  const ranges = edits.direct(cut, ids, { ranges: [1, 2] })
   assert.equal(ranges[2].transition, undefined)
-  assert.equal(desk.direct(ranges, ids, { transition: "restyle" })[2].ranges, undefined)
-  assert.equal(desk.direct(cut, ids, { echo: true })[2].transition, undefined)
+  assert.equal(edits.direct(ranges, ids, { transition: "restyle" })[2].ranges, undefined)
+  assert.equal(edits.direct(cut, ids, { echo: true })[2].transition, undefined)
 })
 
 test("what says nothing is left out", () => {
   const silent = { transition: "continue", reroll: 0, echo: false, ranges: [] }
-  const [said] = desk.toLines(desk.direct(STORY, [id(STORY, 1)], silent)).slice(1)
+  const [said] = desk.toLines(edits.direct(STORY, [id(STORY, 1)], silent)).slice(1)
   assert.deepEqual(said, line(2, 2, "it turns blue", { source: "# c\n2 [cut]: it turns blue" }))
-  assert.deepEqual(desk.direct(STORY, [id(STORY, 0)], { tokens: [] })[0].tokens, [], "no tokens at all is something")
+  assert.deepEqual(edits.direct(STORY, [id(STORY, 0)], { tokens: [] })[0].tokens, [], "no tokens at all is something")
 })
 
 test("a change makes stale what follows in its shot, up to the wall", () => {
@@ -90,23 +93,23 @@ test("a change makes stale what follows in its shot, up to the wall", () => {
     line(7, 7, "e", { echo: true }),
     line(8, 8, "f"),
   ])
-  const edited = (index, said) => desk.stale(story, desk.direct(story, [id(story, index)], said))
+  const edited = (index, said) => stale(story, edits.direct(story, [id(story, index)], said))
   assert.deepEqual(edited(1, { prompt: "other" }), [[2, 3], [7, 8]])
   assert.deepEqual(edited(2, { reroll: 1 }), [[4, 8]])
   assert.deepEqual(edited(0, { prompt: " a " }), [], "white space is nothing")
-  assert.deepEqual(desk.stale(story, desk.remove(story, [id(story, 5)])), [], "what is gone makes nothing anew")
-  assert.deepEqual(desk.stale(story, desk.insert(story, 2)[0]), [[4, 9]], "moved: noise belongs to the place")
+  assert.deepEqual(stale(story, edits.remove(story, [id(story, 5)])), [], "what is gone makes nothing anew")
+  assert.deepEqual(stale(story, edits.insert(story, 2)[0]), [[4, 9]], "moved: noise belongs to the place")
 })
 
 test("an edit can be taken back and made again, until something else is done", () => {
-  let history = desk.begin(STORY)
-  assert.equal(desk.did(history, desk.direct(STORY, [], { prompt: "x" })), history, "no change is no step")
-  const longer = desk.stretch(STORY, id(STORY, 0), 3)
-  history = desk.did(history, longer)
-  assert.equal(desk.undo(history).now, STORY)
-  assert.equal(desk.redo(desk.undo(history)).now, longer)
-  assert.equal(desk.undo(desk.undo(history)).now, STORY)
-  const other = desk.did(desk.undo(history), desk.remove(STORY, [id(STORY, 0)]))
+  let history = undoing.begin(STORY)
+  assert.equal(undoing.did(history, edits.direct(STORY, [], { prompt: "x" })), history, "no change is no step")
+  const longer = edits.stretch(STORY, id(STORY, 0), 3)
+  history = undoing.did(history, longer)
+  assert.equal(undoing.undo(history).now, STORY)
+  assert.equal(undoing.redo(undoing.undo(history)).now, longer)
+  assert.equal(undoing.undo(undoing.undo(history)).now, STORY)
+  const other = undoing.did(undoing.undo(history), edits.remove(STORY, [id(STORY, 0)]))
   assert.deepEqual(other.future, [])
 })
 
@@ -126,6 +129,16 @@ test("a story of many lines is edited in a moment", () => {
   const lines = Array.from({ length: 5000 }, (_, i) => line(i, i, `prompt ${i}`))
   const story = desk.fromLines(lines)
   const begun = process.cpuUsage()
-  desk.stale(story, desk.stretch(story, id(story, 0), 2))
+  stale(story, edits.stretch(story, id(story, 0), 2))
   assert.ok(process.cpuUsage(begun).user < 200_000, "microseconds")
+})
+
+test("a story from elsewhere that was there a few steps before is that step, with what was undone still to be done again", () => {
+  const steps = [STORY, edits.remove(STORY, [id(STORY, 0)]), edits.remove(STORY, [id(STORY, 1)])]
+  const all = steps.slice(1).reduce(undoing.did, undoing.begin(STORY))
+  const arrived = undoing.arrive(all, desk.fromLines(desk.toLines(STORY)))
+  assert.equal(arrived.now, STORY)
+  assert.equal(undoing.redo(undoing.redo(arrived)).now, steps[2])
+  assert.equal(undoing.arrive(undoing.undo(all), steps[2]).now, steps[2], "or behind")
+  assert.equal(undoing.arrive(all, edits.reroll(STORY, [id(STORY, 0)])), undefined)
 })

@@ -2,6 +2,7 @@
 
     python -m tools.comfyui install                         # the official repository, into ~/comfy/ComfyUI
     python -m tools.comfyui install SOURCE --to FOLDER      # SOURCE: a folder, or a repository's address or path
+    python -m tools.comfyui frontend 1.58.1                 # another release of its frontend, and how to test with it
 
 What is there already stays: a second call completes what the first could not do, or only checks. About three minutes
 and 2.5 GB with the CPU build of torch; no GPU is needed.
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from tools.comfyui.environment import NoEnvironment, provide_environment
 from tools.comfyui.find import USUAL_PLACE, find_chromium, find_comfyui
+from tools.comfyui.other_frontend import NoFrontend, provide_frontend
 from tools.comfyui.server import base_directory, free_port
 from tools.comfyui.tree import NoTree, provide_tree
 
@@ -28,14 +30,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tools.comfyui", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    installing = parser.add_subparsers(dest="command", required=True).add_parser("install")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("frontend").add_argument("release", help="of comfyui-frontend-package")
+    installing = commands.add_parser("install")
     installing.add_argument("source", nargs="?", help="a ComfyUI folder, or the address or path of a repository")
     installing.add_argument("--to", type=Path, default=USUAL_PLACE, help=f"where it goes (default: {USUAL_PLACE})")
     installing.add_argument("--revision", help="a branch or tag of the repository")
     options = parser.parse_args(arguments)
     try:
+        if options.command == "frontend":
+            tell_frontend(options.release)
+            return 0
         install(options.source, options.revision, options.to.expanduser().absolute())
-    except (NoTree, NoEnvironment) as error:
+    except (NoTree, NoEnvironment, NoFrontend) as error:
         print(f"tools.comfyui: {error}", file=sys.stderr)
         return 1
     return 0
@@ -50,6 +57,12 @@ def install(source: str | None, revision: str | None, target: Path) -> None:
         print(f"tests look for it elsewhere: set COMFYUI_PATH={target}")
     if find_chromium() is None:
         print("tests of the frontend need a Chromium as well: install your system's, or set CHROMIUM_PATH")
+
+
+def tell_frontend(release: str) -> None:
+    """Raises `NoFrontend`."""
+    folder = provide_frontend(release)
+    print(f'COMFYUI_FLAGS="--cpu --front-end-root {folder}" python -m pytest tests/comfy')
 
 
 def check_start(python: Path, tree: Path) -> float:

@@ -50,6 +50,19 @@ class Frontend:
         self.page.wait_for_function(ready, timeout=BOOT_LIMIT)
         self.page.wait_for_selector("canvas")
 
+    def begin_anew(self) -> None:
+        """An empty workflow, and nothing heard or said so far."""
+        self.page.keyboard.press("Escape")
+        self.page.mouse.move(0, 0)
+        self.page.evaluate(
+            """async () => {
+                app.extensionManager.toast.removeAll?.()
+                await app.extensionManager.command.execute('Comfy.NewBlankWorkflow')
+            }"""
+        )
+        for heard in (self.messages, self.texts, self.errors):
+            heard.clear()
+
     def drop(self, file: Path) -> None:
         """Drag a workflow file onto the canvas."""
         self.page.evaluate("app.graph.clear()")
