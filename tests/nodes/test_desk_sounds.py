@@ -31,11 +31,14 @@ def sounds(part) -> Any:
 
 
 @pytest.fixture
-def given(nodes) -> Path:
-    """ComfyUI's input folder."""
+def given(nodes, tmp_path, monkeypatch) -> Path:
+    """ComfyUI's input folder, an empty one."""
     import folder_paths
 
-    return Path(folder_paths.get_input_directory())
+    folder = tmp_path / "input"
+    folder.mkdir()
+    monkeypatch.setattr(folder_paths, "input_directory", str(folder))
+    return folder
 
 
 def _graph(**audio: Any) -> dict[str, Any]:
