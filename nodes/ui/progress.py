@@ -17,10 +17,14 @@ if TYPE_CHECKING:
 
 
 class StepProgress:
-    """Reports the steps of a run: a bar, chunk and step in words. below: a line that stays under the words."""
+    """Reports the steps of a run: a bar, chunk and step in words, and what steps have shown that is worth telling.
+
+    below: a line that stays under the words.
+    """
 
     def __init__(self, node_id: str | None, *, below: str = "") -> None:
         self.node_id, self.below = node_id, below
+        self._told: tuple[str, ...] = ()
         self._bar: comfy.utils.ProgressBar | None = None
 
     def __call__(self, event: Stepped) -> None:
@@ -28,7 +32,9 @@ class StepProgress:
         self._bar.update_absolute(event.step, event.steps)
         chunk = min(event.done + 1, event.chunks)
         words = f"chunk {chunk} of {event.chunks}, step {event.step} of {event.steps}"
-        show(self.node_id, f"{words} ·" if self.below else words, self.below)  # Nodes 2.0 makes one line of both
+        self._told += event.notes
+        *before, last = filter(None, (words, *self._told, self.below))
+        show(self.node_id, *(f"{line} ·" for line in before), last)  # Nodes 2.0 makes one line of all
 
 
 def show(node_id: str | None, *lines: str) -> None:

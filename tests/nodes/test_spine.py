@@ -10,6 +10,7 @@ import torch
 
 from magi_core.config import Guidance
 from magi_core.errors import MagiError
+from magi_core.sampling.events import Stepped
 from magi_core.text import PromptEmbedding
 from tools.small_models import WordEncoder
 
@@ -168,6 +169,18 @@ def test_progress_counts_to_the_end_and_names_the_chunk(sample) -> None:
     texts = [text for _, text in server.PromptServer.instance.texts]
     assert texts[0].splitlines()[0] == texts[-1].splitlines()[0] == "22 chunk-forwards"
     assert texts[1].startswith("chunk 1 of 2, step 1 of") and texts[-2].startswith("chunk 2 of 2")
+
+
+def test_what_a_step_has_shown_stays_under_its_words(part, texts) -> None:
+    progress = part("ui.progress").StepProgress("7", below="22 chunk-forwards")
+    progress(Stepped((), 1, 8, 0, 2))
+    progress(Stepped((), 2, 8, 0, 2, notes=("it ends elsewhere",)))
+    progress(Stepped((), 3, 8, 0, 2))
+    assert [text.split(" ·\n") for text in texts()] == [
+        ["chunk 1 of 2, step 1 of 8", "22 chunk-forwards"],
+        ["chunk 1 of 2, step 2 of 8", "it ends elsewhere", "22 chunk-forwards"],
+        ["chunk 1 of 2, step 3 of 8", "it ends elsewhere", "22 chunk-forwards"],
+    ]
 
 
 def test_an_interrupt_stops_before_the_next_forward(sample, engine, monkeypatch) -> None:
