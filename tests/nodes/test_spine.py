@@ -171,12 +171,12 @@ def test_progress_counts_to_the_end_and_names_the_chunk(sample) -> None:
     assert texts[1].startswith("chunk 1 of 2, step 1 of") and texts[-2].startswith("chunk 2 of 2")
 
 
-def test_what_a_step_has_shown_stays_under_its_words(part, texts) -> None:
+def test_what_a_step_has_shown_stays_under_its_words(part, said) -> None:
     progress = part("ui.progress").StepProgress("7", below="22 chunk-forwards")
     progress(Stepped((), 1, 8, 0, 2))
     progress(Stepped((), 2, 8, 0, 2, notes=("it ends elsewhere",)))
     progress(Stepped((), 3, 8, 0, 2))
-    assert [text.split(" ·\n") for text in texts()] == [
+    assert [text.split(" ·\n") for text in said()] == [
         ["chunk 1 of 2, step 1 of 8", "22 chunk-forwards"],
         ["chunk 1 of 2, step 2 of 8", "it ends elsewhere", "22 chunk-forwards"],
         ["chunk 1 of 2, step 3 of 8", "it ends elsewhere", "22 chunk-forwards"],
