@@ -13,7 +13,7 @@ import { duration, say } from "./words.js"
 /** @typedef {import("./cells.js").Summary} Summary */
 
 const NAME = "magi_cells"
-const SAMPLING = new Set(["MagiChunkSampler", "MagiExtend"])
+const SAMPLING = new Set(["MagiChunkSampler", "MagiExtend", "MagiSecondPass", "MagiRetouch"])
 const HEIGHT = 148 // pixels
 const MARGIN = 10 // that the classic canvas leaves around a DOM widget: it is part of the widget's height
 

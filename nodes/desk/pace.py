@@ -106,7 +106,9 @@ class Pace:
 
 
 def _forwards(stage: StageCost) -> list[float]:
-    """Chunk-forwards of each forward of a stage; pages are made before the first."""
+    """Chunk-forwards of each forward of a stage; pages are made before the first. A second pass has stages without."""
+    if not stage.forwards:
+        return []
     each = [stage.cost.steps / stage.forwards] * stage.forwards
     each[0] += stage.cost.pages
     return each

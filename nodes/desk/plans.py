@@ -421,6 +421,8 @@ def _after(extension: Extension) -> SamplerState:
         for index, new in extension.new.items()
         if index >= max(start, stop - window + 1)
     ]
-    frontier = Frontier(tuple(flying), stop, start, extension.key(stop - 1)) if stop else None
+    last = extension.new.get(stop - 1)
+    flown = "" if not stop else state.flown_key(stop - 1) if last is None else last.at.key
+    frontier = Frontier(tuple(flying), stop, start, flown) if stop else None
     whole = frontier is not None and len(flying) == min(window - 1, stop - start)
     return replace(state, frontier=extension.frontier or (frontier if whole else None), end=extension.end)

@@ -16,6 +16,7 @@ from tools.comfyui.results import RESULTS, frames_and_size, videos_and_pictures
 from tools.comfyui.server import Server
 
 WORKFLOWS = sorted((REPOSITORY / "workflows").glob("*.json"))
+SAMPLING = ("MagiChunkSampler", "MagiExtend", "MagiSecondPass", "MagiRetouch")
 LIMIT = 900.0  # seconds for one workflow; at most about one minute on two free cores
 STORY = {"prompt", "text", "chunks", "seed", "control_after_generate", "fps", "take", "model", "image", "file"}
 PLACE = {"width", "height", "filename_prefix", "autosave", "leave_in_flight", "chunk"}
@@ -85,7 +86,7 @@ def _check_opened(frontend, shipped: dict[str, Any]) -> None:
 
 def _check_progress(frontend, workflow: dict[str, Any]) -> None:
     """Every sampler and extend counted up over the websocket, to its end."""
-    samplers = {str(node["id"]) for node in workflow["nodes"] if node["type"] in ("MagiChunkSampler", "MagiExtend")}
+    samplers = {str(node["id"]) for node in workflow["nodes"] if node["type"] in SAMPLING}
     seen: dict[str, list[tuple[float, float]]] = {}
     for data in frontend.received("progress_state"):
         for node, state in data["nodes"].items():

@@ -37,3 +37,12 @@ def test_nothing_is_said_before_there_is_something_to_go_by(part) -> None:
     pace: Any = part("desk.pace").Pace([StageCost(4, Cost(4, 0))], iter(range(100)).__next__)
     pace.stepped(1)
     assert pace.seconds_left(1, 0) is None
+
+
+def test_stages_without_forwards_take_no_time(part) -> None:
+    now = 0.0
+    pace: Any = part("desk.pace").Pace([StageCost(0, Cost()), StageCost(9, Cost(9)), StageCost(0, Cost())], lambda: now)
+    for step in range(1, 7):
+        now += 2
+        pace.stepped(step)
+    assert pace.seconds_left(6, 0) == pytest.approx(6)
