@@ -19,6 +19,7 @@ WORKFLOWS = sorted((REPOSITORY / "workflows").glob("*.json"))
 SAMPLING = ("MagiChunkSampler", "MagiExtend", "MagiSecondPass", "MagiRetouch")
 LIMIT = 900.0  # seconds for one workflow; at most about one minute on two free cores
 STORY = {"prompt", "text", "chunks", "seed", "control_after_generate", "fps", "take", "model", "image", "file"}
+STORY |= {"strength", "first", "last", "reroll"}
 PLACE = {"width", "height", "filename_prefix", "autosave", "leave_in_flight", "chunk"}
 """Widgets that a workflow sets because of what it tells or where it saves; all others stay at their defaults."""
 

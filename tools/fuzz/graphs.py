@@ -78,7 +78,11 @@ def _with_takes(inputs: Inputs) -> Graph:
         "more": inputs.node("MagiExtend", model=["settings", 0], state=["back", 0], conditioning=["board", 0]),
         "again": _again(inputs, state=["more", 0], conditioning=["board", 0]),
         "retouched": inputs.node(
-            "MagiRetouch", model=["model", 0], state=["again", 0], text_encoder=["encoder", 0], conditioning=["board", 0]
+            "MagiRetouch",
+            model=["model", 0],
+            state=["again", 0],
+            text_encoder=["encoder", 0],
+            conditioning=["board", 0],
         ),
         "save": inputs.node("MagiSaveState", state=["retouched", 0], filename_prefix="fuzz"),
         "file": inputs.node("MagiDecodeToFile", vae=["vae", 0], state=["more", 0], filename_prefix="fuzz"),
