@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 from benchmarks.official import SIZES, SteadyForward, official_config, random_dit
+from benchmarks.profiled import profiled
 from benchmarks.rates import MATMUL, card, median_seconds
 from benchmarks.results import keep
 from magi_core.attention.choose import get_attention
@@ -51,6 +52,7 @@ def main() -> None:
     parser.add_argument("--forms", nargs="+", default=["fast"], choices=FORMS)
     parser.add_argument("--attention", default="auto")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--profile", action="store_true", help="print the kernels of each")
     options = parser.parse_args()
     attention = get_attention(options.attention, "cuda")
     rates, rows = card(attention), []
@@ -79,6 +81,8 @@ def measured(dit: Any, steady: SteadyForward, form: str, options: argparse.Names
         forward()
         peak = torch.cuda.max_memory_allocated()
         seconds = median_seconds(forward, options.repeats)
+        if options.profile:
+            profiled(f"{form}, {steady.chunks} chunks", forward)
     linear, attended = steady.flops(dit.config)
     speed = 2 if dit.config.fp8 else 1
     bound = linear / speed / (rates["matmul"] * 1e12) + attended / (rates["attention"] * 1e12)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import product
 
 import torch
 from torch import Tensor
@@ -11,6 +12,8 @@ from torch import Tensor
 from magi_core.attention.spans import Attention
 from magi_core.config import DiTConfig
 from magi_core.dit import DiT, KVLayer, KVPage, TextAttention, WindowAttention
+from magi_core.vae import TileSettings, VAEConfig, ViTVAE
+from magi_core.vae.tiling import decode_axes
 
 SIZES = {
     "4.5B": DiTConfig(34, 3072, 12288, 24, 8, 128),
@@ -115,3 +118,26 @@ class SteadyForward:
         pairs = self.size**2 * sum(stop - start for start, stop in self.keys)
         layers = config.num_layers
         return layers * self.chunks * self.size * per_token, layers * 4 * pairs * config.num_heads * config.head_dim
+
+
+def random_vae(dtype: torch.dtype) -> ViTVAE:
+    """The official autoencoder with weights as it is initialised, on the GPU."""
+    config = VAEConfig(16, 1024, 24, 16, qkv_bias=True, ln_in_attn=True)
+    torch.manual_seed(0)
+    with torch.device("cuda"):
+        return ViTVAE(config, dtype=dtype).requires_grad_(False).eval()
+
+
+def vae_flops(config: VAEConfig, tile: TileSettings, width: int, height: int, frames: int = 24) -> float:
+    """Operations of blocks and attention in all tiles of a chunk, as the codec cuts it; the same both ways."""
+    axes, total = decode_axes(tile, config), 0.0
+    sizes = (frames // config.patch_length, height // config.patch_size, width // config.patch_size)
+    lengths = [
+        [min(axis.tile, size - i * axis.stride) for i in range(axis.count(size))]
+        for axis, size in zip(axes, sizes, strict=True)
+    ]
+    per_token = 2 * config.embed_dim**2 * (4 + 2 * config.mlp_ratio)
+    for t, h, w in product(*lengths):
+        tokens = t * h * w + int(config.with_cls_token)
+        total += config.depth * (tokens * per_token + 4 * tokens**2 * config.embed_dim)
+    return total

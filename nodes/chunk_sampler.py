@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from weakref import ref
 
 import comfy.sd
 from comfy_api.latest import io
@@ -144,7 +145,8 @@ class MagiChunkSampler(io.ComfyNode):
                 notes = (*notes_on(prefix), *more, *notes)
             given: dict[str, Any] = {"model": model, "conditioning": conditioning}
             if state.prefix is not None:
-                given["prefix"] = Prefix(tuple(state.prefix.shape), state.prefix_key, state.filled)
+                sound = None if state.sound is None else ref(state.sound)
+                given["prefix"] = Prefix(tuple(state.prefix.shape), state.prefix_key, state.filled, sound)
             note_run(graph, given)
             made = sample(
                 begun.engine,

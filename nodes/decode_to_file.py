@@ -22,6 +22,7 @@ from magi_core.video.output_path import check_name, check_place
 from magi_core.video.recording import VideoRecording
 from magi_core.writing.claim import is_claimed
 
+from .desk.sounds import note_audio
 from .host.file_names import resolved
 from .host.queued import queued_graph
 from .host.sound import heard_in
@@ -77,6 +78,7 @@ class MagiDecodeToFile(io.ComfyNode):
         if not made.frames:
             raise MagiError("there is nothing to decode yet: make chunks with Magi Chunk Sampler first")
         sound = heard_in(made, audio)
+        note_audio(cls.hidden.prompt, node_id, audio)
         name = resolved(filename_prefix, width=made.width, height=made.height, graph=cls.hidden.prompt or {})
         path, subfolder = _new_file(name, made.width, made.height)
         recording = VideoRecording(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from magi_core.text import TextEncoder as Encoder
 from magi_core.text import read_t5
 from magi_core.weights import fingerprint
 
@@ -55,8 +56,13 @@ class MagiLoadTextEncoder(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: str, dtype: str) -> io.NodeOutput:
-        devices, reader = text_devices(), reader_of(model)
-        folder, channels = part_of(model, "text encoder"), None if reader is None else reader.caption_channels
-        parts = read_t5(folder, device=devices.offload, compute=devices.load, dtype=dtype, channels=channels)
-        limit = MAX_LENGTH if reader is None else reader.caption_max_length
-        return io.NodeOutput(placed_text_encoder(parts, devices, limit))
+        return io.NodeOutput(text_encoder_in(model, dtype))
+
+
+def text_encoder_in(model: str, dtype: str) -> Encoder:
+    """The text encoder of a model or folder of the list; its weights are read when it is first used."""
+    devices, reader = text_devices(), reader_of(model)
+    folder, channels = part_of(model, "text encoder"), None if reader is None else reader.caption_channels
+    parts = read_t5(folder, device=devices.offload, compute=devices.load, dtype=dtype, channels=channels)
+    limit = MAX_LENGTH if reader is None else reader.caption_max_length
+    return placed_text_encoder(parts, devices, limit)

@@ -7,6 +7,7 @@ from comfy_api.latest import io
 from magi_core.engine import Engine
 from magi_core.errors import MagiError
 
+from .desk.desk import MEMORY
 from .host.file_names import resolved
 from .host.queued import queued_graph
 from .host.take_folder import SAVED, inside, new_take_path, shown
@@ -73,6 +74,7 @@ class MagiSaveState(io.ComfyNode):
         name = resolved(filename_prefix, width=made.width, height=made.height, graph=cls.hidden.prompt or {})
         path = new_take_path(name, made.width, made.height)
         made.save(path, all_frontiers=all_frontiers)
+        MEMORY.saved(made.chunk_key(index) for index in range(made.finished))
         points = f" with {len(made.frontiers)} earlier points to go on from exactly" if all_frontiers else ""
         show(cls.hidden.unique_id, f"saved {shown(path)}{points}")
         return io.NodeOutput(state)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
+from weakref import ref
 
 import comfy.sd
 from comfy_api.latest import Input, io
@@ -188,11 +189,12 @@ class MagiSecondPass(io.ComfyNode):
             encoder = None if text_encoder is None else text_encoder_of(text_encoder)
             source, notes = _source(model, state, vae, widgets, video, images, run.node_id)
             begun = begin(model, widgets, source, is_take=state is not None)
-            given = {"model": model, "conditioning": conditioning, "state": source, "text_encoder": text_encoder}
-            note_run(graph, given)
+            links = {"model": model, "conditioning": conditioning, "state": source, "text_encoder": text_encoder}
+            note_run(graph, links)
             if state is None and source.prefix is not None:
-                size = (source.width, source.height)
-                note_source(graph, size, Prefix(tuple(source.prefix.shape), source.prefix_key, end=source.end))
+                sound = None if source.sound is None else ref(source.sound)
+                given = Prefix(tuple(source.prefix.shape), source.prefix_key, sound=sound, end=source.end)
+                note_source(graph, (source.width, source.height), given)
             engine = reading(begun.engine, encoder)
             made = sample(
                 engine,

@@ -15,6 +15,7 @@ from magi_core.state import SamplerState
 from magi_core.state.decode import TakeDecoder
 from magi_core.video import exact_fps
 
+from .desk.sounds import note_audio
 from .host.sound import heard_in, to_audio
 from .host.vae import fill, magi_vae
 from .ui.codec_notes import noting
@@ -45,13 +46,14 @@ class MagiVAEDecode(io.ComfyNode):
                 io.Image.Output(display_name="images", tooltip="All frames, for ComfyUI's image nodes."),
                 io.Video.Output(display_name="video", tooltip="The same frames as a video, for Save Video."),
             ],
-            hidden=[io.Hidden.unique_id],
+            hidden=[io.Hidden.unique_id, io.Hidden.prompt],
         )
 
     @classmethod
     def execute(cls, vae: comfy.sd.VAE, state: HeldState, audio: dict[str, Any] | None = None) -> io.NodeOutput:
         made, vae = state.state, magi_vae(vae)
         sound, fps = heard_in(made, audio), exact_fps(made.fps)
+        note_audio(cls.hidden.prompt, cls.hidden.unique_id, audio)
         _check_memory(made)
         frames = torch.empty(made.frames, made.height, made.width, 3)
         bar = comfy.utils.ProgressBar(made.frames, node_id=cls.hidden.unique_id)

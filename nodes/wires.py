@@ -91,7 +91,7 @@ class HeldState(NamedTuple):
     @classmethod
     def of(cls, state: SamplerState) -> HeldState:
         given: tuple[Tensor, ...] = () if state.prefix is None else (state.prefix,)
-        given += () if state.sound is None else (state.sound.samples,)
+        given += () if state.sound is None else (state.sound.kept,)
         flying = (*state.in_flight, *(() if state.unfinished is None else state.unfinished.frontier.chunks))
         tensors = (*given, *(record.latent for record in state.chunks), *(chunk.latent for chunk in flying))
         return cls(state, tensors)

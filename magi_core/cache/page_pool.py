@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 
 from magi_core.cache.bounded import BoundedCache, CacheStats
-from magi_core.cache.pinned import HostPage, PinnedBlocks
+from magi_core.cache.pinned import HostPage, PinnedBlocks, block_bytes
 from magi_core.dit import KVPage
 
 
@@ -38,9 +38,17 @@ class PagePool:
             page.record_stream(reader)
         return page
 
+    def expect(self, tensors: Sequence[int]) -> None:
+        """Pages with tensors of so many bytes will be put: where the device has no room for one more, memory on the
+        host is got ahead."""
+        stats = self._on_device.stats
+        if self._blocks is not None and stats.bytes + sum(tensors) > stats.budget:
+            self._blocks.prepare(block_bytes(tensors))
+
     def put(self, key: str, page: KVPage) -> None:
         """Keep `page`, which lies on the device."""
         self._on_device.put(key, page)
+        self.expect([tensor.nbytes for layer in page.layers for tensor in layer.tensors])
 
     def prefetch(self, keys: Iterable[str]) -> None:
         """Start bringing those pages of `keys` back that lie on the host only."""

@@ -27,13 +27,16 @@ def timestep_features(t: Tensor) -> Tensor:
 
 
 def in_eights(layers: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
-    """`layers(rows)` of few rows [..., n, c], made as a multiple of eight.
+    """`layers(rows)` of few rows [..., n, c], eight at a time, the last filled up.
 
-    A product of one row is another kernel than one of two, with other last bits: so what is said of a chunk does not
-    depend on how many are in flight with it.
+    A product of one row is another kernel than one of two, and on some processors one of sixteen another than one of
+    eight, with other last bits: so what is said of a chunk does not depend on how many are in flight with it.
     """
     count = rows.shape[-2]
-    return layers(F.pad(rows, (0, 0, 0, -count % EIGHT)))[..., :count, :]
+    parts = F.pad(rows, (0, 0, 0, -count % EIGHT)).split(EIGHT, dim=-2)
+    return (layers(parts[0]) if len(parts) == 1 else torch.cat([layers(part) for part in parts], dim=-2))[
+        ..., :count, :
+    ]
 
 
 class TimestepEmbedder(nn.Module):

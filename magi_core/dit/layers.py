@@ -44,9 +44,9 @@ class Modulation(nn.Module):
         self.proj = nn.Sequential(ops.Linear(config.cond_size, 2 * config.hidden_size, **factory))
 
     def forward(self, condition: Tensor) -> tuple[Tensor, Tensor]:
-        """Two gates [B, n, hidden] from the condition [B, n, cond]."""
+        """Two gates [B, n, hidden] from the condition [B, n, cond], each in one piece, as kernels take them."""
         attention, mlp = in_eights(lambda rows: torch.tanh(self.proj(F.silu(rows))), condition).chunk(2, dim=-1)
-        return attention, mlp
+        return attention.contiguous(), mlp.contiguous()
 
 
 class AttentionInput(nn.Module):

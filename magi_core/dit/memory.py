@@ -77,6 +77,12 @@ def page_bytes(config: DiTConfig, tokens: int, itemsize: int) -> int:
     return tokens * kv_bytes(config, itemsize)
 
 
+def page_tensors(config: DiTConfig, width: int, height: int, itemsize: int) -> list[int]:
+    """Bytes of every tensor of a page, at a size in pixels."""
+    layer = page_bytes(config, chunk_tokens(config, width, height), itemsize) // config.num_layers
+    return [layer] * config.num_layers
+
+
 def forward_bytes(
     config: DiTConfig, chunks: int, size: int, itemsize: int, *, history: int = 0, fused: bool = False
 ) -> int:

@@ -57,6 +57,17 @@ def add_gated_in_place(x: Tensor, update: Tensor, gate: Tensor, weight: Tensor, 
     return x.copy_(add_gated(x, update, gate, weight, bias, eps))
 
 
+STANDARDISE_EPS = 1e-5
+
+
+@with_fast_form
+def standardise(x: Tensor) -> Tensor:
+    """`(x - mean) / (std + eps)` over the last axis, population std; computed in float32, in the dtype of `x`."""
+    wide = x.float()
+    centred = wide - wide.mean(-1, keepdim=True)
+    return (centred / (wide.std(-1, correction=0, keepdim=True) + STANDARDISE_EPS)).to(x.dtype)
+
+
 def interleave(own: Tensor, text: Tensor, groups: int) -> Tensor:
     """[..., 2 * width] from two of [..., width], `groups` groups of channels of either in turn."""
     return torch.stack([own.unflatten(-1, (groups, -1)), text.unflatten(-1, (groups, -1))], dim=-2).flatten(-3)

@@ -12,6 +12,7 @@ import triton.language as tl
 from torch import Tensor
 
 FP8_MAX = tl.constexpr(448.0)
+STANDARDISE_EPS = tl.constexpr(1e-5)
 SQRT_HALF = tl.constexpr(0.7071067811865476)
 COLUMNS = 1024  # of one program of an elementwise kernel
 FP8 = torch.float8_e4m3fn
@@ -85,6 +86,25 @@ def normalise_and_quantise(
     for i in range(0, len(scales), 2):
         outs += _norm(x, weight, bias, eps, scales[i : i + 2], False)
     return tuple(outs)
+
+
+@triton.jit
+def _standardise_kernel(x, out, rows, WIDTH: tl.constexpr, BLOCK: tl.constexpr, ROWS: tl.constexpr):
+    row, column = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS), tl.arange(0, BLOCK)
+    inside = (row < rows)[:, None] & (column < WIDTH)[None, :]
+    at = row[:, None] * WIDTH + column[None, :]
+    values = tl.load(x + at, mask=inside, other=0.0).to(tl.float32)
+    centred = tl.where(inside, values - (tl.sum(values, 1) / WIDTH)[:, None], 0.0)
+    deviation = tl.sqrt(tl.sum(centred * centred, 1) / WIDTH) + STANDARDISE_EPS
+    tl.store(out + at, (centred / deviation[:, None]).to(tl.bfloat16), mask=inside)
+
+
+def standardise(x: Tensor) -> Tensor:
+    width, out = x.shape[-1], torch.empty_like(x)
+    block, rows = triton.next_power_of_2(width), x.numel() // width
+    per = max(1, 4096 // block)
+    _standardise_kernel[(triton.cdiv(rows, per),)](x, out, rows, WIDTH=width, BLOCK=block, ROWS=per, num_warps=4)
+    return out
 
 
 @triton.jit

@@ -17,7 +17,7 @@ from magi_core.errors import MagiError
 from magi_core.kernels.fast import has_fast_forms
 from magi_core.sampling.asked import new_chunks, ranges_of
 from magi_core.sampling.broken_off import start_of
-from magi_core.sampling.cost import Cost, StageCost, stage_cost
+from magi_core.sampling.cost import StageCost, stage_cost
 from magi_core.sampling.extension import ChunkFate, Extension, Kind, NewChunk, Piece, Recalled
 from magi_core.sampling.handoff import differences, remembered_frontier
 from magi_core.sampling.keys import planned_frontier_key
@@ -306,7 +306,7 @@ def _stages(engine: Sampler, extension: Extension, pieces: Sequence[Piece]) -> t
             missing = book.missing(pages_read(slots, run_start, settings, extension.sight))
             for index in missing:
                 book.add(index, page)
-            found.append(replace(stage, cost=stage.cost + Cost(pages=len(missing))))
+            found.append(replace(stage, pages=len(missing)))
             held = max(held, len(book.by_chunk))
     return tuple(found), held
 

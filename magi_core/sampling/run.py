@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import torch
 
+from magi_core.dit.memory import page_tensors
 from magi_core.errors import MagiError
 from magi_core.host_memory import return_freed_memory
 from magi_core.sampling.events import Finished, Reached, Stepped, Stopped
@@ -187,11 +188,14 @@ class _Running:
         null = engine.dit.text_context(engine.texts.null(settings).tokens)
         predictor = Predictor(engine.dit, engine.attention, settings, null, claim, engine.compiler)
         past = Past(state)
+        pages = page_book(engine, extension, part, engine.cache.pages, past.key)
+        if pages.pooled:
+            pages.pool.expect(page_tensors(engine.dit.config, state.width, state.height, engine.dit.dtype.itemsize))
         return Loop(
             predictor,
             past,
             extension.sight,
             part.frontier,
-            page_book(engine, extension, part, engine.cache.pages, past.key),
+            pages,
             anchor=state.anchor if part.frontier.run_start == state.first_chunk else None,
         )

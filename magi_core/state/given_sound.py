@@ -9,17 +9,16 @@ import torch
 from torch import Tensor
 
 from magi_core.errors import MagiError, echo
-from magi_core.video.sound import RATES, Sound
+from magi_core.video.sound import RATES, Sound, sixteen_bits
 
 NAME = re.compile(r"sound\.([0-9]{4,5})")  # the rate is in the name
-FULL = 32767
 
 
 def sound_tensors(sound: Sound | None) -> dict[str, Tensor]:
     """Named tensors that say it, none for no sound."""
     if sound is None:
         return {}
-    return {f"sound.{sound.rate}": (sound.samples.clamp(-1, 1) * FULL).round().to(torch.int16)}
+    return {f"sound.{sound.rate}": sixteen_bits(sound.kept)}
 
 
 def sound_from(tensors: Mapping[str, Tensor]) -> Sound | None:
@@ -29,5 +28,5 @@ def sound_from(tensors: Mapping[str, Tensor]) -> Sound | None:
             usable = samples.dtype == torch.int16 and samples.ndim == 2 and len(samples) in (1, 2)
             if not usable or int(found[1]) not in RATES:
                 raise MagiError(f"{echo(name)} in it is {samples.dtype} {list(samples.shape)}, which is no sound")
-            return Sound(samples.float() / FULL, int(found[1]))
+            return Sound(samples, int(found[1]))
     return None

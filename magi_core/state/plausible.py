@@ -9,8 +9,8 @@ LARGEST = 1e5  # latents are of about 1, of 10 at most; what a text encoder give
 
 
 def implausible(tensor: Tensor) -> str:
-    """What is wrong with the values of `tensor`, in words after "has"; "" where nothing is."""
-    if not tensor.numel():
+    """What is wrong with the values of `tensor`, in words after "has"; "" where nothing is, or where it has none."""
+    if not tensor.numel() or tensor.is_meta:
         return ""
     values = tensor.detach().float()
     largest = float(torch.maximum(values.amax(), -values.amin()))  # not-a-number goes through both

@@ -6,7 +6,7 @@ While a take is being made, `autosave` keeps it in a folder beside that file; `l
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,19 @@ def load_state(path: str | Path) -> SamplerState:
 
     Raises `MagiError` for files that are damaged, not a state, or of another version.
     """
+    return _loaded(path, read_part)
+
+
+def load_outline(path: str | Path) -> SamplerState:
+    """`load_state` without the numbers, in a moment: tensors are on PyTorch's "meta" device, there is no sound, and
+    damage inside goes unseen. Enough to plan with.
+
+    Raises `MagiError` as `load_state` does, and for takes of format 2, whose keys need their numbers.
+    """
+    return _loaded(path, _outline_of_part)
+
+
+def _loaded(path: str | Path, read_part: Callable[[Path], tuple[Words, Tensors]]) -> SamplerState:
     path = possible(path, "saved take")
     folders = _folders_of(path)
     if folders:
@@ -154,6 +167,22 @@ def read_part(path: Path) -> tuple[Words, Tensors]:
     if words["format"] > 3:
         _check_sums(sums, tensors, path)
     return words, tensors
+
+
+def _outline_of_part(path: Path) -> tuple[Words, Tensors]:
+    """The same by its header alone: tensors without numbers, and no sound."""
+    words, _ = _read(path, latents=False)
+    words.pop(SUMS, None)
+    if words["format"] == 2:
+        raise MagiError(f"{path} is of an early version: what it holds is known when it is loaded")
+    with safe_open(path, framework="pt") as file:
+        slices = {name: file.get_slice(name) for name in file.keys() if name not in NOTHING}  # noqa: SIM118
+    kinds = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+    return words, {
+        name: torch.empty(part.get_shape(), dtype=kinds[part.get_dtype()], device="meta")
+        for name, part in slices.items()
+        if part.get_dtype() in kinds
+    }
 
 
 def saved_keys(path: Path) -> list[str]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -18,7 +20,7 @@ from magi_core.vae.config import VAEConfig
 
 Grid = list[list[Tensor]]
 TileFunction = Callable[[Tensor], Tensor]
-"""Codes one tile `[B, C, T, H, W]`."""
+"""Codes tiles `[n * B, C, T, H, W]`, n of the same shape one after the other."""
 
 
 @dataclass(frozen=True)
@@ -125,12 +127,31 @@ def smaller(settings: TileSettings, config: VAEConfig, height: int, width: int) 
     return replace(settings, height=min(settings.height, side), width=min(settings.width, side))
 
 
+def tiles_together(settings: TileSettings, config: VAEConfig, tokens: int) -> int:
+    """How many whole tiles have `tokens` tokens in all, at most; at least one."""
+    per_tile = settings.frames // config.patch_length
+    for side in (settings.height, settings.width):
+        per_tile *= side // config.patch_size
+    return max(1, tokens // max(1, per_tile))
+
+
 def slabs(
-    x: Tensor, axes: Axes, code: TileFunction, *, chained: bool, first: int = 0, only: range | None = None
+    x: Tensor,
+    axes: Axes,
+    code: TileFunction,
+    *,
+    device: torch.device,
+    chained: bool,
+    at_once: int = 1,
+    first: int = 0,
+    only: range | None = None,
 ) -> Iterator[Tensor]:
     """Code `x` `[B, C, T, H, W]` slab by slab along time; only one slab (and its predecessor's tiles) is held.
 
+    device: where tiles are coded and blended.
     chained: blend with blended neighbours (encoding), else with raw ones (decoding).
+    at_once: tiles of one slab and of the same shape that are coded together, at most. Never those of several slabs, so
+    that a slab's bits do not depend on which others are coded.
     first: absolute index of x's first frame. Slab k begins at frame k * stride of the whole video, whatever part of
     it x is; where x begins in the middle of a slab, the part that x has is coded.
     only: absolute indexes of the slabs wanted (decoding), all by default. A predecessor to blend with is coded too.
@@ -140,24 +161,43 @@ def slabs(
     wanted = only if only is not None else range(first // time.stride, time.count(first + x.shape[2]))
     before: Grid | None = None
     if time.blend and wanted.start > first // time.stride:
-        before = _code_slab(x, axes, code, wanted.start - 1, first)
+        before = _code_slab(x, axes, code, device, at_once, wanted.start - 1, first)
     for index in wanted:
-        raw = _code_slab(x, axes, code, index, first)
+        raw = _code_slab(x, axes, code, device, at_once, index, first)
         slab, blended = _merge(raw, before, axes, chained)
         cut = max(first - index * time.stride, 0)  # frames of this slab that lie before x
         yield slab[:, :, : time.keep - cut * time.keep // time.stride]
         before = None if not time.blend else blended if chained else raw
 
 
-def _code_slab(x: Tensor, axes: Axes, code: TileFunction, index: int, first: int) -> Grid:
+def _code_slab(
+    x: Tensor, axes: Axes, code: TileFunction, device: torch.device, at_once: int, index: int, first: int
+) -> Grid:
     """All tiles of one slab, coded but not blended: rows of columns."""
     time, rows, columns = axes
     begin = index * time.stride - first
-    slab = x[:, :, max(begin, 0) : begin + time.tile]
-    return [
-        [code(slab[:, :, :, i : i + rows.tile, j : j + columns.tile]).float() for j in _starts(columns, x.shape[4])]
+    slab = x[:, :, max(begin, 0) : begin + time.tile].to(device)
+    tiles = {
+        (i, j): slab[:, :, :, i : i + rows.tile, j : j + columns.tile]
         for i in _starts(rows, x.shape[3])
-    ]
+        for j in _starts(columns, x.shape[4])
+    }
+    coded: dict[tuple[int, int], Tensor] = {}
+    for together in _batches(tiles, at_once):
+        out = code(torch.cat([tiles[place] for place in together]) if len(together) > 1 else tiles[together[0]])
+        coded.update(zip(together, out.float().chunk(len(together)), strict=True))
+    return [[coded[i, j] for j in _starts(columns, x.shape[4])] for i in _starts(rows, x.shape[3])]
+
+
+def _batches(tiles: dict[tuple[int, int], Tensor], at_once: int) -> Iterator[list[tuple[int, int]]]:
+    """Places of tiles of the same shape, `at_once` at most, as evenly as that goes."""
+    by_shape: dict[torch.Size, list[tuple[int, int]]] = {}
+    for place, tile in tiles.items():
+        by_shape.setdefault(tile.shape, []).append(place)
+    for places in by_shape.values():
+        count = -(-len(places) // at_once)
+        borders = [len(places) * i // count for i in range(count + 1)]
+        yield from (places[begin:end] for begin, end in pairwise(borders))
 
 
 def _starts(axis: Axis, size: int) -> range:
@@ -188,9 +228,16 @@ def blend(before: Tensor, tile: Tensor, dim: int, extent: int) -> Tensor:
     extent = min(extent, before.shape[dim], tile.shape[dim])
     if extent == 0:
         return tile
-    shape = [1] * tile.ndim
-    shape[dim] = extent
-    weight = (torch.arange(extent, device=tile.device, dtype=torch.float64) / extent).to(tile.dtype).view(shape)
+    fading, rising = (
+        weight.view([-1] + [1] * (tile.ndim - 1 - dim)) for weight in _fade(extent, tile.dtype, tile.device)
+    )
     old = before.narrow(dim, before.shape[dim] - extent, extent)
-    head = old * (1 - weight) + tile.narrow(dim, 0, extent) * weight
+    head = old * fading + tile.narrow(dim, 0, extent) * rising
     return torch.cat((head, tile.narrow(dim, extent, tile.shape[dim] - extent)), dim=dim)
+
+
+@cache
+def _fade(extent: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    """What is kept of the tile before, and what the tile has, at each of `extent` places."""
+    rising = (torch.arange(extent, device=device, dtype=torch.float64) / extent).to(dtype)
+    return 1 - rising, rising

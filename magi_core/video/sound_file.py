@@ -14,7 +14,7 @@ from torch import Tensor
 
 from magi_core.errors import MagiError, echo
 from magi_core.video.frame_source import CONTAINERS, PEEK_SAMPLES, open_media, picture_track, seek
-from magi_core.video.sound import RATES, Sound
+from magi_core.video.sound import RATES, Sound, sixteen_bits
 
 # Containers of sound alone by FFmpeg's names; what opens other files must never be among them.
 SOUND_CONTAINERS = (*CONTAINERS, "wav", "w64", "mp3", "flac", "aac", "aiff", "caf", "ac3", "eac3")
@@ -56,6 +56,20 @@ def read_sound(
             if isinstance(error, MagiError):
                 raise
             raise MagiError(f"the sound of {path} cannot be read ({echo(error)}): the file is damaged") from error
+
+
+def sound_seconds(path: str | Path, what: str = "sound") -> Fraction | None:
+    """How long the file at `path` says that it lasts; None where it has no sound that is read, or does not say it.
+
+    Raises `MagiError` as `read_sound` does.
+    """
+    with open_media(path, what, SOUND_CONTAINERS) as container:
+        stream = _sound_track(container)
+        if stream is None:
+            return None
+        if stream.duration is not None and stream.time_base is not None:
+            return stream.duration * Fraction(stream.time_base)
+        return None if container.duration is None else Fraction(container.duration, av.time_base)
 
 
 def as_sound(samples: Any, rate: Any, name: str = "sound") -> Sound:
@@ -116,17 +130,17 @@ def _track(container: Any, stream: Any, start: Fraction, seconds: Fraction, on_s
     for frame in _frames(container, stream, on_seconds):
         if sound is None:
             rate, channels = _usable(frame.sample_rate), min(len(frame.layout.channels), 2)
-            sound = Sound(torch.zeros(channels, round(seconds * rate)), rate)
-            limit = 2 * sound.samples.shape[1] + 60 * rate
+            sound = Sound(torch.zeros(channels, round(seconds * rate), dtype=torch.int16), rate)
+            limit = 2 * sound.kept.shape[1] + 60 * rate
             resample = _Resampler(channels, rate)
         begins = None if frame.pts is None else (frame.pts * Fraction(frame.time_base) - start) * sound.rate
         if position is None or (begins is not None and abs(begins - position) > DRIFT * sound.rate):
             position = 0 if begins is None else round(begins)
         block = resample(frame)
-        _put(sound.samples, position, block)
+        _put(sound.kept, position, block)
         position += block.shape[1]
         decoded += block.shape[1]
-        if position >= sound.samples.shape[1] or decoded > limit:  # a file may say that all of it is at one time
+        if position >= sound.kept.shape[1] or decoded > limit:  # a file may say that all of it is at one time
             break
     if sound is None:
         raise MagiError("no sound in its sound track can be decoded: the file is damaged")
@@ -172,10 +186,10 @@ class _Resampler:
 
 
 def _put(samples: Tensor, position: int, block: Tensor) -> None:
-    """Copy the part of `block` that lies in `samples` when it begins at `position`."""
+    """Copy the part of `block`, float32, that lies in `samples`, int16, when it begins at `position`."""
     first, stop = max(position, 0), min(position + block.shape[1], samples.shape[1])
     if first < stop:
-        samples[:, first:stop] = block[:, first - position : stop - position]
+        samples[:, first:stop] = sixteen_bits(block[:, first - position : stop - position])
 
 
 def _usable(rate: int) -> int:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 
 from magi_core.video.sound import Sound
+from magi_core.writing.replacing import replacing
 
 BLOCK = 1024  # samples of an AAC packet; its encoder is one packet late
 BITS = 96_000  # per second and channel
@@ -63,11 +65,24 @@ class SoundTrack:
         return Fraction(1, self.sound.rate)
 
 
+def write_sound(path: Path, sound: Sound) -> None:
+    """An m4a of `sound`; replaced whole or not at all. Raises `MagiError` where it cannot be written."""
+    with (
+        replacing(path, "the sound", errors=(av.error.FFmpegError,)) as part,
+        av.open(str(part), "w", format="ipod", options={"movflags": "faststart"}) as container,
+    ):
+        track = SoundTrack(sound)
+        stream = track.stream_in(container)
+        for packet in track.until(sound.seconds):
+            packet.stream = stream
+            container.mux(packet)
+
+
 def _set_up(context: Any, sound: Sound) -> None:
     context.sample_rate, context.time_base = sound.rate, Fraction(1, sound.rate)
     context.layout, context.format = _layout(sound), "fltp"
-    context.bit_rate = BITS * len(sound.samples)
+    context.bit_rate = BITS * sound.channels
 
 
 def _layout(sound: Sound) -> str:
-    return "mono" if len(sound.samples) == 1 else "stereo"
+    return "mono" if sound.channels == 1 else "stereo"

@@ -26,8 +26,12 @@ def clip_name(state: SamplerState, index: int, vae: PlacedVAE) -> str:
     return f"magi_{digest('clip', state.chunk_key(index), vae.identity, state.fps, frames)[:32]}.mp4"
 
 
+def clip_path(name: str) -> Path:
+    return Path(folder_paths.get_temp_directory()) / name
+
+
 def has_clip(name: str) -> bool:
-    return os.path.isfile(Path(folder_paths.get_temp_directory()) / name)  # no error where it may not look
+    return os.path.isfile(clip_path(name))  # no error where it may not look
 
 
 class Stopped(Exception):
@@ -54,7 +58,7 @@ def make_clip(state: SamplerState, index: int, vae: PlacedVAE) -> tuple[str, Ten
 
     with vae.working(VIDEO_FRAMES_PER_CHUNK, state.width, state.height) as codec:
         blocks = TakeDecoder(codec).decode(state, start=index, stop=index + 1)
-        write_video(Path(folder_paths.get_temp_directory()) / name, watched(blocks), state.fps)
+        write_video(clip_path(name), watched(blocks), state.fps)
     return name, middle
 
 

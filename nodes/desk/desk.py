@@ -12,12 +12,13 @@ from magi_core.errors import printable
 
 from .asked import MAX_ID
 from .events import Ended, NodeRun
+from .kept_clips import KeptClips
 from .memory import DeskMemory
 from .speeds import Speeds
 from .store import Store
 
 STORE = Store()
-MEMORY = DeskMemory(STORE)
+MEMORY = DeskMemory(STORE, KeptClips())
 SPEEDS = Speeds(STORE)
 
 

@@ -16,10 +16,19 @@ STILL_BYTES = 32 << 10
 
 
 @dataclass(frozen=True)
+class Heard:
+    """key: of a sound. start: seconds on the ruler at which it begins; chunk 0 is at 0."""
+
+    key: str
+    start: float = 0.0
+
+
+@dataclass(frozen=True)
 class Plan:
     """What a node is about to do, before it samples.
 
     first: index of chunks[0]. cost: in chunk-forwards. seconds: None where nothing like it was timed on this machine.
+    sound: played with the video.
     """
 
     NAME: ClassVar[str] = "magi.plan"
@@ -32,6 +41,7 @@ class Plan:
     width: int
     height: int
     notes: tuple[str, ...] = ()
+    sound: Heard | None = None
 
 
 @dataclass(frozen=True)
@@ -105,7 +115,7 @@ class NodeRun:
     """One run of one node, whose page is told. A node can run more than once in a prompt.
 
     node_id: inside subgraphs a path, "1:2:3"; None: of no page. workflow: id of the one that is run, or "".
-    heard: gets every event too. words: what is asked of its chunks, by key.
+    heard: gets every event too. words: what is asked of its chunks, by key. saved: a take is kept up to date with it.
     """
 
     def __init__(
@@ -115,7 +125,7 @@ class NodeRun:
         heard: Callable[[NodeRun, Event], None] = lambda run, event: None,
     ) -> None:
         self.node_id, self.prompt_id, self.id = node_id, running_prompt(), uuid.uuid4().hex[:12]
-        self.workflow, self.words = workflow, dict[str, Any]()
+        self.workflow, self.words, self.saved = workflow, dict[str, Any](), False
         self._heard = heard
 
     def tell(self, event: Event) -> None:

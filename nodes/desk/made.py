@@ -27,6 +27,7 @@ from magi_core.state import SamplerState
 from magi_core.story.chunk import ChunkSpec
 from magi_core.story.direction import DirectedPrompt
 from magi_core.text import PromptEmbedding, SpecialTokens
+from magi_core.video.sound import Sound
 
 from ..wires import Prompt, Prompts
 from .recipes import Fingerprints, Graph, Recipes, inputs_of, is_link
@@ -136,11 +137,13 @@ class Conditioning:
 
 @dataclass(frozen=True)
 class Prefix:
-    """Given latents without their numbers. key, filled, end: see `SamplerState`."""
+    """Given latents without their numbers. key, filled, end: see `SamplerState`. sound: the given video's, while it is
+    there."""
 
     shape: tuple[int, ...]
     key: str
     filled: int = 0
+    sound: ref[Sound] | None = None
     end: int | None = None
 
 

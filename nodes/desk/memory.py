@@ -5,16 +5,18 @@ from __future__ import annotations
 import base64
 import re
 from collections import OrderedDict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from threading import RLock
 from typing import Any
 
 from .clips import has_clip
 from .events import Clip, Ended, Event, NodeRun, Plan, Progress, Still
+from .kept_clips import KeptClips
 from .store import KEY, Store
 
 CLIP_NAME = re.compile(r"magi_[0-9a-f]{32}\.mp4")
-MOST_WORKFLOWS, MOST_NODES, MOST_KEYS, MOST_FLYING = 50, 200, 4000, 64
+MOST_WORKFLOWS, MOST_NODES, MOST_KEYS, MOST_FLYING, MOST_CLIPS = 50, 200, 4000, 64, 20_000
 MOST_SAID = 1000  # characters of one prompt
 STATUSES = ("running", "done", "interrupted", "failed")
 
@@ -57,18 +59,21 @@ class Remembered:
 class DeskMemory:
     """Hears every event of every run in this process, and answers for as many workflows as it has room for.
 
-    Runs, and the thread that answers requests, share it.
+    Runs, and the threads that answer requests, share it.
     """
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
+    def __init__(self, store: Store, kept_clips: KeptClips) -> None:
+        self.store, self.kept_clips = store, kept_clips
         self._lock = RLock()
         self._workflows: OrderedDict[str, dict[str, Remembered]] = OrderedDict()
         self._flying: OrderedDict[str, bytes] = OrderedDict()
+        self._clips: OrderedDict[str, str] = OrderedDict()  # names of all that were told, by key
 
     def heard(self, run: NodeRun, event: Event) -> None:
         if isinstance(event, Still):
             self._keep_still(event)
+        if isinstance(event, Clip):
+            self._keep_clip(event, run.saved)
         if not run.workflow or run.node_id is None:
             return
         with self._lock:
@@ -86,6 +91,22 @@ class DeskMemory:
         with self._lock:
             nodes = self._workflows.get(workflow) or (self._kept(workflow) if workflow else {})
             return {"nodes": {name: self._shown(node) for name, node in nodes.items()}}
+
+    def saved(self, keys: Iterable[str]) -> None:
+        """A take that holds these chunks was saved: their clips come back after a restart."""
+        with self._lock:
+            self.kept_clips.keep((key, self._clips[key]) for key in keys if key in self._clips)
+
+    def clips(self, keys: Sequence[str]) -> dict[str, str]:
+        """Clips that can be played, by key."""
+        with self._lock:
+            made = {key: self._clips[key] for key in keys if key in self._clips and has_clip(self._clips[key])}
+            return made | self.kept_clips.put_back(key for key in keys if key not in made)
+
+    def stills(self, keys: Iterable[str]) -> dict[str, float]:
+        """Finished stills that are there, by key."""
+        with self._lock:
+            return {key: 1.0 for key in keys if self.store.has_still(key)}
 
     def still(self, key: str) -> bytes | None:
         """The newest picture of a chunk."""
@@ -112,7 +133,18 @@ class DeskMemory:
     def _shown(self, node: Remembered) -> dict[str, Any]:
         stills = {key: t for key, t in node.stills.items() if key in self._flying or self.store.has_still(key)}
         clips = {key: name for key, name in node.clips.items() if CLIP_NAME.fullmatch(name) and has_clip(name)}
+        keys = [key for key in (*node.clips, *_planned(node.plan)) if key not in clips]
+        clips |= self.clips(keys)
         return vars(node) | {"words": dict(node.words), "stills": stills, "clips": clips}
+
+    def _keep_clip(self, clip: Clip, saved: bool) -> None:
+        with self._lock:
+            self._clips.pop(clip.key, None)
+            self._clips[clip.key] = clip.filename
+            while len(self._clips) > MOST_CLIPS:
+                self._clips.popitem(last=False)
+        if saved:
+            self.saved([clip.key])
 
     def _keep_still(self, still: Still) -> None:
         jpeg = base64.b64decode(still.jpeg)
@@ -139,6 +171,11 @@ def _note(node: Remembered, run: NodeRun, event: Event) -> None:
     else:
         node.progress, node.status, node.sentence = None, event.status, event.sentence
         node.stills = {key: t for key, t in node.stills.items() if t >= 1}
+
+
+def _planned(plan: dict[str, Any] | None) -> list[str]:
+    """Keys of the chunks of a plan."""
+    return [] if plan is None else [chunk["key"] for chunk in plan["chunks"]]
 
 
 def _short(said: dict[str, Any]) -> dict[str, Any]:

@@ -17,12 +17,13 @@ import torch
 from magi_core.cache.engine_cache import EngineCache
 from magi_core.engine import Engine
 from magi_core.errors import MagiError, echo, printable
+from magi_core.sampling.cost import look_cost
 from magi_core.sampling.extension import Extension, Piece
 from magi_core.state import ChunkRecord, Frontier, InFlight, SamplerState
 from magi_core.state.rewind import rewind
 from magi_core.story.direction import Direction, prompt_of
 from magi_core.story.storyboard import Storyboard, parse_storyboard
-from magi_core.text import PromptEmbedding
+from magi_core.text import PromptEmbedding, TextEncoder
 from magi_core.text.chunk_text import ChunkText
 
 from .. import chunk_sampler, extend, retouch, second_pass
@@ -36,11 +37,13 @@ from ..ui.checks import Checks, refuse
 from ..ui.sampling_run import Planning, planning
 from ..ui.second_planning import reading, restyling, retouching
 from .asked import mapped, name_of
-from .desk import SPEEDS
-from .events import Plan
+from .desk import MEMORY, SPEEDS
+from .events import Heard, Plan
 from .made import MADE, Conditioning, Model, Prefix, Words, fingerprints, source_recipe
 from .recipes import MOST_NODES, Graph, Recipes, class_of, inputs_of, is_link
-from .unloaded import unloaded_model
+from .sounds import HeardIn
+from .unloaded import unloaded_model, unloaded_text_encoder
+from .unmade import outline, unencoded_prefix
 
 SAMPLERS: dict[str, tuple[Any, Checks]] = {
     "MagiChunkSampler": (chunk_sampler.MagiChunkSampler, chunk_sampler.CHECKS),
@@ -101,7 +104,9 @@ class _Graph:
         self._after: dict[str, _Incoming | MagiError] = {}
         self._boards: dict[tuple[str, float], Storyboard] = {}
         self._unloaded: dict[str, Model] = {}
+        self._unreadable: set[str] = set()
         self._chunks = 0
+        self._heard = HeardIn(graph)
 
     def plans(self) -> list[dict[str, Any]]:
         samplers = [name for name, node in self.graph.items() if class_of(node) in SAMPLERS]
@@ -137,8 +142,17 @@ class _Graph:
         self._after[name] = (
             _Incoming(made, True, True) if made is not None else _Incoming(_after(extension), nothing_to_do, known)
         )
-        payload = _payload(extension, model, (*filter(None, notes), *told.notes, *extension.notes), known)
-        return payload | {"exact": exact}
+        heard = self._heard.with_node(name, incoming.state)
+        said = (*filter(None, notes), *told.notes, *extension.notes)
+        payload = _payload(extension, said, known, incoming.known, heard) | {
+            "seconds": self._seconds(name, extension, model)
+        }
+        keys = [chunk["key"] for chunk in payload["chunks"] if chunk["key"]]
+        return payload | {"exact": exact, "clips": MEMORY.clips(keys), "stills": MEMORY.stills(keys)}
+
+    def _seconds(self, name: str, extension: Extension, model: Model) -> float | None:
+        look = look_cost(model.config, extension.begun.width, extension.begun.height)
+        return SPEEDS.seconds(extension, model.device, look, is_link(inputs_of(self.graph[name]).get("vae")))
 
     def _longer(self, name: str, model: Model, widgets: Mapping[str, Any]) -> _Told:
         conditioning = self._conditioning(self._link(name, "conditioning"))
@@ -192,8 +206,9 @@ class _Graph:
         if given is None:
             raise MagiError("the video is not encoded yet: the plan is known when it was")
         begun = model.engine().begin(width=width, height=height, fps=widgets["fps"])
-        latents = torch.empty(given.shape, device="meta")
-        return _Incoming(replace(begun, prefix=latents, prefix_key=given.key, end=given.end), True, True)
+        latents, sound = torch.empty(given.shape, device="meta"), None if given.sound is None else given.sound()
+        state = replace(begun, prefix=latents, prefix_key=given.key, end=given.end, sound=sound)
+        return _Incoming(state, True, True)
 
     def _count(self, chunks: int) -> None:
         """`MagiError` from where on there are too many: for all nodes that come after, too."""
@@ -320,25 +335,43 @@ class _Graph:
     def _origin(self, name: str, prompt: str, clean: bool) -> str:
         """What the embedding of a prompt would be called, "" where its encoder is not known."""
         link = inputs_of(self.graph[name]).get("text_encoder")
-        encoder: Any = MADE.find(self.recipes.of_link(link), object) if is_link(link) else None
+        encoder = self._encoder(link) if is_link(link) else None
         if encoder is None or not hasattr(encoder, "origin"):
             return ""
         found = text_encoder_of(encoder, clean=clean).origin(prompt)
         return found if isinstance(found, str) else ""
+
+    def _encoder(self, link: Any) -> Any:
+        """The text encoder at a link, or one that calls embeddings what it will; None where that is not known."""
+        recipe, node = self.recipes.of_link(link), self.graph[str(link[0])]
+        found = MADE.find(recipe, object)
+        if found is not None or class_of(node) != "MagiLoadTextEncoder":
+            return found
+        unread = MADE.find(f"unread {recipe}", TextEncoder)
+        if unread is None and recipe not in self._unreadable:
+            try:
+                unread = unloaded_text_encoder(inputs_of(node))
+            except MagiError:  # said by the node itself; the price is known without it
+                self._unreadable.add(recipe)
+            else:
+                MADE.note(f"unread {recipe}", unread)
+        return unread
 
     def _begun(self, name: str, model: Model, widgets: Mapping[str, Any]) -> tuple[Any, _Incoming, tuple[str, ...]]:
         link = inputs_of(self.graph[name]).get("prefix")
         if not is_link(link):
             begun = begin(model.engine(), widgets, None)
             return begun.engine, _Incoming(begun.state, True, True), begun.notes
-        given = MADE.find(self.recipes.of_link(link), Prefix)
+        made = MADE.find(self.recipes.of_link(link), Prefix)
+        given = made or unencoded_prefix(self.graph, link, model.config.latent_channels)
         if given is None:
             raise MagiError("what the video starts with is not encoded yet: the plan is known when it was")
         rows, columns = (8 * side for side in given.shape[-2:])
         begun = begin(model.engine(), {**widgets, "height": rows, "width": columns}, None)
         latents = torch.empty(given.shape, device="meta")
-        state = replace(begun.state, prefix=latents, prefix_key=given.key, filled=given.filled)
-        return begun.engine, _Incoming(state, True, True), begun.notes
+        sound = None if given.sound is None else given.sound()
+        state = replace(begun.state, prefix=latents, prefix_key=given.key, filled=given.filled, sound=sound)
+        return begun.engine, _Incoming(state, made is not None, made is not None), begun.notes
 
     def _state(self, link: Any) -> _Incoming:
         """What comes in: made, or as its plan would make it."""
@@ -349,6 +382,9 @@ class _Graph:
             if made is not None or name in self._after:
                 break
             node = self.graph[name]
+            if class_of(node) == "MagiLoadState":
+                made = outline(inputs_of(node))
+                break
             before = inputs_of(node).get("state")
             if class_of(node) not in PASS_STATE or not is_link(before):
                 raise MagiError("the video to go on with is not loaded yet: the plan is known when it was")
@@ -379,15 +415,15 @@ class _Graph:
         return extension.cost.total > 0 and (path.exists() or path.with_name(f"{path.name}.parts").exists())
 
 
-def _payload(extension: Extension, model: Model, notes: tuple[str, ...], known: bool) -> dict[str, Any]:
+def _payload(
+    extension: Extension, notes: tuple[str, ...], known: bool, known_past: bool, heard: Heard | None
+) -> dict[str, Any]:
     chunks, state = extension.chunks, extension.begun
     if not known:
-        chunks = tuple(chunk if chunk.kind == "kept" else replace(chunk, key="") for chunk in chunks)
-    speed = SPEEDS.of(extension, model.device)
-    seconds = None if speed is None else round(speed.seconds(extension.stages), 1)
+        chunks = tuple(chunk if chunk.kind == "kept" and known_past else replace(chunk, key="") for chunk in chunks)
     first = chunks[0].index if chunks else 0
     size = (state.fps, state.width, state.height)
-    return asdict(Plan(first, chunks, extension.cost.total, seconds, *size, notes))
+    return asdict(Plan(first, chunks, extension.cost.total, None, *size, notes, heard))
 
 
 def _for(engine: Engine, incoming: _Incoming) -> Engine:

@@ -19,7 +19,7 @@ from magi_core.vae.latent_rgb import CHART, FRAMES, LatentRGB, latent_rgb
 from ..host.vae import PlacedVAE, magi_vae
 from .clips import Stopped, clip_name, has_clip, has_room, make_clip
 from .desk import MEMORY, SPEEDS
-from .events import Clip, Flying, NodeRun, Plan, Progress, Still
+from .events import Clip, Flying, Heard, NodeRun, Plan, Progress, Still
 from .pace import Pace
 from .stills import jpeg_of
 
@@ -56,11 +56,11 @@ class Pictures:
 
 
 class Showing:
-    """One run of `extension` on a node."""
+    """One run of `extension` on a node. look: see `look_cost`."""
 
-    def __init__(self, run: NodeRun, extension: Extension, pictures: Pictures, device: str) -> None:
-        self.run, self.extension, self.pictures, self.device = run, extension, pictures, device
-        self.pace = Pace(extension.stages)
+    def __init__(self, run: NodeRun, extension: Extension, pictures: Pictures, device: str, look: float) -> None:
+        self.run, self.extension, self.pictures, self.device, self.look = run, extension, pictures, device, look
+        self.pace = Pace(extension.stages, look, SPEEDS.of(extension, device))
         self._kinds = {chunk.index: chunk.kind for chunk in extension.chunks}
         self._kept = {index for index, new in extension.new.items() if new.kept is not None}
         self._told = self._drawn = float("-inf")
@@ -71,17 +71,17 @@ class Showing:
         self._spent = 0.0  # seconds on clips of older chunks
         self._state = extension.begun
 
-    def begins(self, notes: tuple[str, ...]) -> None:
+    def begins(self, notes: tuple[str, ...], heard: Heard | None = None) -> None:
         """Tell the plan, and what of it can be played at once."""
         extension, state = self.extension, self.extension.begun
-        speed = SPEEDS.of(extension, self.device)
-        seconds = None if speed is None else round(speed.seconds(extension.stages), 1)
+        seconds = SPEEDS.seconds(extension, self.device, self.look, self.pictures.vae is not None)
         chunks, specs = extension.chunks, {chunk.key: chunk.spec for chunk in state.chunks}
         specs |= {new.key: (new.kept or new).at.spec for new in extension.new.values()}
         self.run.words = {key: spec.json for key, spec in specs.items()}
         first = chunks[0].index if chunks else 0
         cost = extension.cost.total
-        self.run.tell(Plan(first, chunks, cost, seconds, state.fps, state.width, state.height, notes))
+        size = (state.width, state.height)
+        self.run.tell(Plan(first, chunks, cost, seconds, state.fps, *size, notes, heard))
         for index in range(state.finished):
             self._made_before(index, state)
 
@@ -118,8 +118,8 @@ class Showing:
         until = time.monotonic() + AFTERWARDS
         while self._older and time.monotonic() < until and not management.processing_interrupted():
             self._older_clip()
-        if self.pace.speed is not None:
-            SPEEDS.keep(self.extension, self.device, self.pace.speed)
+        if self.pace.kept is not None:
+            SPEEDS.keep(self.extension, self.device, self.pace.kept)
 
     def _progress(self, event: Stepped) -> None:
         now = time.monotonic()
@@ -129,10 +129,15 @@ class Showing:
         stages, vae = self.extension.begun.settings.window, self.pictures.vae
         shown = (chunk for chunk in event.in_flight if chunk.index not in self._kept)
         flight = tuple(Flying(c.index, c.key, c.stage, stages, round(c.t, 4)) for c in shown)
-        clips = 0 if vae is None else event.chunks - event.done
-        left = self.pace.seconds_left(event.step, clips)
-        left = None if left is None else round(left, 1)
+        left = self.pace.seconds_left(event.step, 0 if vae is None else event.chunks - event.done)
+        left = None if left is None else round(left + self._of_older_clips(left), 1)
         self.run.tell(Progress(flight, event.done, event.chunks, event.step, event.steps, left))
+
+    def _of_older_clips(self, left: float) -> float:
+        """Seconds that older clips will take beside the `left` ones of sampling, and after."""
+        speed = self.pace.speed
+        wanted = 0.0 if speed is None else speed.clip * len(self._older)
+        return min(wanted, SHARE * (self.pace.elapsed + left) - self._spent + AFTERWARDS)
 
     def _stills(self, event: Stepped) -> None:
         """What every chunk in flight is expected to become."""

@@ -1,20 +1,23 @@
-"""A model that was not loaded yet, as its files tell: enough to say what a first run will cost."""
+"""What was not loaded yet, as its files tell: enough to say what a first run will cost, and which chunks it makes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
+
+import torch
 
 from magi_core.config import SamplingSettings
 from magi_core.errors import MagiError
 from magi_core.loading import own_size, recommended_settings
-from magi_core.text import load_special_tokens
+from magi_core.text import TextEncoder, load_special_tokens
 from magi_core.weights import fingerprint, pick_dtype
 from magi_core.weights.recognise import choose_variant
 
 from ..host.device import model_devices
 from ..host.model_folder import files_of
+from ..load_text_encoder import text_encoder_in
 from .made import Model
 
 
@@ -39,3 +42,26 @@ def unloaded_model(inputs: Mapping[str, Any]) -> Model:
         size=own_size(files),
         device=str(device),
     )
+
+
+@dataclass(frozen=True)
+class _Unread:
+    """In place of a T5."""
+
+    channels: int
+    dtype: torch.dtype
+    device: torch.device
+
+    def __call__(self, ids: list[int]) -> torch.Tensor:
+        raise RuntimeError("nothing is encoded for a plan")
+
+
+def unloaded_text_encoder(inputs: Mapping[str, Any]) -> TextEncoder:
+    """One that names embeddings as the one that Magi Load Text Encoder would load, and holds no file; `MagiError` as
+    that raises."""
+    model, dtype = inputs.get("model"), inputs.get("dtype", "auto")
+    if not isinstance(model, str) or not isinstance(dtype, str):
+        raise MagiError("choose a text encoder in Magi Load Text Encoder")
+    found = text_encoder_in(model, dtype)
+    states = _Unread(found.channels, found.dtype, found.states.device)
+    return TextEncoder(states, found.tokenizer, found.max_length, found.identity)

@@ -113,7 +113,7 @@ class PlacedVAE(comfy.sd.VAE):
 
     def _announced(self, frames: int, height: int, width: int) -> int:
         codec = self.codec
-        size = {"width": width, "height": height, "frames": frames}
+        size = {"width": width, "height": height, "frames": frames, "at_once": codec.at_once}
         return vae_bytes(codec.model.config, codec.tile, **size, itemsize=codec.dtype.itemsize)
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import comfy.model_management as management
 
 from magi_core.errors import MagiError
+from magi_core.sampling.cost import look_cost
 from magi_core.sampling.price import cost_in_words, other_ways
 from magi_core.state import Autosave
 from magi_core.state.length import agreed_length
@@ -22,6 +23,7 @@ from magi_core.state.story import told_again
 
 from ..desk.events import NodeRun
 from ..desk.showing import Pictures, Showing
+from ..desk.sounds import heard_with
 from ..host.file_names import resolved
 from ..host.no_room import in_words
 from ..host.queued import queued_graph
@@ -111,11 +113,13 @@ def sample(
     extension, place = _placed(engine, told.plan, autosave, graph)
     others = other_ways(engine, extension, told.directions, told.handoff) if told.handoff else {}
     cost = cost_in_words(extension.cost, others)
-    showing = Showing(run, extension, Pictures.of(vae, extension.begun), str(engine.cache.pages.device))
+    look = look_cost(engine.dit.config, extension.begun.width, extension.begun.height)
+    showing = Showing(run, extension, Pictures.of(vae, extension.begun), str(engine.cache.pages.device), look)
+    run.saved = place is not None
     said = [*filter(None, [*notes, *told.notes])]
     words = "\n".join([cost, *([f"the model's own: {', '.join(own)}"] if own else [])])
     show_notes(node_id, said, words)
-    showing.begins((*said, *extension.notes))
+    showing.begins((*said, *extension.notes), heard_with(graph, node_id, extension.begun))
     below = "\n".join([words, *said])
     made = in_words(
         lambda: _run(

@@ -71,3 +71,16 @@ def frontend(server: Server, browser) -> Iterator:
     page = browser.new_page(viewport={"width": 1000, "height": 640})
     yield Frontend(page, server.url)
     page.close()
+
+
+@pytest.fixture(params=[False, True], ids=["canvas", "nodes 2.0"])
+def page(request: pytest.FixtureRequest, server: Server, frontend) -> Iterator:
+    """The open page, in one of the two renderers."""
+    server.post("/settings", {"Comfy.VueNodes.Enabled": request.param})
+    try:
+        frontend.page.reload()
+        frontend.wait_until_ready()
+        yield frontend.page
+        assert not frontend.errors
+    finally:
+        server.post("/settings", {"Comfy.VueNodes.Enabled": False})

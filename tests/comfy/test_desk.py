@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -53,19 +52,6 @@ SAY = """text => {
 BEFORE = "0: a big red circle moves right\n1-3: it turns blue"
 AFTER = "0: a big red circle moves right\n1: it turns blue\n2-3: it turns green"
 BACK = "app.extensionManager.command.execute('Workspace.PreviousOpenedWorkflow')"
-
-
-@pytest.fixture(params=[False, True], ids=["canvas", "nodes 2.0"])
-def page(request: pytest.FixtureRequest, server: Server, frontend) -> Iterator[Any]:
-    """The open page, in one of the two renderers."""
-    server.post("/settings", {"Comfy.VueNodes.Enabled": request.param})
-    try:
-        frontend.page.reload()
-        frontend.wait_until_ready()
-        yield frontend.page
-        assert not frontend.errors
-    finally:
-        server.post("/settings", {"Comfy.VueNodes.Enabled": False})
 
 
 def test_an_edit_makes_stale_what_it_changes_and_taking_it_back_shows_the_old_clips(server, frontend, page) -> None:

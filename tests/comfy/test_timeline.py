@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tools.comfyui.server import Server
-
-LIMIT = 10_000  # milliseconds for what takes a few
 BUILD = """async text => {
     await app.extensionManager.command.execute('Comfy.NewBlankWorkflow')
     const encoder = LiteGraph.createNode('MagiLoadTextEncoder'), board = LiteGraph.createNode('MagiStoryboard')
@@ -31,20 +27,6 @@ TEXT = f"{BOARD}?.widgets.find(widget => widget.name === 'text').value"
 BLOCKS = "[...document.querySelectorAll('.magi-storyboard .magi-words')].map(words => words.textContent).join('|')"
 MADE = "0-2: a circle moves\n3 [cut]: it turns blue\n4 [reroll 1]: it stops\n"
 SHOWN = "a circle moves|it turns blue|it stops"
-
-
-@pytest.fixture(params=[False, True], ids=["canvas", "nodes 2.0"])
-def page(request: pytest.FixtureRequest, server: Server, frontend) -> Iterator[Any]:
-    """The open page, in one of the two renderers."""
-    server.post("/settings", {"Comfy.VueNodes.Enabled": request.param})
-    try:
-        frontend.page.reload()
-        frontend.wait_until_ready()
-        frontend.page.set_default_timeout(LIMIT)
-        yield frontend.page
-        assert not frontend.errors
-    finally:
-        server.post("/settings", {"Comfy.VueNodes.Enabled": False})
 
 
 @pytest.mark.parametrize("page", [False], indirect=True, ids=["canvas"])  # the widget is the same in both

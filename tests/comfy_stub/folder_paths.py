@@ -1,5 +1,6 @@
 """Stand-in for ComfyUI's `folder_paths`; tests point it at folders of their own."""
 
+import os
 from pathlib import Path
 
 models_dir = "models"
@@ -57,3 +58,7 @@ def get_save_image_path(prefix: str, folder: str, width: int = 0, height: int = 
     target.mkdir(parents=True, exist_ok=True)
     taken = [path.name.removeprefix(f"{place.name}_").split("_")[0] for path in target.glob(f"{place.name}_*_.*")]
     return str(target), place.name, max(map(int, taken), default=0) + 1, str(place.parent), prefix
+
+
+def get_annotated_filepath(name: str) -> str:
+    return os.path.abspath(os.path.join(get_input_directory(), name))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,9 @@ JPEG = b"\xff\xd8\xff still"
 @pytest.fixture
 def start(part, tmp_path) -> Any:
     """`start()`: the desk's memory as a new process has it, over the same folder."""
-    return lambda: part("desk.memory").DeskMemory(part("desk.store").Store(lambda: tmp_path))
+    clips = part("desk.kept_clips").KeptClips
+    store = part("desk.store").Store
+    return lambda: part("desk.memory").DeskMemory(store(lambda: tmp_path), clips(lambda: tmp_path / "clips"))
 
 
 @pytest.fixture
@@ -113,8 +117,13 @@ def test_damaged_files_are_as_if_they_were_not_there(start, tell, tmp_path, cont
 
 def test_a_folder_that_cannot_be_written_stops_no_run(part, tell, tmp_path) -> None:
     (tmp_path / "file").write_text("in the way")
-    memory = part("desk.memory").DeskMemory(part("desk.store").Store(lambda: tmp_path / "file"))
+    store, clips = part("desk.store").Store, part("desk.kept_clips").KeptClips
+    memory = part("desk.memory").DeskMemory(
+        store(lambda: tmp_path / "file"), clips(lambda: tmp_path / "file" / "clips")
+    )
+    _make(_clip("1"))
     tell(memory)
+    memory.saved([KEY])
     assert memory.desk("wf")["nodes"]["1:2"]["plan"]["cost"] == 22
 
 
@@ -173,3 +182,81 @@ def test_what_is_no_still_does_not_keep_old_stills(start, part, monkeypatch, tmp
     for number in range(9):
         memory.store.keep_still(f"{number:064x}", JPEG)
     assert len([path for path in (tmp_path / "stills").iterdir() if path.is_file()]) <= 4
+
+
+@pytest.fixture
+def temp() -> Iterator[Path]:
+    """ComfyUI's folder of temporary files, empty."""
+    import folder_paths
+
+    folder = Path(folder_paths.get_temp_directory())
+    for path in folder.iterdir():
+        path.unlink()
+    yield folder
+
+
+def _restarted(temp: Path) -> None:
+    for path in temp.iterdir():
+        path.unlink()
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["linked", "copied"])
+def test_after_a_restart_clips_come_back_whose_chunks_a_saved_take_holds(start, tell, temp, monkeypatch, links) -> None:
+    """And for a plan of any workflow; those that no take holds do not."""
+    if not links:
+        monkeypatch.setattr("os.link", _no_link)
+    before = start()
+    clip = _make(_clip("1"))
+    tell(before)
+    _restarted(temp)
+    assert start().desk("wf")["nodes"]["1:2"]["clips"] == {}
+
+    _make(_clip("1"))
+    before.saved([KEY, OTHER])
+    _restarted(temp)
+    assert start().clips([OTHER, KEY, ""]) == {KEY: clip.name}
+    assert clip.read_bytes() == b"mp4"
+    _restarted(temp)
+    assert start().desk("wf")["nodes"]["1:2"]["clips"] == {KEY: clip.name}
+    assert clip.read_bytes() == b"mp4"
+
+
+def test_clips_of_an_autosaved_run_are_kept_as_they_are_made(start, part, temp) -> None:
+    memory, events = start(), part("desk.events")
+    run = events.NodeRun("1", "wf", memory.heard)
+    run.saved = True
+    _make(_clip("2"))
+    run.tell(events.Clip(0, KEY, _clip("2")))
+    _restarted(temp)
+    assert start().clips([KEY]) == {KEY: _clip("2")}
+
+
+def test_kept_clips_are_bounded_in_number_and_bytes(start, part, temp, monkeypatch, tmp_path) -> None:
+    module, memory = part("desk.kept_clips"), start()
+    monkeypatch.setattr(module, "MOST", 4)
+    for number in range(8):
+        path = _make(f"magi_{number:032x}.mp4")
+        os.utime(path, (number, number))
+        memory.kept_clips.keep([(f"{number:064x}", path.name)])
+    kept = sorted(path.name for path in (tmp_path / "clips").iterdir())
+    assert [int(name[:64], 16) for name in kept] == [4, 5, 6, 7]
+    monkeypatch.setattr(module, "MOST_BYTES", 7)
+    path = _make(_clip("f"))
+    memory.kept_clips.keep([(KEY, path.name)])
+    assert len(list((tmp_path / "clips").iterdir())) == 2
+
+
+def test_what_is_no_kept_clip_is_never_shown(start, temp, tmp_path) -> None:
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+    (folder / f"{KEY}.{_clip('1')}").symlink_to(secret)
+    (folder / f"{OTHER}.secret.mp4").write_text("x")
+    (folder / f"{'c' * 64}.{_clip('3')}").mkdir()
+    assert start().clips([KEY, OTHER, "c" * 64, "../secret"]) == {}
+    assert not list(temp.iterdir())
+
+
+def _no_link(*_: Any, **__: Any) -> None:
+    raise OSError("another disk")

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import torch
 
+from tests.nodes.graph_runs import GraphRuns
+
 SMALL = {"width": 32, "height": 32, "steps": 4}
 
 
@@ -184,6 +186,64 @@ def test_files_of_a_model_are_looked_at_once_for_all_nodes(part, monkeypatch) ->
     monkeypatch.setattr(module, "unloaded_model", lambda given: read.append(given) or look(given))
     module.plan({"graph": asked})
     assert len(read) == 1
+
+
+@pytest.mark.parametrize("how", [{}, {"leave_in_flight": True}])
+@pytest.mark.parametrize("handoff", ["clean", "continuous"])
+def test_a_saved_take_is_planned_with_before_it_is_loaded(queue, plans, run, model, spent, how, handoff) -> None:
+    """By its header alone; at the price and with the keys of the run."""
+    asked = graph("0: red\n1: blue\n2: green", seed=9, **how)
+    del asked["7"]
+    made = queue(asked)["4"][0]
+    name = f"planned {handoff} {len(how)}"
+    run("MagiSaveState", state=made, filename_prefix=name)
+    del asked["4"]
+    asked["8"] = {"class_type": "MagiLoadState", "inputs": {"take": f"magi/{name}_00001_.magi [output]"}}
+    given = {"model": ["1", 0], "state": ["8", 0], "conditioning": ["6", 0], "chunks": 2, "handoff": handoff}
+    asked["9"] = {"class_type": "MagiExtend", "inputs": given}
+    model.cache.clear()
+    (told,) = plans(asked)
+    assert told["exact"] and kinds(told).startswith("k" * made.state.finished)
+    spent()
+    longer = queue(asked)["9"][0].state
+    assert spent() == told["cost"] > 0
+    assert [chunk["key"] for chunk in told["chunks"]] == [chunk.key for chunk in longer.chunks]
+
+
+def test_what_is_not_encoded_yet_has_a_price_of_at_most_that_and_no_keys(queue, plans, vae) -> None:
+    queue.outside |= {"AVae": vae, "Picture": torch.rand(1, 32, 32, 3)}
+    asked = graph("0: red\n1: blue", seed=10)
+    asked = {"8": {"class_type": "AVae", "inputs": {}}, "9": {"class_type": "Picture", "inputs": {}}} | asked
+    encode = {"vae": ["8", 0], "image": ["9", 0], "width": 32, "height": 32}
+    asked["4"]["inputs"]["prefix"] = ["10", 0]
+    before = {"10": {"class_type": "MagiVAEEncode", "inputs": encode}}
+    asked = {**{name: asked[name] for name in ("1", "2", "8", "9")}, **before, **asked}
+    queue(graph("0: red", seed=10))
+    sampler, extend = plans(asked)
+    assert not sampler["exact"] and {chunk["key"] for chunk in sampler["chunks"] + extend["chunks"]} == {""}
+    queue(asked)
+    made, _ = plans(asked)
+    assert made["exact"] and len(made["chunks"]) == len(sampler["chunks"])
+
+
+def test_of_files_that_nothing_has_loaded_yet_the_keys_are_known_too(part, nodes, monkeypatch) -> None:
+    """And they are those of the run."""
+    asked = {
+        "1": {"class_type": "MagiLoadModel", "inputs": {"model": "nano"}},
+        "2": {"class_type": "MagiLoadTextEncoder", "inputs": {"model": "nano", "dtype": "auto"}},
+        "3": {
+            "class_type": "MagiStoryboard",
+            "inputs": {"text_encoder": ["2", 0], "text": "0: red\n1: blue", "fps": 24},
+        },
+        "4": {"class_type": "MagiChunkSampler", "inputs": {"model": ["1", 0], "conditioning": ["3", 0], **SMALL}},
+    }
+    read = part("host.text_encoder").PlacedT5.__call__
+    monkeypatch.setattr(part("host.text_encoder").PlacedT5, "__call__", lambda *a: pytest.fail("a model was loaded"))
+    (told,) = part("desk.plans").plan({"graph": asked})["nodes"]
+    assert told["exact"] and kinds(told) == "cc"
+    monkeypatch.setattr(part("host.text_encoder").PlacedT5, "__call__", read)
+    made = GraphRuns(nodes, part("desk.made"), monkeypatch, {})(asked)["4"][0].state
+    assert [chunk["key"] for chunk in told["chunks"]] == [chunk.key for chunk in made.chunks]
 
 
 def test_plans_that_are_asked_for_while_a_run_goes_on_change_nothing_in_it(queue, plans, model) -> None:

@@ -142,7 +142,7 @@ def test_requests_are_done_one_after_the_other_and_no_more_wait_than_a_few(part)
         return {"thread": threading.current_thread().name}
 
     async def ask_many() -> list[tuple[int, bytes]]:
-        desk = routes.Desk()
+        desk = routes.Line()
         asked = [asyncio.create_task(desk.answer(work)) for _ in range(most + 3)]
         refused = [task for task in asked[most:]]
         answers = await asyncio.gather(*refused)
@@ -152,3 +152,30 @@ def test_requests_are_done_one_after_the_other_and_no_more_wait_than_a_few(part)
     answers = asyncio.run(ask_many())
     assert [status for status, _ in answers] == [503] * 3 + [200] * most
     assert len({answer for status, answer in answers if status == 200}) == 1
+
+
+def test_of_what_one_asker_asks_only_the_newest_waits(part) -> None:
+    """And others wait no longer for it; what has begun is answered."""
+    routes = part("desk.routes")
+    begun, go_on, done = threading.Event(), threading.Event(), []
+
+    def work(number: int) -> dict[str, Any]:
+        begun.set()
+        assert go_on.wait(20)
+        done.append(number)
+        return {}
+
+    async def ask_many() -> list[int]:
+        line = routes.Line()
+        first = asyncio.create_task(line.answer(lambda: work(0), "page 1"))
+        while not begun.is_set():
+            await asyncio.sleep(0.01)
+        again = [asyncio.create_task(line.answer(lambda n=n: work(n), "page 1")) for n in range(1, 100)]
+        other = asyncio.create_task(line.answer(lambda: work(100), "page 2"))
+        dropped = await asyncio.gather(*again[:-1])
+        assert {json.loads(answer)["error"] for _, answer in dropped} == {"superseded"}
+        go_on.set()
+        return [status for status, _ in [*dropped, *await asyncio.gather(first, again[-1], other)]]
+
+    assert asyncio.run(ask_many()) == [409] * 98 + [200] * 3
+    assert done == [0, 99, 100]

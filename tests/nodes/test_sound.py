@@ -114,7 +114,7 @@ def test_reading_a_file_is_told_and_stops_at_an_interrupt(encode, file, said, mo
 
 def test_memory_accounting_sees_the_sound(encode, continued, file) -> None:
     made = continued(encode(from_file(file)))
-    assert any(tensor is made.state.sound.samples for tensor in made.tensors)
+    assert any(tensor is made.state.sound.kept for tensor in made.tensors)
 
 
 def test_frames_with_opacity_or_a_little_outside_are_taken(run, vae, said) -> None:

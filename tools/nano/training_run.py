@@ -54,7 +54,7 @@ class Run:
 
         self.vae = load_autoencoder(args.vae, device)
         start = time.monotonic()
-        seed, at_once = args.seed + 17 * self.rank, 4 if args.dry_run else 16
+        seed, at_once = args.seed + 17 * self.rank, 2 if args.dry_run else 16
         self.corpus = build_corpus(self.vae, self.tokenizer, args.clips, seed, compiled=args.compile, at_once=at_once)
         latents = self.corpus.latents[:64].float()
         self.say(f"{args.clips} clips in {time.monotonic() - start:.0f} s; latent std {latents.std():.3f}")
@@ -203,8 +203,8 @@ def arguments(description: str, **defaults: float) -> argparse.ArgumentParser:
 def start(run: type[Run], args: argparse.Namespace) -> None:
     """Run to the end, in as many processes as `torchrun` started."""
     if args.dry_run:
-        args.minutes, args.steps, args.batch, args.clips, args.look = 9, 4, 4, 4, 2
-        args.compile, args.log_every, args.save_seconds = False, 2, 0
+        args.minutes, args.steps, args.batch, args.clips, args.look = 9, 2, 2, 2, 1
+        args.compile, args.log_every, args.save_seconds = False, 1, 0
     device = join()
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.benchmark = True

@@ -147,6 +147,18 @@ def test_add_gated_in_place(form: str, device: str, dtype: torch.dtype) -> None:
 
 @every_device
 @every_dtype
+@pytest.mark.parametrize("form", ["plain", "fast"])
+@pytest.mark.parametrize("width", [64, 48])
+def test_standardise(width: int, form: str, device: str, dtype: torch.dtype) -> None:
+    x = (random(2, 5, 3, width, scale=4.0) + 2).to(dtype)
+    out, wide = run(fused.standardise, form, device, x), x.double()
+    centred = wide - wide.sum(-1, keepdim=True) / width
+    expected = centred / ((centred.square().sum(-1, keepdim=True) / width).sqrt() + 1e-5)
+    assert out.dtype == dtype and error(out, expected) < TOLERANCE[dtype]
+
+
+@every_device
+@every_dtype
 def test_interleave(device: str, dtype: torch.dtype) -> None:
     own, text = random(2, 3, 32).to(dtype), random(2, 3, 32, seed=2).to(dtype)
     out = run(fused.interleave, "plain", device, own, text, 8)

@@ -12,7 +12,7 @@ import torch
 from magi_core.errors import MagiError
 from magi_core.video import read_video, sound_file, write_video
 from magi_core.video.recording import VideoRecording
-from magi_core.video.sound import Sound
+from magi_core.video.sound import BYTES_PER_SECOND, Sound
 from magi_core.video.sound_file import as_sound, read_sound
 from tests.unit.video.sounds import RATE, beeps, flashes, flashing, starts
 from tests.unit.video.sounds import sound_file as written
@@ -69,6 +69,12 @@ def test_sound_files_of_any_rate(tmp_path, name, codec, rate):
     sound = read_sound(written(tmp_path / name, codec, 2, rate), seconds=Fraction(5, 2))
     assert sound.rate == min(rate, 48_000) and sound.seconds == Fraction(5, 2)
     assert starts(sound.samples, sound.rate) == pytest.approx([0, 1], abs=0.03)
+
+
+def test_an_hour_takes_at_most_0_7_gigabytes(tmp_path):
+    sound = read_sound(written(tmp_path / "a.wav", "pcm_s16le", 2), seconds=Fraction(3600))
+    assert sound.kept.nbytes <= 3600 * BYTES_PER_SECOND <= 0.7e9
+    assert starts(sound.between(0, 2 * RATE)) == pytest.approx([0, 1], abs=0.03)
 
 
 def test_a_video_without_sound_has_none(tmp_path):
