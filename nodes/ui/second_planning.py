@@ -95,10 +95,10 @@ def _rerolled(spec: ChunkSpec, reroll: int) -> ChunkSpec:
 
 
 def _another_model(engine: Engine, take: SamplerState) -> list[str]:
-    """Latents say nothing of the VAE that they are of."""
-    if not take.fingerprint or take.fingerprint == engine.fingerprint:
+    """A note where the models differ in kind: latents do not tell which VAE they are of."""
+    made, here = take.model, engine.dit.config.summary
+    if take.fingerprint == engine.fingerprint or not made or made == here:
         return []
-    made, here = take.model or "another model", engine.dit.config.summary
     return [f"the take was made by another model ({made}) than this one ({here}): both must belong to the same VAE"]
 
 

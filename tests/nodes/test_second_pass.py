@@ -90,8 +90,11 @@ def test_a_storyboard_says_how_much_of_each_chunk_and_what_is_left_over_is_told(
 
 
 def test_another_model_finishes_a_draft_and_says_that_both_need_one_vae(again, model, take, said) -> None:
+    from dataclasses import replace
+
     other = model.copy(fingerprint="other", cache=type(model.cache)())
-    made = again(model=other, state=take, text_encoder=WordEncoder())
+    draft = take._replace(state=replace(take.state, model="distilled, 2 layers of 32"))
+    made = again(model=other, state=draft, text_encoder=WordEncoder())
     assert made.state.fingerprint == "other" and words(made) == WORDS
     assert any("both must belong to the same VAE" in text for text in said())
 
