@@ -19,6 +19,7 @@ from benchmarks.rates import card
 from benchmarks.results import keep
 from magi_core.attention.sdpa import sdpa
 from magi_core.dit import DiT
+from magi_core.kernels.fused import quantise_rows
 
 
 def main() -> None:
@@ -36,8 +37,21 @@ def main() -> None:
         for form, context in FORMS.items():
             with context():
                 rows.append({"format": name, "form": form, "error": distance(steady.of(half, sdpa)()[0], truth)})
+        if name == "bf16":
+            error = distance(steady.of(in_fp8(half), sdpa)()[0], truth)
+            rows.append({"format": "bf16 brought to fp8 on load", "form": "fast", "error": error})
         del half
     keep("fast_error", {"pixels": options.pixels}, rates, rows)
+
+
+def in_fp8(half: DiT) -> DiT:
+    """A model with the weights of `half` as fp8 on load makes them."""
+    rows, state = DiT(half.config, device="cuda", dtype=half.dtype, fp8_rows=True), half.state_dict()
+    for name in rows.state_dict().keys() - state.keys():
+        weight = name.removesuffix("_scale")
+        state[weight], state[name] = quantise_rows(state[weight])
+    rows.load_state_dict(state)
+    return rows.requires_grad_(False)
 
 
 def distance(actual: Tensor, expected: Tensor) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import product
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from torch import Tensor
 from magi_core.attention.spans import Attention
 from magi_core.config import DiTConfig
 from magi_core.dit import DiT, KVLayer, KVPage, TextAttention, WindowAttention
+from magi_core.operations import PLAIN, Operations
 from magi_core.vae import TileSettings, VAEConfig, ViTVAE
 from magi_core.vae.tiling import decode_axes
 
@@ -57,10 +59,11 @@ def random_weights(dit: DiT, seed: int = 0) -> DiT:
     return dit
 
 
-def random_dit(config: DiTConfig) -> DiT:
+def random_dit(config: DiTConfig, *, operations: Operations = PLAIN, fp8_rows: bool = False) -> DiT:
     """On the GPU, blocks in bfloat16."""
+    kind: dict[str, Any] = {"operations": operations, "fp8_rows": fp8_rows}
     with torch.no_grad():
-        return random_weights(DiT(config, device="cuda", dtype=torch.bfloat16))
+        return random_weights(DiT(config, device="cuda", dtype=torch.bfloat16, **kind))
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from magi_core.errors import MagiError, echo
 SMALL_MODEL = 1_000_000_000  # parameters; below, float32 on the CPU costs little and gains accuracy
 FP32 = torch.float32.itemsize  # bytes
 
+FP8 = "fp8"
 DTYPES = {"fp32": torch.float32, "float32": torch.float32, "bf16": torch.bfloat16, "bfloat16": torch.bfloat16}
 
 
@@ -25,14 +26,15 @@ def pick_device(device: torch.device | str = "auto") -> torch.device:
 
 
 def pick_dtype(dtype: torch.dtype | str, device: torch.device, parameters: int) -> torch.dtype:
-    """The dtype named, or for "auto" bfloat16, as the reference runs; small models on the CPU float32.
+    """The dtype named, or for "auto" bfloat16, as the reference runs; small models on the CPU float32. For "fp8", which
+    is of a transformer's large linears alone, the same as for "auto".
 
     parameters: size of the model. A large one stays bfloat16 on the CPU too: float32 would double its memory.
     """
     if isinstance(dtype, torch.dtype) and dtype in DTYPES.values():
         return dtype
-    if dtype == "auto":
+    if dtype in ("auto", FP8):
         return torch.float32 if device.type == "cpu" and parameters < SMALL_MODEL else torch.bfloat16
     if isinstance(dtype, str) and dtype in DTYPES:
         return DTYPES[dtype]
-    raise MagiError(f"unknown number format {dtype}: use 'auto', 'bf16' or 'fp32'")
+    raise MagiError(f"unknown number format {dtype}: use 'auto', 'bf16', 'fp32' or 'fp8'")

@@ -16,6 +16,10 @@ class Host(Protocol):
         """Have the transformer's weights ready, with room for `need` bytes beside them. Asked before every forward."""
         ...
 
+    def room(self) -> int | None:
+        """Bytes for a run on the device, with the least of the weights there; None: all that the device has."""
+        ...
+
     def release(self, kept: OnDevice) -> None:
         """A run is over or given up; `kept` may leave the device now."""
         ...
@@ -30,6 +34,9 @@ class Alone:
 
     def loaded_for(self, need: int) -> None:
         pass
+
+    def room(self) -> int | None:
+        return None
 
     def release(self, kept: OnDevice) -> None:
         pass

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import mmap
 import os
+import weakref
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -63,3 +65,33 @@ def physical_memory() -> int | None:
     except (OSError, ValueError):  # no such file, or "max"
         return there
     return min(there, limit)
+
+
+def page_locked(nbytes: int) -> Tensor:
+    """Bytes that a GPU copies to and from by itself, exactly as many as asked for; PyTorch's own allocator rounds up to
+    a power of two. Expensive to get.
+
+    They are touched first: locking memory that is not there yet takes as long, and holds up every launch meanwhile.
+    """
+    place = mmap.mmap(-1, nbytes)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with contextlib.suppress(OSError):
+            place.madvise(mmap.MADV_HUGEPAGE)
+    block = torch.frombuffer(place, dtype=torch.uint8)
+    block[:: mmap.PAGESIZE] = 0
+    runtime, address = torch.cuda.cudart(), block.data_ptr()
+    torch.cuda.check_error(int(runtime.cudaHostRegister(address, nbytes, 0)))
+    weakref.finalize(block, runtime.cudaHostUnregister, address)
+    return block
+
+
+def available_memory() -> int | None:
+    """Bytes of main memory that this process can still have without others giving way; None where the system does not
+    tell."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, ValueError, IndexError, StopIteration):
+        return None
+    there = physical_memory()
+    return free if there is None else min(free, there)

@@ -9,16 +9,22 @@ import torch
 
 from magi_core.attention.choose import get_attention
 from magi_core.attention.spans import Attention
+from magi_core.budget import WithinBudget, allowed_on
+from magi_core.cache.engine_cache import EngineCache
 from magi_core.config import Guidance, SamplingSettings
+from magi_core.dit.memory import sampling_memory
 from magi_core.engine import USUAL_SIZE, Engine, check_size
 from magi_core.errors import MagiError, echo
+from magi_core.host import Alone, Host
 from magi_core.inputs.json_text import read_json
 from magi_core.inputs.regular import possible
 from magi_core.kernels.compilation import Compiler, check_compilation
-from magi_core.operations import PLAIN, Operations
+from magi_core.operations import PLAIN, Operations, Streamed
 from magi_core.text import load_special_tokens, load_text_encoder
 from magi_core.vae import load_vae
 from magi_core.weights import ModelFiles, find_model, fingerprint, pick_device, read_dit, read_tensors
+from magi_core.weights.fingerprint import in_fp8
+from magi_core.weights.reader import Checkpoint
 
 ASSETS = Path(__file__).parent / "assets"
 RECOMMENDED = "nano.json"  # beside a bundled model: sampling settings that differ from the reference's
@@ -47,40 +53,79 @@ def load(
     compiled: bool = False,
     operations: Operations = PLAIN,
     encoders: bool = True,
+    vram: float | None = None,
+    compute: torch.device | None = None,
 ) -> Engine:
     """An engine with everything found around `model`.
 
     model: "nano" or "nano-distill" (bundled) or a folder with official weights, as downloaded; the VAE, the text
     encoder and special_tokens.npz are looked for in it and around it. Or the files themselves, where they were found.
     variant: "base" or "distill" where folder names do not tell.
-    device, dtype: "auto" picks a GPU and bfloat16, or the CPU and, for small models, float32.
+    device, dtype: "auto" picks a GPU and bfloat16, or the CPU and, for small models, float32. dtype "fp8" brings the
+    blocks' large linears to fp8, whatever the weights are, with a scale for every row: half the memory of bfloat16.
     attention: "auto", "sdpa", "flash_attn" or an `Attention`. operations: makes the layers (plain PyTorch's).
     compiled: the transformer's arithmetic goes through torch.compile: faster after a minute at the first forward.
     encoders: False leaves the VAE and the text encoder out, for hosts that load them separately.
+    vram: GB (10^9 bytes) of a GPU's memory that the process may take in all; None: what is free. Blocks of the
+    transformer that find no room beside a run wait in main memory and are streamed; a text encoder that finds none
+    works on the CPU. compute: the device that "auto" chooses for, where weights wait on another.
     Raises `MagiError` for folders that are not a model, damaged files, weights that are not finite, undecidable
     variants, parts that do not fit, and where torch.compile lacks what it needs.
     A part that is absent is missed only when it is used.
     """
     files = model if isinstance(model, ModelFiles) else locate(model, variant)
     device = pick_device(device)
+    allowed = allowed_on(device, vram)
     if compiled:
         check_compilation(device)
     backend = get_attention(attention, device) if isinstance(attention, str) else attention
     checkpoint = read_tensors(files.dit)
-    dit, contents = read_dit(checkpoint, variant=variant, device=device, dtype=dtype, operations=operations)
+    streamed = Streamed() if allowed is not None and operations is PLAIN else None
+    dit, contents = read_dit(
+        checkpoint,
+        variant=variant,
+        device=device if streamed is None or _stored(checkpoint) <= (allowed or 0) else "cpu",
+        dtype=dtype,
+        operations=streamed or operations,
+        compute=compute or device,
+    )
     channels = dit.config.caption_channels
     compiler = Compiler() if compiled else None
-    engine = Engine(dit, attention=backend, compiler=compiler)
-    engine = engine.copy(fingerprint=fingerprint(checkpoint), weights_digest=contents)
+    vae = None
     if encoders and files.vae is not None:
-        engine = engine.copy(vae=load_vae(files.vae, device=device, dtype=dtype, operations=operations))
+        vae = load_vae(files.vae, device=device, dtype=dtype, operations=operations)
+    host: Host = Alone()
+    cache = EngineCache(dit.device)
+    if streamed is not None and allowed is not None:
+        beside = 0 if vae is None else sum(parameter.nbytes for parameter in vae.model.parameters())
+        budgeted = WithinBudget(dit, streamed, device, allowed, beside)
+        host, cache = budgeted, EngineCache(budgeted.device, device_bytes=allowed // 10)
+    engine = Engine(dit, vae=vae, attention=backend, compiler=compiler, host=host, cache=cache)
+    name = in_fp8 if dit.fp8_rows else str
+    engine = engine.copy(fingerprint=name(fingerprint(checkpoint)), weights_digest=name(contents))
     if encoders and files.t5 is not None:
         limit = dit.config.caption_max_length
-        encoder = load_text_encoder(files.t5, device=device, dtype="auto", max_length=limit, channels=channels)
+        place = device if allowed is None or _fits_beside(files.t5, engine, allowed) else "cpu"
+        encoder = load_text_encoder(files.t5, device=place, dtype="auto", max_length=limit, channels=channels)
         engine = engine.copy(text_encoder=encoder)
     if files.special_tokens is not None:
         engine = engine.copy(special_tokens=load_special_tokens(files.special_tokens, channels=channels))
     return engine.copy(settings=recommended_settings(files, engine.settings), size=own_size(files))
+
+
+def _stored(checkpoint: Checkpoint) -> int:
+    return sum(header.numel * header.dtype.itemsize for header in checkpoint.headers.values())
+
+
+def _fits_beside(t5: Path, engine: Engine, allowed: int) -> bool:
+    """Whether a text encoder in bfloat16 finds room beside the models of `engine` and a run of the usual kind."""
+    parameters = [*engine.dit.parameters(), *(engine.vae.model.parameters() if engine.vae else ())]
+    width, height = USUAL_SIZE
+    run = sampling_memory(
+        engine.dit.config, engine.settings, width=width, height=height, chunks=9, itemsize=2, fused=True, pages=2
+    )
+    numbers = sum(header.numel for header in read_tensors(t5).headers.values())
+    return sum(parameter.nbytes for parameter in parameters) + run.total + 2 * numbers <= allowed
 
 
 def locate(model: str | Path, variant: str = "auto") -> ModelFiles:

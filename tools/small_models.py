@@ -52,11 +52,19 @@ def tiny_dit(distill: bool = False) -> DiT:
     return dit.eval().requires_grad_(False)
 
 
-def random_dit(fp8: bool, operations: Operations = PLAIN) -> DiT:
+def small_config(fp8: bool) -> DiTConfig:
     """Three layers with gated MLPs; fp8: the one in the middle is quantised."""
-    config = DiTConfig(3, 64, 96, 8, 2, 8, caption_channels=CHANNELS, caption_max_length=20, gated=True, fp8=fp8)
-    dit, generator = DiT(config, operations=operations).requires_grad_(False), torch.Generator().manual_seed(2)
-    for name, parameter in dit.named_parameters():
+    return DiTConfig(3, 64, 96, 8, 2, 8, caption_channels=CHANNELS, caption_max_length=20, gated=True, fp8=fp8)
+
+
+def random_dit(fp8: bool, operations: Operations = PLAIN) -> DiT:
+    """Of `small_config`."""
+    return with_random_weights(DiT(small_config(fp8), operations=operations))
+
+
+def with_random_weights(dit: DiT) -> DiT:
+    generator = torch.Generator().manual_seed(2)
+    for name, parameter in dit.requires_grad_(False).named_parameters():
         if "_scale" in name:
             parameter.fill_(0.05)
         elif "bands" not in name:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import mmap
 import threading
-import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +10,7 @@ import torch
 from torch import Tensor
 
 from magi_core.dit import KVPage
+from magi_core.host_memory import page_locked
 
 ALIGNMENT = 256  # bytes; of every tensor in a block
 
@@ -82,7 +81,7 @@ class PinnedBlocks:
             self._held -= sum(block.nbytes for block in self._free)
             self._free.clear()
         self._held += nbytes
-        return _locked(nbytes)
+        return page_locked(nbytes)
 
     def _take_in(self) -> None:
         """The block that was prepared, as soon as it is there, is free."""
@@ -107,7 +106,7 @@ class _Coming(threading.Thread):
     def run(self) -> None:
         try:
             with torch.cuda.device(self.device):
-                self.block = _locked(self.nbytes)
+                self.block = page_locked(self.nbytes)
         except (RuntimeError, OSError):
             self.block = None
 
@@ -115,19 +114,6 @@ class _Coming(threading.Thread):
 def block_bytes(tensors: Sequence[int]) -> int:
     """Bytes of a block for tensors of so many bytes each."""
     return sum(map(_aligned, tensors))
-
-
-def _locked(nbytes: int) -> Tensor:
-    """Page-locked bytes, exactly as many as asked for; PyTorch's own allocator rounds up to a power of two.
-
-    They are touched first: locking memory that is not there yet takes as long, and holds up every launch meanwhile.
-    """
-    block = torch.frombuffer(mmap.mmap(-1, nbytes), dtype=torch.uint8)
-    block[:: mmap.PAGESIZE] = 0
-    runtime, address = torch.cuda.cudart(), block.data_ptr()
-    torch.cuda.check_error(int(runtime.cudaHostRegister(address, nbytes, 0)))
-    weakref.finalize(block, runtime.cudaHostUnregister, address)
-    return block
 
 
 def _aligned(nbytes: int) -> int:

@@ -64,6 +64,7 @@ def _extend(options: argparse.Namespace, source: Path, names: dict[str, Any], lo
         dtype=options.dtype,
         attention=options.attention,
         compiled=options.compile,
+        vram=options.vram,
     )
     _warn(engine, state, settings, source)
     outputs = Outputs(**names, frames=end, metadata=_metadata(options, state, board, settings), sound=audio)

@@ -154,12 +154,20 @@ def model_options(command: argparse.ArgumentParser) -> None:
         help="what the weights are (default: auto, from the folder's name)",
     )
     model.add_argument("--device", metavar="NAME", default="auto", help="cpu, cuda, cuda:1, mps or auto (default)")
-    model.add_argument("--dtype", metavar="NAME", default="auto", help="number format: bf16, fp32 or auto (default)")
+    model.add_argument(
+        "--dtype", metavar="NAME", default="auto", help="number format: bf16, fp32, fp8 or auto (default)"
+    )
     model.add_argument(
         "--attention",
         choices=("auto", "sdpa", "flash_attn"),
         default="auto",
         help="attention backend (default: auto, the fastest)",
+    )
+    model.add_argument(
+        "--vram",
+        metavar="GB",
+        type=float,
+        help="memory of the GPU to keep to, in all; what finds no room waits in main memory (default: what is free)",
     )
     model.add_argument(
         "--compile",

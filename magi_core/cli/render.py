@@ -36,6 +36,7 @@ def _render(plan: RenderPlan, names: dict[str, Any], load: Callable[..., Any] | 
         dtype=plan.dtype,
         attention=plan.attention,
         compiled=plan.compiled,
+        vram=plan.vram,
     )
     return _run(plan, names, engine)
 

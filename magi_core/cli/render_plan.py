@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from magi_core.attention.choose import get_attention
+from magi_core.budget import allowed_on
 from magi_core.cli.reading import read_audio, reading
 from magi_core.cli.settings import guidance_scales, setting_changes
 from magi_core.config import CHUNK_FRAMES, FRAMES_PER_LATENT, VIDEO_FRAMES_PER_CHUNK
@@ -56,6 +57,7 @@ class RenderPlan:
     dtype: str
     attention: str
     compiled: bool
+    vram: float | None
     board: Storyboard
     clean: bool
     length: Length
@@ -99,6 +101,7 @@ def plan_render(options: argparse.Namespace) -> RenderPlan:
         dtype=options.dtype,
         attention=options.attention,
         compiled=options.compile,
+        vram=options.vram,
         board=board,
         clean=not options.no_clean,
         length=length,
@@ -168,6 +171,8 @@ def checked_device(options: argparse.Namespace) -> torch.device:
         )
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise MagiError("there is no device 'mps' on this machine: use auto or cpu")
+    if options.vram is not None:
+        allowed_on(device, options.vram)
     pick_dtype(options.dtype, device, 0)
     get_attention(options.attention, device)
     if options.compile:

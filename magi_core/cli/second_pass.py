@@ -57,6 +57,7 @@ def _second_pass(options: argparse.Namespace, names: dict[str, Any], load: Calla
         dtype=options.dtype,
         attention=options.attention,
         compiled=options.compile,
+        vram=options.vram,
     )
     scales = with_scales(engine.settings.guidance, guidance_scales(options))
     engine = engine.with_settings(**setting_changes(options), guidance=scales)

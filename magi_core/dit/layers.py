@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -19,9 +19,10 @@ from magi_core.kernels.fused import (
     gelu_in_place,
     interleave,
     interleave_and_quantise,
+    quantise_rows,
 )
 from magi_core.operations import Operations
-from magi_core.operations.fp8 import takes_quantised
+from magi_core.operations.fp8 import takes_quantised, takes_rows
 from magi_core.operations.norm import LayerNorm
 
 Read = Callable[[Tensor, int], Tensor]
@@ -32,6 +33,9 @@ CrossAttention = Callable[[int, Tensor, int, int], Tensor]
 """`(layer, q [B, s, heads, d], first, size) -> [B, s, heads, d]`: attention of the rows from `first` on, `size` to a
 chunk, to the text of their chunks."""
 Rope = tuple[Tensor, Tensor]
+
+Quantised = Literal["", "stored", "rows"]
+"""Linears in fp8: none, as fp8 checkpoints store them, or with a scale for every row, made on load."""
 
 MIX_GROUPS = 8  # the projection interleaves self- and cross-attention in 8 groups of channels, whatever the heads
 
@@ -52,7 +56,7 @@ class Modulation(nn.Module):
 class AttentionInput(nn.Module):
     """The shared pre-norm and the four projections that read it."""
 
-    def __init__(self, config: DiTConfig, ops: Operations, quantised: bool, **factory: Any) -> None:
+    def __init__(self, config: DiTConfig, ops: Operations, quantised: Quantised, **factory: Any) -> None:
         super().__init__()
         width, kv = config.hidden_size, config.num_groups * config.head_dim
         self.layer_norm = ops.LayerNorm(width, eps=config.layernorm_epsilon, **factory)
@@ -63,7 +67,7 @@ class AttentionInput(nn.Module):
 
 
 class Attention(nn.Module):
-    def __init__(self, config: DiTConfig, index: int, ops: Operations, quantised: bool, **factory: Any) -> None:
+    def __init__(self, config: DiTConfig, index: int, ops: Operations, quantised: Quantised, **factory: Any) -> None:
         super().__init__()
         self.index, self.heads, self.groups = index, config.num_heads, config.num_groups
         width, eps, head = config.hidden_size, config.layernorm_epsilon, config.head_dim
@@ -111,7 +115,7 @@ class Attention(nn.Module):
 
 
 class MLP(nn.Module):
-    def __init__(self, config: DiTConfig, ops: Operations, quantised: bool, **factory: Any) -> None:
+    def __init__(self, config: DiTConfig, ops: Operations, quantised: Quantised, **factory: Any) -> None:
         super().__init__()
         width, inner = config.hidden_size, config.ffn_hidden_size
         self.gated = config.gated
@@ -127,12 +131,13 @@ class MLP(nn.Module):
             inner = activate(inner, self.linear_fc2.scale(x.device))
             return self.linear_fc2.product(inner, x.dtype)
         if self.gated:
-            return self.linear_fc2(gated_silu(inner))
+            inner = gated_silu(inner)
+            return self.linear_fc2(inner)
         return self.linear_fc2(F.gelu(inner) if torch.is_grad_enabled() else gelu_in_place(inner))
 
 
 class Block(nn.Module):
-    def __init__(self, config: DiTConfig, index: int, ops: Operations, quantised: bool, **factory: Any) -> None:
+    def __init__(self, config: DiTConfig, index: int, ops: Operations, quantised: Quantised, **factory: Any) -> None:
         super().__init__()
         fp32 = {**factory, "dtype": torch.float32}
         self.ada_modulate_layer = Modulation(config, ops, **factory)
@@ -173,6 +178,16 @@ class Block(nn.Module):
         return x
 
     @property
+    def row_layers(self) -> list[nn.Module]:
+        """The layers that a forward runs."""
+        return [self.ada_modulate_layer, *self._in_every_piece]
+
+    @property
+    def text_layers(self) -> list[nn.Module]:
+        """Those that make a text's keys and values, once a prompt."""
+        return [self.self_attention.linear_kv_xattn, self.self_attention.k_layernorm_xattn]
+
+    @property
     def _in_every_piece(self) -> list[nn.Module]:
         """The layers that run once a piece: all but the gates and the text's keys and values."""
         attention = self.self_attention
@@ -210,20 +225,29 @@ def of_the_norm(norm: LayerNorm, x: Tensor, *linears: nn.Module) -> list[Tensor]
         quantised = norm.quantised(x, [linear.scale(x.device) for linear in eights])
         return [linear.product(rows, x.dtype) for linear, rows in zip(eights, quantised, strict=True)]
     normed = norm(x)
+    by_row = [linear for linear in linears if takes_rows(linear)]
+    if len(by_row) == len(linears):
+        rows, scales = quantise_rows(normed)
+        del normed
+        return [linear.product(rows, scales, x.dtype) for linear in by_row]
     return [linear(normed) for linear in linears]
 
 
 def make_linear(
-    inputs: int, outputs: int, ops: Operations, quantised: bool, *, per_channel: bool, **factory: Any
+    inputs: int, outputs: int, ops: Operations, quantised: Quantised, *, per_channel: bool, **factory: Any
 ) -> nn.Module:
-    """A linear without bias; `per_channel` is of the quantised form's input scale."""
+    """A linear without bias; `per_channel` is of the stored form's input scale."""
+    if quantised == "rows":
+        return ops.Fp8RowLinear(inputs, outputs, device=factory.get("device"))
     if quantised:
         return ops.Fp8Linear(inputs, outputs, per_channel=per_channel, device=factory.get("device"))
     return ops.Linear(inputs, outputs, bias=False, **factory)
 
 
-def make_projection(inputs: int, outputs: int, ops: Operations, quantised: bool, **factory: Any) -> nn.Module:
-    """The attention output projection: a float32 result from exact products; the quantised form keeps its own."""
+def make_projection(inputs: int, outputs: int, ops: Operations, quantised: Quantised, **factory: Any) -> nn.Module:
+    """The attention output projection: a float32 result from exact products; the quantised forms keep their own."""
+    if quantised == "rows":
+        return ops.Fp8RowLinear(inputs, outputs, device=factory.get("device"))
     if quantised:
         return ops.Fp8Linear(inputs, outputs, per_channel=True, device=factory.get("device"))
     return ops.LinearFp32(inputs, outputs, **factory)

@@ -41,6 +41,7 @@ def sampling_memory(
     fused: bool = False,
     pages: int | None = None,
     page_budget: int = 0,
+    text_tokens: int | None = None,
 ) -> SamplingMemory:
     """What one run of the sampler takes.
 
@@ -48,17 +49,19 @@ def sampling_memory(
     fused: whether blocks compute in the fast forms of `magi_core.kernels`. pages: K/V pages held at the same time, one
     that is being made included; None: as many as a chunk may look at.
     page_budget: bytes of pages that the engine keeps on the device where it has them.
+    text_tokens: of the longest text; None: as many as the model reads.
     """
     size = chunk_tokens(config, width, height)
     page = page_bytes(config, size, itemsize)
     past = min(chunks, max(settings.kv_ranges, default=chunks)) if pages is None else pages  # one being made included
     together = settings.window + int(config.distill)  # with one that is seen twice
-    text = config.caption_max_length * kv_bytes(config, itemsize)
+    most = config.caption_max_length
+    text = most if text_tokens is None else min(text_tokens, most)
     forward = forward_bytes(config, together, size, itemsize, history=past, fused=fused)
     return SamplingMemory(
         activations=forward + (WORKSPACE if fused else 0),
         pages=max(past * page, min(chunks * page, page_budget)),
-        text=(settings.window + 1) * text,
+        text=(settings.window + 1) * text * kv_bytes(config, itemsize),
     )
 
 

@@ -12,18 +12,18 @@ from torch import Tensor, nn
 from magi_core.config import DiTConfig
 from magi_core.dit.context import TextContext
 from magi_core.dit.embed import CaptionEmbedder, FinalLinear, TimestepEmbedder
-from magi_core.dit.layers import Block, CrossAttention, SelfAttention
+from magi_core.dit.layers import Block, CrossAttention, Quantised, SelfAttention
 from magi_core.dit.pieces import FEWEST, pieces
 from magi_core.dit.rope import RotaryEmbedding
 from magi_core.operations import PLAIN, Operations, Placed
 
 
 class Blocks(nn.Module):
-    def __init__(self, config: DiTConfig, ops: Operations, **factory: Any) -> None:
+    def __init__(self, config: DiTConfig, ops: Operations, quantised: Quantised, **factory: Any) -> None:
         super().__init__()
         last = config.num_layers - 1  # fp8 checkpoints keep the first and the last layer unquantised
         self.layers = nn.ModuleList(
-            Block(config, i, ops, quantised=config.fp8 and 0 < i < last, **factory) for i in range(config.num_layers)
+            Block(config, i, ops, quantised if 0 < i < last else "", **factory) for i in range(config.num_layers)
         )
         self.final_layernorm = ops.LayerNorm1p(
             config.hidden_size, config.layernorm_epsilon, **{**factory, "dtype": torch.float32}
@@ -38,7 +38,8 @@ class DiT(Placed):
 
     operations: makes the layers; plain PyTorch's, or a host's own.
     dtype: of the blocks and of the residual stream; embedders, rotary bands, q/k norms, post-norms, the final norm and
-    the final linear are float32 whatever it is. What a forward attends to comes in as two callables, so that sampling,
+    the final linear are float32 whatever it is. fp8_rows: linears of the inner blocks in fp8 with a scale for every
+    row; fp8 checkpoints keep their own form. What a forward attends to comes in as two callables, so that sampling,
     training and hosts share this one model.
     """
 
@@ -49,9 +50,11 @@ class DiT(Placed):
         operations: Operations = PLAIN,
         device: torch.device | str | None = None,
         dtype: torch.dtype = torch.float32,
+        fp8_rows: bool = False,
     ) -> None:
         super().__init__()
-        self.config, self.dtype = config, dtype
+        self.fp8_rows = fp8_rows and not config.fp8
+        self.config, self.dtype, self.in_turn = config, dtype, operations.in_turn
         fp32: dict[str, Any] = {"device": device, "dtype": torch.float32}
         patch = (config.t_patch_size, config.patch_size, config.patch_size)
         self.x_embedder = operations.Conv3d(
@@ -60,7 +63,8 @@ class DiT(Placed):
         self.t_embedder = TimestepEmbedder(config, operations, **fp32)
         self.y_embedder = CaptionEmbedder(config, operations, **fp32)
         self.rope = RotaryEmbedding(config.head_dim, operations, device=device)
-        self.videodit_blocks = Blocks(config, operations, device=device, dtype=dtype)
+        quantised: Quantised = "stored" if config.fp8 else "rows" if fp8_rows else ""
+        self.videodit_blocks = Blocks(config, operations, quantised, device=device, dtype=dtype)
         self.final_linear = FinalLinear(config, operations, **fp32)
 
     def forward(
@@ -88,7 +92,8 @@ class DiT(Placed):
         x = self._embedded(latents, size)
         condition = self.condition(timesteps, dropped, step_factor).to(self.dtype)
         rope = self.rope(frames[::patch_t], *size[1:])
-        for block in self.videodit_blocks:
+        blocks = list(self.videodit_blocks)
+        for _, block in zip(self.in_turn([block.row_layers for block in blocks], x.device), blocks, strict=True):
             x = block(x, condition, rope, attend, cross)
         norm = self.videodit_blocks.final_layernorm
         cuts = pieces(timesteps.shape[1], x.shape[1] // timesteps.shape[1])
@@ -125,7 +130,9 @@ class DiT(Placed):
     def text_context(self, embedding: Tensor) -> TextContext:
         """Keys and values of one text [L, caption channels] for every layer: computed once per prompt."""
         tokens = self.text_tokens(embedding.to(self.device))
-        pairs = [block.self_attention.text_keys_values(tokens) for block in self.videodit_blocks]
+        blocks = list(self.videodit_blocks)
+        turns = self.in_turn([block.text_layers for block in blocks], tokens.device)
+        pairs = [block.self_attention.text_keys_values(tokens) for _, block in zip(turns, blocks, strict=True)]
         keys, values = zip(*pairs, strict=True)
         return TextContext(tuple(keys), tuple(values))
 

@@ -84,6 +84,16 @@ def quantise(x: Tensor, scale: Tensor) -> Tensor:
 
 
 @with_fast_form
+def quantise_rows(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Every row of `x` [..., in] over a scale of its own, in float8_e4m3fn, and the scales [..., 1] in float32: a row's
+    greatest number becomes the greatest of the format. Rows of zeros have the scale 1."""
+    wide = x.float()
+    greatest = wide.abs().amax(-1, keepdim=True)
+    scale = torch.where(greatest > 0, greatest / FP8_MAX, 1)
+    return (wide / scale).clamp(-FP8_MAX, FP8_MAX).to(torch.float8_e4m3fn), scale
+
+
+@with_fast_form
 @fusible(x=(1,))
 def normalise_and_quantise(
     x: Tensor, weight: Tensor, bias: Tensor, scales: Sequence[Tensor], eps: float

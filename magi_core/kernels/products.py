@@ -30,6 +30,19 @@ def multiply_fp8(x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
     return ((x.float() @ weight.float().t()) * scale).to(torch.bfloat16)
 
 
+def multiply_fp8_rows(x: Tensor, x_scale: Tensor, weight: Tensor, weight_scale: Tensor) -> Tensor:
+    """`(x * x_scale) @ (weight * weight_scale).T` [rows, out] bfloat16 from float8_e4m3fn `x` [rows, in] and `weight`
+    [out, in], and their scales [rows, 1] and [out, 1] in float32."""
+    if x.is_cuda and not any(side % 16 for side in weight.shape) and _has_fp8_units(x.device):
+        if torch.cuda.get_device_capability(x.device) >= (9, 0):
+            by_row, by_column = x_scale.contiguous(), weight_scale.t().contiguous()
+            return torch._scaled_mm(x, weight.t(), scale_a=by_row, scale_b=by_column, out_dtype=torch.bfloat16)
+        one = torch.ones_like(x_scale[0, 0])
+        out = torch._scaled_mm(x, weight.t(), scale_a=one, scale_b=one, out_dtype=torch.bfloat16)
+        return out.mul_(x_scale).mul_(weight_scale.t())
+    return ((x.float() @ weight.float().t()) * x_scale * weight_scale.t()).to(torch.bfloat16)
+
+
 def _has_fp8_units(device: torch.device) -> bool:
     """Whether a CUDA device multiplies fp8 by itself."""
     return torch.cuda.get_device_capability(device) >= (8, 9)

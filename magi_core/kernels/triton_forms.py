@@ -274,3 +274,25 @@ def interleave_and_quantise(own: Tensor, text: Tensor, scale: Tensor, groups: in
         WIDTH=2 * width, BLOCK=COLUMNS, GROUP=width // groups, ROW=width, num_warps=4,
     )  # fmt: skip
     return out
+
+
+@triton.jit
+def _quantise_rows_kernel(x, out, scales, WIDTH: tl.constexpr, BLOCK: tl.constexpr):
+    row, column = tl.program_id(0).to(tl.int64), tl.arange(0, BLOCK)
+    real = column < WIDTH
+    values = tl.load(x + row * WIDTH + column, mask=real, other=0.0).to(tl.float32)
+    greatest = tl.max(tl.abs(values), 0)
+    scale = tl.where(greatest > 0.0, tl.div_rn(greatest, FP8_MAX), 1.0)
+    values = tl.clamp(tl.div_rn(values, scale), -FP8_MAX, FP8_MAX, propagate_nan=tl.PropagateNan.ALL)
+    tl.store(out + row * WIDTH + column, values.to(tl.float8e4nv), mask=real)
+    tl.store(scales + row, scale)
+
+
+def quantise_rows(x: Tensor) -> tuple[Tensor, Tensor]:
+    width, out = x.shape[-1], torch.empty_like(x, dtype=FP8)
+    scales = x.new_empty((*x.shape[:-1], 1), dtype=torch.float32)
+    block = triton.next_power_of_2(width)
+    _quantise_rows_kernel[(x.numel() // width,)](
+        x, out, scales, WIDTH=width, BLOCK=block, num_warps=16 if block > 4096 else 8
+    )
+    return out, scales

@@ -1,4 +1,5 @@
-"""Linears of the fp8 checkpoints: float8_e4m3fn weights, static input scales, bfloat16 results."""
+"""Linears with float8_e4m3fn weights and bfloat16 results: those of the fp8 checkpoints, with static input scales, and
+those that are made of other weights on load, with a scale for every row."""
 
 from __future__ import annotations
 
@@ -7,8 +8,8 @@ from typing import TypeGuard
 import torch
 from torch import Tensor, nn
 
-from magi_core.kernels.fused import quantise
-from magi_core.kernels.products import multiply_fp8
+from magi_core.kernels.fused import quantise, quantise_rows
+from magi_core.kernels.products import multiply_fp8, multiply_fp8_rows
 from magi_core.operations.placed import OwnWeights
 
 
@@ -50,10 +51,45 @@ class Fp8Linear(OwnWeights, nn.Module):
         return out.view(*rows.shape[:-1], -1).to(dtype)
 
 
+class Fp8RowLinear(OwnWeights, nn.Module):
+    """Bias-free linear with a scale for every row of the weight, made on load, and for every row of its input.
+
+    Weights: `weight` [out, in] float8_e4m3fn, `weight_scale` [out, 1].
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, device: torch.device | str | None = None) -> None:
+        super().__init__()
+        weight = torch.empty(outputs, inputs, dtype=torch.float8_e4m3fn, device=device)
+        self.weight = nn.Parameter(weight, requires_grad=False)
+        self.register_parameter("bias", None)
+        self.weight_scale = nn.Parameter(torch.empty(outputs, 1, device=device), requires_grad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., out] in the dtype of `x` (values rounded to bfloat16) from `x` [..., in]."""
+        rows, scales = quantise_rows(x)
+        return self.product(rows, scales, x.dtype)
+
+    def product(self, rows: Tensor, scales: Tensor, dtype: torch.dtype) -> Tensor:
+        """[..., out] in `dtype` from what `quantise_rows` made of an input."""
+        scale = self.placed(self.weight_scale, rows.device)
+        with self.weights(rows.device) as (weight,):
+            out = multiply_fp8_rows(rows.flatten(0, -2), scales.flatten(0, -2), weight, scale)
+        return out.view(*rows.shape[:-1], -1).to(dtype)
+
+
+def takes_rows(layer: nn.Module) -> TypeGuard[Fp8RowLinear]:
+    """As `takes_quantised`, of inputs that are quantised row by row."""
+    return isinstance(layer, Fp8RowLinear) and _by_itself(layer)
+
+
 def takes_quantised(layer: nn.Module) -> TypeGuard[Fp8Linear]:
     """Whether `layer` is an fp8 linear that can be given inputs which are quantised already.
 
     Not where something stands in its way: a host lays a LoRA beside such a layer by a `forward` of its own.
     """
+    return isinstance(layer, Fp8Linear) and _by_itself(layer)
+
+
+def _by_itself(layer: nn.Module) -> bool:
     watched = layer._forward_hooks or layer._forward_pre_hooks
-    return isinstance(layer, Fp8Linear) and "forward" not in vars(layer) and not watched
+    return "forward" not in vars(layer) and not watched

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -46,6 +46,10 @@ class Operations(Protocol):
         """See `magi_core.operations.fp8.Fp8Linear`."""
         ...
 
+    def Fp8RowLinear(self, inputs: int, outputs: int, /, *, device: Device = None) -> nn.Module:
+        """See `magi_core.operations.fp8.Fp8RowLinear`."""
+        ...
+
     def LayerNorm(
         self, size: int, /, eps: float = 1e-5, *, device: Device = None, dtype: torch.dtype | None = None
     ) -> LayerNorm:
@@ -80,4 +84,9 @@ class Operations(Protocol):
 
     def held(self, modules: Iterable[nn.Module], device: torch.device) -> AbstractContextManager[None]:
         """Around several uses of the layers in `modules`: weights that wait elsewhere are fetched once for all."""
+        ...
+
+    def in_turn(self, groups: Sequence[Sequence[nn.Module]], device: torch.device) -> Iterator[None]:
+        """One step for each of `groups`, in order: its layers are used on `device` between this step and the next.
+        Weights that wait elsewhere come and go with that."""
         ...

@@ -66,13 +66,13 @@ def plan(
         drain=drain,
         frontier=final,
         stages=(),
-        need=_need(engine, begun, stop, 0),
+        need=_need(engine, begun, new, stop, 0),
         model_key=engine.model_key,
         end=None if end is None or end >= stop * VIDEO_FRAMES_PER_CHUNK else end,
     )
     pieces = [piece for piece in parts if isinstance(piece, Piece)]
     costs, pages = _stages(engine, planned, pieces)
-    return replace(planned, stages=costs, need=_need(engine, begun, stop, pages))
+    return replace(planned, stages=costs, need=_need(engine, begun, new, stop, pages))
 
 
 def _check_schedule(settings: SamplingSettings, distill: bool) -> None:
@@ -274,9 +274,9 @@ def _fates(
     return (*kept, *(ChunkFate(index, chunk.key, kinds[index]) for index, chunk in new.items()))
 
 
-def _need(engine: Sampler, state: SamplerState, chunks: int, pages: int) -> SamplingMemory:
+def _need(engine: Sampler, state: SamplerState, new: Mapping[int, NewChunk], chunks: int, pages: int) -> SamplingMemory:
     return sampling_memory(
-        engine.dit.config,
+        replace(engine.dit.config, fp8=engine.dit.config.fp8 or engine.dit.fp8_rows),
         state.settings,
         width=state.width,
         height=state.height,
@@ -285,6 +285,7 @@ def _need(engine: Sampler, state: SamplerState, chunks: int, pages: int) -> Samp
         fused=has_fast_forms(engine.dit.device) and engine.dit.dtype == torch.bfloat16,
         pages=pages,
         page_budget=engine.cache.stats["pages"].budget,
+        text_tokens=max((chunk.text.most_tokens for chunk in new.values()), default=0),
     )
 
 

@@ -5,22 +5,33 @@ from __future__ import annotations
 import torch
 
 from magi_core.errors import MagiError
+from magi_core.host import Host
 from magi_core.host_memory import physical_memory
 from magi_core.sampling.extension import Extension, Piece
 
 GB = 1e9
 
 
-def check_room(extension: Extension, device: torch.device) -> None:
-    """Raise `MagiError` where one forward alone takes more than all of the device's memory.
+def check_room(extension: Extension, host: Host, device: torch.device) -> None:
+    """Raise `MagiError` where one forward alone takes more than all of the device's memory, or a run more than its host
+    can make room for.
 
-    What is kept between forwards (pages, weights) may lie elsewhere and is not counted. Devices whose memory is not
-    known pass.
+    Without such a host, what is kept between forwards (pages, weights) may lie elsewhere and is not counted. Devices
+    whose memory is not known pass.
     """
-    there, need = _memory_of(device), extension.need.activations
-    if there is None or need <= there or not any(isinstance(part, Piece) for part in extension.parts):
+    if not any(isinstance(part, Piece) for part in extension.parts):
         return
-    state = extension.begun
+    state, bounded = extension.begun, host.room()
+    if bounded is not None and extension.need.total > bounded:
+        raise MagiError(
+            f"{state.width}x{state.height} does not fit the memory there is on {device}, not even with the model's "
+            f"blocks waiting in main memory: a run takes {extension.need.total / GB:.1f} GB beside what must stay "
+            f"there, which leaves {max(bounded, 0) / GB:.1f}. Make width and height smaller, lower the window "
+            f"(chunks in the works at a time) or the KV ranges, or allow more memory"
+        )
+    there, need = _memory_of(device), extension.need.activations
+    if there is None or need <= there:
+        return
     raise MagiError(
         f"{state.width}x{state.height} is too large here: one step over {state.settings.window} chunks takes about "
         f"{need / GB:.0f} GB of memory, and {device} has {there / GB:.0f}. Make width and height smaller, or lower the "

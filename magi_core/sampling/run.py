@@ -36,7 +36,7 @@ def run(
     """See `Engine.run`."""
     if extension.model_key != engine.model_key:
         raise MagiError("this extend was planned with another model: plan it with the one that runs it")
-    check_room(extension, engine.cache.pages.device)
+    check_room(extension, engine.host, engine.cache.pages.device)
     return _states(_Running(engine, extension, on_step or (lambda event: None), cancelled or (lambda: False)))
 
 

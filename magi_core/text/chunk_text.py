@@ -35,6 +35,10 @@ class ChunkText:
     tokens: Tensor
     key: str
 
+    @property
+    def most_tokens(self) -> int:
+        return len(self.tokens)
+
 
 @dataclass(frozen=True, eq=False)
 class AskedText:
@@ -49,6 +53,16 @@ class AskedText:
     duration: int | None
     key: str
     texts: ChunkTexts
+
+    @property
+    def most_tokens(self) -> int:
+        """No more tokens than this come of it: a prompt that is not encoded yet has at most one for every letter, one
+        in front and one behind."""
+        prompt = self.prompt
+        if isinstance(prompt, PromptEmbedding) and prompt.is_null:
+            return len(self.texts.null_embedding)
+        own = len(prompt.tokens) if isinstance(prompt, PromptEmbedding) else len(prompt) + 2
+        return own + len(self.names) + (self.duration is not None)
 
     def read(self, settings: SamplingSettings) -> ChunkText:
         """The text itself; a prompt that is not encoded yet goes through the text encoder."""

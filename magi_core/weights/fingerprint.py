@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from magi_core.digest import digest
 from magi_core.weights.reader import Checkpoint, read_tensors
 
 
@@ -16,10 +17,15 @@ def fingerprint(checkpoint: str | Path | Checkpoint) -> str:
     """
     if not isinstance(checkpoint, Checkpoint):
         checkpoint = read_tensors(checkpoint)
-    digest = hashlib.sha256()
+    total = hashlib.sha256()
     for shard in checkpoint.shards:
         for name, header in sorted(shard.headers.items()):
-            digest.update(f"{name} {list(header.shape)} {header.dtype}\n".encode())
+            total.update(f"{name} {list(header.shape)} {header.dtype}\n".encode())
         for edge in shard.edges():
-            digest.update(edge)
-    return digest.hexdigest()
+            total.update(edge)
+    return total.hexdigest()
+
+
+def in_fp8(identity: str) -> str:
+    """The identity of weights whose large linears are brought to fp8 on load, from that of the weights."""
+    return identity and digest("fp8 rows", identity)

@@ -8,8 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from magi_core.device import pick_device, pick_dtype
+from magi_core.device import FP8, pick_device, pick_dtype
 from magi_core.dit import DiT
+from magi_core.kernels.fused import quantise_rows
 from magi_core.operations import PLAIN, Operations
 from magi_core.weights.check import check_state_dict
 from magi_core.weights.contents import read_sound
@@ -40,13 +41,15 @@ def read_dit(
     device: torch.device | str = "auto",
     dtype: torch.dtype | str = "auto",
     operations: Operations = PLAIN,
+    compute: torch.device | None = None,
 ) -> tuple[DiT, str]:
     """The transformer of the checkpoint at `model`, in evaluation mode, without gradients; the digest of its tensors.
 
     model: the weights' folder or file, any folder around it that holds one model, or an opened checkpoint.
     variant: "base", "distill", or "auto" (from folder names; where they do not tell, `MagiError`).
     dtype: of the blocks; see `pick_dtype`. The parameters that the reference keeps in float32 are float32 in
-    any case, fp8 weights stay fp8.
+    any case, fp8 weights stay fp8. "fp8": what `Fp8RowLinear` takes of the blocks is brought to that on `compute`.
+    compute: the device that "auto" chooses for, where it is not the one the weights go to.
     Everything is checked against the model on the meta device before any tensor is read. On the CPU, tensors
     that need no cast stay views of the mapped files, so loading takes memory only for those that do.
     A tensor with numbers that are not finite raises `MagiError` (`magi_core.weights.contents`).
@@ -55,17 +58,29 @@ def read_dit(
     config = recognise(checkpoint.headers, official_config(checkpoint.path))
     config = replace(config, distill=choose_variant(checkpoint.path, variant) == "distill")
     device = pick_device(device)
-    dtype = pick_dtype(dtype, device, sum(header.numel for header in checkpoint.headers.values()))
-    dit = DiT(config, operations=operations, device="meta", dtype=dtype)
+    compute, rows = compute or device, dtype == FP8
+    dtype = pick_dtype(dtype, compute, sum(header.numel for header in checkpoint.headers.values()))
+    dit = DiT(config, operations=operations, device="meta", dtype=dtype, fp8_rows=rows)
     expected = DiT(config, device="meta", dtype=dtype).state_dict()  # a host's layers may hold nothing until loaded
+    in_rows = DiT(config, device="meta", dtype=dtype, fp8_rows=rows).state_dict().keys() - expected.keys()
     check_state_dict(
         {name: tensor.shape for name, tensor in expected.items()},
         {name: header.shape for name, header in checkpoint.headers.items()},
         checkpoint.path,
         _wrong_numbers(expected, checkpoint.headers),
     )
-    state, digest = read_sound(checkpoint, expected, lambda name, tensor: tensor.to(device, expected[name].dtype))
-    dit.load_state_dict(state, assign=True)
+    scales: dict[str, Tensor] = {}
+
+    def converted(name: str, tensor: Tensor) -> Tensor:
+        if f"{name}_scale" not in in_rows:
+            return tensor.to(device, expected[name].dtype)
+        numbers, scale = quantise_rows(tensor.to(compute, expected[name].dtype))
+        scales[f"{name}_scale"] = scale.to(device)
+        return numbers.to(device)
+
+    with torch.no_grad():
+        state, digest = read_sound(checkpoint, expected, converted)
+    dit.load_state_dict(state | scales, assign=True)
     return dit.eval().requires_grad_(False), digest
 
 

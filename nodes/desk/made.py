@@ -49,6 +49,7 @@ class Model:
     special_tokens: SpecialTokens | None
     size: tuple[int, int]
     device: str
+    fp8_rows: bool = False
     cache: ref[EngineCache] | None = None
 
     @classmethod
@@ -62,6 +63,7 @@ class Model:
             engine.special_tokens,
             engine.size,
             str(engine.cache.pages.device),
+            engine.dit.fp8_rows,
             ref(engine.cache),
         )
 
@@ -69,7 +71,7 @@ class Model:
         """An engine that plans as the real one does, and cannot run."""
         cache = None if self.cache is None else self.cache()
         return Engine(
-            _sketch(self.config, self.dtype),
+            _sketch(self.config, self.dtype, self.fp8_rows),
             settings=self.settings,
             special_tokens=self.special_tokens,
             fingerprint=self.fingerprint,
@@ -80,9 +82,9 @@ class Model:
 
 
 @lru_cache(maxsize=8)
-def _sketch(config: DiTConfig, dtype: torch.dtype) -> DiT:
+def _sketch(config: DiTConfig, dtype: torch.dtype, fp8_rows: bool) -> DiT:
     """A transformer without numbers."""
-    dit = DiT(config, device="meta", dtype=dtype).requires_grad_(False)
+    dit = DiT(config, device="meta", dtype=dtype, fp8_rows=fp8_rows).requires_grad_(False)
     null = dit.y_embedder.null_caption_embedding
     dit.y_embedder.null_caption_embedding = nn.Parameter(torch.zeros(1, 1).expand(null.shape), requires_grad=False)
     return dit

@@ -9,10 +9,12 @@ from typing import Any
 import torch
 
 from magi_core.config import SamplingSettings
+from magi_core.device import FP8
 from magi_core.errors import MagiError
 from magi_core.loading import own_size, recommended_settings
 from magi_core.text import TextEncoder, load_special_tokens
 from magi_core.weights import fingerprint, pick_dtype
+from magi_core.weights.fingerprint import in_fp8
 from magi_core.weights.recognise import choose_variant
 
 from ..host.device import model_devices
@@ -32,10 +34,13 @@ def unloaded_model(inputs: Mapping[str, Any]) -> Model:
     variant = files.variant or choose_variant(files.dit, names["variant"])
     config = replace(files.config, distill=variant == "distill")
     special = files.special_tokens
+    fp8_rows = names["dtype"] == FP8 and not config.fp8
+    name = fingerprint(files.dit)
     return Model(
         config=config,
         dtype=pick_dtype(names["dtype"], device, files.parameters),
-        fingerprint=fingerprint(files.dit),
+        fingerprint=in_fp8(name) if fp8_rows else name,
+        fp8_rows=fp8_rows,
         weights_digest="",
         settings=recommended_settings(files, SamplingSettings.for_model(config)),
         special_tokens=None if special is None else load_special_tokens(special, channels=config.caption_channels),

@@ -23,6 +23,9 @@ class ComfyHost:
     def loaded_for(self, need: int) -> None:
         make_room(self.patcher, need)
 
+    def room(self) -> int | None:
+        return None
+
     def release(self, kept: OnDevice) -> None:
         if self.patcher.load_device.type != "cpu":
             kept.release_device()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 import comfy.model_management as management
@@ -86,11 +86,15 @@ class LayerNorm1p(_Fetched, core_norm.LayerNorm1p): ...
 class Fp8Linear(_Fetched, core_fp8.Fp8Linear): ...
 
 
+class Fp8RowLinear(_Fetched, core_fp8.Fp8RowLinear): ...
+
+
 class ComfyOperations:
     """`magi_core.operations.Operations` of ComfyUI."""
 
     Linear, Conv3d = Linear, plain.Conv3d
-    LinearFp32, LayerNorm, LayerNorm1p, Fp8Linear = LinearFp32, LayerNorm, LayerNorm1p, Fp8Linear
+    LinearFp32, LayerNorm, LayerNorm1p = LinearFp32, LayerNorm, LayerNorm1p
+    Fp8Linear, Fp8RowLinear = Fp8Linear, Fp8RowLinear
 
     def placed(self, parameter: Tensor, device: torch.device) -> Tensor:
         return placed(parameter, device)
@@ -103,6 +107,9 @@ class ComfyOperations:
                     if isinstance(layer, _Fetched):
                         stack.enter_context(layer.held(device))
             yield
+
+    def in_turn(self, groups: Sequence[Sequence[nn.Module]], device: torch.device) -> Iterator[None]:
+        return iter([None] * len(groups))  # each layer fetches its own
 
 
 COMFYUI: Operations = ComfyOperations()

@@ -15,7 +15,7 @@ from torch import Tensor
 from magi_core.digest import digest
 from magi_core.engine import Engine
 from magi_core.errors import MagiError, echo
-from magi_core.operations.fp8 import Fp8Linear
+from magi_core.operations.fp8 import Fp8Linear, Fp8RowLinear
 from magi_core.weights import contents_digest, fingerprint, lora_targets, read_tensors
 
 from .engine import patched, patcher_of
@@ -25,7 +25,7 @@ from .patcher import Patcher
 def with_lora(engine: Engine, file: Path, strength: float) -> Engine:
     """A copy of `engine` whose weights have the LoRA in `file` on them, `strength` times; weights are shared.
 
-    Layers of fp8 checkpoints cannot take a change into their weights: there the LoRA runs beside the layer.
+    Layers in fp8 cannot take a change into their weights: there the LoRA runs beside the layer.
     Raises `MagiError` for a file that is not a LoRA of this model, and for one with numbers that are not finite.
     """
     contents = contents_digest(read_tensors(file))
@@ -41,7 +41,8 @@ def with_lora(engine: Engine, file: Path, strength: float) -> Engine:
     quantised = {
         target: adapter
         for target, adapter in found.items()
-        if isinstance(target, str) and isinstance(engine.dit.get_submodule(target.rpartition(".")[0]), Fp8Linear)
+        if isinstance(target, str)
+        and isinstance(engine.dit.get_submodule(target.rpartition(".")[0]), Fp8Linear | Fp8RowLinear)
     }
     patcher = patcher_of(engine).clone()
     patcher.add_patches({target: patch for target, patch in found.items() if target not in quantised}, strength)

@@ -19,6 +19,7 @@ FLOORS = (
     "attention",
     "operations",
     "dit",
+    "budget",
     "weights",
     "video",
     "vae",

@@ -48,6 +48,9 @@ class Counting:
     def loaded_for(self, need):
         pass
 
+    def room(self):
+        return None
+
     def release(self, kept):
         self.released += 1
 

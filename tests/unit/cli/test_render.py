@@ -190,6 +190,7 @@ def test_the_model_is_loaded_as_asked(render):
         "dtype": "bf16",
         "attention": "sdpa",
         "compiled": False,
+        "vram": None,
     }
     assert engine.asked["load"] == expected
 

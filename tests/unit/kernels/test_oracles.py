@@ -272,6 +272,31 @@ def test_every_kernel_has_its_oracle(module: ModuleType) -> None:
     assert kernels and {f"test_{name}" for name in kernels} <= set(globals())
 
 
+@every_device
+@every_form
+@every_dtype
+def test_quantise_rows(form: str, device: str, dtype: torch.dtype) -> None:
+    x = (random(2, 3, 48) * random(2, 3, 1, seed=2, scale=30.0)).to(dtype)
+    x[0, 1] = 0
+    with FORMS[form](), torch.no_grad():
+        out, scale = (t.cpu() for t in fused.quantise_rows(x.to(device)))
+    greatest = x.double().abs().amax(-1, keepdim=True)
+    expected = torch.where(greatest > 0, greatest / 448, 1)
+    assert error(scale, expected) < 1e-6 and scale.shape == (2, 3, 1)
+    assert apart(out, nearest_e4m3(x.double() / expected)) < 0.01
+
+
+@every_device
+@pytest.mark.parametrize("outputs", [32, 24])
+def test_multiply_fp8_rows(device: str, outputs: int) -> None:
+    """24 is no multiple of 16, which fp8 units want."""
+    x, weight = (random(*shape, seed=outputs).to(torch.float8_e4m3fn) for shape in ((7, 48), (outputs, 48)))
+    by_row, by_column = random(7, 1, seed=3).abs(), random(outputs, 1, seed=4).abs()
+    out = run(products.multiply_fp8_rows, "plain", device, x, by_row, weight, by_column)
+    expected = (x.double() * by_row.double()) @ (weight.double() * by_column.double()).T
+    assert out.dtype == torch.bfloat16 and error(out, expected) < TOLERANCE[torch.bfloat16]
+
+
 def test_a_fast_form_is_taken_on_a_gpu_alone() -> None:
     """What decides is the device; without one the plain form must come of it, whatever is installed."""
     x = random(1, 5, 32).bfloat16()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import pytest
@@ -14,7 +14,7 @@ from magi_core.attention.sdpa import sdpa
 from magi_core.config import DiTConfig
 from magi_core.dit import DiT, TextAttention, WindowAttention
 from magi_core.operations import PLAIN, Operations, Placed
-from magi_core.operations.fp8 import Fp8Linear
+from magi_core.operations.fp8 import Fp8Linear, Fp8RowLinear
 from magi_core.operations.linear_fp32 import LinearFp32
 from magi_core.operations.norm import LayerNorm, LayerNorm1p
 from magi_core.vae import ViTVAE
@@ -59,11 +59,15 @@ class TurnedLayerNorm1p(Turning, LayerNorm1p): ...
 class TurnedFp8Linear(Turning, Fp8Linear): ...
 
 
+class TurnedFp8RowLinear(Turning, Fp8RowLinear): ...
+
+
 class Host:
     """A host where every weight waits with the wrong sign, and is turned on its way to where it is used."""
 
     Linear, LayerNorm, Conv3d = TurnedLinear, TurnedLayerNorm, TurnedConv3d
-    LinearFp32, LayerNorm1p, Fp8Linear = TurnedLinearFp32, TurnedLayerNorm1p, TurnedFp8Linear
+    LinearFp32, LayerNorm1p = TurnedLinearFp32, TurnedLayerNorm1p
+    Fp8Linear, Fp8RowLinear = TurnedFp8Linear, TurnedFp8RowLinear
 
     def placed(self, parameter: Tensor, device: torch.device) -> Tensor:
         assert device == torch.device("cpu")
@@ -71,6 +75,10 @@ class Host:
 
     def held(self, modules: Iterable[nn.Module], device: torch.device) -> AbstractContextManager[None]:
         return nullcontext()
+
+    def in_turn(self, groups: Sequence[Sequence[nn.Module]], device: torch.device) -> Iterator[None]:
+        assert device == torch.device("cpu")
+        return iter([None] * len(groups))
 
 
 HOST: Operations = Host()
@@ -95,12 +103,13 @@ def in_the_hands_of_the_host(plain: Placed, make: Callable[[Operations], Placed]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("fp8", [False, True], ids=["bf16 file", "fp8 file"])
-def test_a_transformer_reads_no_weight_but_through_its_operations(fp8: bool, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("kind", ["bf16 file", "fp8 file", "fp8 on load"])
+def test_a_transformer_reads_no_weight_but_through_its_operations(kind: str, dtype: torch.dtype) -> None:
+    fp8, rows = kind == "fp8 file", kind == "fp8 on load"
     config = DiTConfig(3, 64, 96, 8, 2, 8, caption_channels=16, caption_max_length=20, gated=True, fp8=fp8)
 
     def make(operations: Operations) -> DiT:
-        return DiT(config, operations=operations, dtype=dtype)
+        return DiT(config, operations=operations, dtype=dtype, fp8_rows=rows)
 
     def forward(dit: DiT) -> Tensor:
         generator = torch.Generator().manual_seed(4)

@@ -42,6 +42,23 @@ def test_bfloat16_keeps_the_float32_islands(sharded: Path, weights: dict[str, to
     assert torch.equal(state["rope.bands"], weights["rope.bands"].float())
 
 
+def test_fp8_on_load_brings_the_large_linears_to_it_and_nothing_else(sharded: Path, weights) -> None:
+    """Of four blocks the inner two, as in fp8 checkpoints; each row within a part in 16 of what it was."""
+    exact, state = (
+        load_dit(sharded, device="cpu").state_dict(),
+        load_dit(sharded, device="cpu", dtype="fp8").state_dict(),
+    )
+    eights = {name for name, tensor in state.items() if tensor.dtype == torch.float8_e4m3fn}
+    layers = {int(name.split(".")[2]) for name in eights}
+    assert len(eights) == 7 * len(layers) and layers == set(range(1, golden_config("A").num_layers - 1))
+    for name, tensor in exact.items():
+        if name in eights:
+            whole = state[name].float() * state[name + "_scale"]
+            assert ((whole - tensor).norm(dim=-1) <= tensor.norm(dim=-1) / 16).all(), name
+        else:
+            assert torch.equal(state[name], tensor), name
+
+
 def test_undecidable_variant_is_an_error_and_the_explicit_one_wins(tmp_path, weights) -> None:
     folder = write_sharded(weights, tmp_path / "weights")
     with pytest.raises(MagiError, match="Choose variant 'base' or 'distill'"):
