@@ -68,12 +68,12 @@ class MagiRetouch(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "join",
-                    default=1,
+                    default=0,
                     min=0,
                     max=MOST_JOINING,
-                    tooltip="How many of these chunks, at their end, come ever closer to the take, so that what is "
-                    "kept after them follows on; no more than there are. A motion that ends elsewhere cannot be "
-                    "joined.",
+                    tooltip="For a high strength: how many of these chunks, at their end, come ever closer to the "
+                    "take, so that what is kept after them follows on; no more than there are. Up to 0.5 motion stays, "
+                    "and they follow on by themselves.",
                 ),
                 *take_inputs(),
             ],

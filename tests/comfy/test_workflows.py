@@ -97,7 +97,7 @@ def _check_progress(frontend, workflow: dict[str, Any]) -> None:
     for steps in seen.values():
         values = [value for value, _ in steps]
         assert values == sorted(values)
-        assert len(set(values)) > 3
+        assert len(set(values)) > 2  # a retouch is soon through
         assert steps[-1][0] == steps[-1][1] > 1
 
 

@@ -196,7 +196,7 @@ def test_after_an_interrupt_the_same_run_goes_on_from_its_autosave(again, model,
 
 
 def test_a_retouch_keeps_every_other_chunk_bit_for_bit(retouch, take, prompt) -> None:
-    made = retouch(state=take, conditioning=prompt("a tree"), first=2, last=3, strength=0.8)
+    made = retouch(state=take, conditioning=prompt("a tree"), first=2, last=3, strength=0.8, join=1)
     assert same(made, take) == [True, True, False, False, True, True, True]
     assert words(made) == ("red", "blue", "a tree", "a tree", "blue", "green", "red")
     assert [chunk.spec.strength for chunk in made.state.chunks[2:4]] == [0.8, 0.4]
