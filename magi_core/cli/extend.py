@@ -12,7 +12,7 @@ from typing import Any
 from magi_core import __version__
 from magi_core.cli.make import Outputs, claimed, directed, make
 from magi_core.cli.reading import read_audio
-from magi_core.cli.render_plan import checked_device, read_story, seconds_of, to_length
+from magi_core.cli.render_plan import checked_device, possible_count, read_story, seconds_of, to_length
 from magi_core.cli.say import say
 from magi_core.cli.settings import guidance_scales, setting_changes, with_scales
 from magi_core.config import VIDEO_FRAMES_PER_CHUNK, SamplingSettings
@@ -114,11 +114,9 @@ def _new_part(
         frames = round(seconds_of(options.seconds) * fps)
         if frames < 1:
             raise MagiError(f"--seconds {options.seconds} is less than a frame at {float(fps):g} fps")
-        chunks = -(-frames // VIDEO_FRAMES_PER_CHUNK)
+        chunks = possible_count(-(-frames // VIDEO_FRAMES_PER_CHUNK))
     else:
-        chunks = len(story) if options.chunks is None else options.chunks
-        if chunks < 1:
-            raise MagiError(f"--chunks must be at least 1: {chunks}")
+        chunks = possible_count(len(story) if options.chunks is None else options.chunks)
         frames = chunks * VIDEO_FRAMES_PER_CHUNK
     board, notes = to_length(story, chunks, spread=not options.storyboard and rest is None)
     again = told_again(state, board.chunks) if options.storyboard else ""

@@ -76,8 +76,13 @@ def make(
     """Extend `begun` by `prompts`, one each chunk, into all `outputs`; returns the exit code.
 
     how: `handoff`, `drain`, `settings`, `end`, `source`, `strength` of `Engine.plan`. model: as named on the command
-    line, for what it says.
+    line, for what it says. Raises `MagiError` for frames without a VAE to make them, before anything is sampled.
     """
+    if engine.vae is None and (outputs.video or outputs.sheet) is not None:
+        raise MagiError(
+            f"{model} has no VAE, which makes the frames: `python -m magi_core models {shlex.quote(model)}` says where "
+            "to get it"
+        )
     with ExitStack() as held:
         extension, older = engine.plan(begun, prompts, **how), None
         if outputs.take is not None:

@@ -16,7 +16,7 @@ from magi_core.attention.choose import get_attention
 from magi_core.budget import allowed_on
 from magi_core.cli.reading import read_audio, reading
 from magi_core.cli.settings import guidance_scales, setting_changes
-from magi_core.config import CHUNK_FRAMES, FRAMES_PER_LATENT, VIDEO_FRAMES_PER_CHUNK
+from magi_core.config import CHUNK_FRAMES, FRAMES_PER_LATENT, MAX_CHUNKS, VIDEO_FRAMES_PER_CHUNK
 from magi_core.engine import check_size
 from magi_core.errors import MagiError, echo
 from magi_core.inputs.regular import ADDRESS, possible, read_text, regular_file
@@ -34,7 +34,7 @@ from magi_core.writing.claim import is_claimed
 
 BUNDLED_SIZE, USUAL_SIZE = 128, 720
 STORYBOARD_BYTES = 4 << 20
-MAX_SEED = 2**63 - 1
+MAX_SEED = 2**64 - 1  # as in the nodes
 
 
 @dataclass(frozen=True)
@@ -135,11 +135,18 @@ def plan_length(prompts: int, seconds: str | None, chunks: int | None, fps: Frac
         if new < 1:
             raise MagiError(f"--seconds {seconds} is less than a frame at {float(fps):g} fps: use {1 / float(fps):.3f}")
         frames = given_frames + new
-        return Length(-(-(skip + frames) // VIDEO_FRAMES_PER_CHUNK) - given, frames)
-    chunks = prompts if chunks is None else chunks
+        return Length(possible_count(-(-(skip + frames) // VIDEO_FRAMES_PER_CHUNK) - given), frames)
+    chunks = possible_count(prompts if chunks is None else chunks)
+    return Length(chunks, (given + chunks) * VIDEO_FRAMES_PER_CHUNK - skip)
+
+
+def possible_count(chunks: int) -> int:
+    """`chunks`, if a command can make so many; asked before anything is made of that size."""
     if chunks < 1:
         raise MagiError(f"--chunks must be at least 1: {chunks}")
-    return Length(chunks, (given + chunks) * VIDEO_FRAMES_PER_CHUNK - skip)
+    if chunks > MAX_CHUNKS:
+        raise MagiError(f"{echo(chunks)} chunks are too many: at most {MAX_CHUNKS:,} at a time, go on with extend")
+    return chunks
 
 
 def spread_prompts(prompts: Sequence[str], chunks: int) -> Storyboard:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -143,6 +144,6 @@ def _to_length(options: argparse.Namespace, story: Storyboard, chunks: int) -> S
 
 def _places(text: str) -> tuple[int, int]:
     first, _, last = text.partition("-")
-    if not first.isdecimal() or not (last or first).isdecimal():
+    if not all(re.fullmatch(r"\d{1,9}", number) for number in (first, last or first)):
         raise MagiError(f"--chunks is one chunk, or the first and the last, such as 3-4: {echo(text)}")
     return int(first), int(last or first)

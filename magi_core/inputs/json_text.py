@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,17 @@ def parse_json(text: str | bytes, where: object, limit: int = MAX_BYTES) -> Any:
     """The value in `text`. where: the file or place, for messages.
 
     Raises `MagiError` for text that is not JSON in UTF-8, is longer than `limit` or nested deeper than 48 levels, for
-    numbers that are not finite, and for whole numbers of more than 20 digits.
+    numbers that are not finite, for whole numbers of more than 20 digits, and for a name that is given twice: which of
+    the two is meant, readers do not agree on.
     """
     if len(text) > limit:
         raise MagiError(f"{where} is too large for JSON: {len(text):,} characters, at most {limit:,} are read")
     try:
         text = text if isinstance(text, str) else text.decode("utf-8-sig")
         _check_depth(text)
-        return json.loads(text, parse_int=_whole, parse_float=_finite, parse_constant=_finite)
+        return json.loads(
+            text, parse_int=_whole, parse_float=_finite, parse_constant=_finite, object_pairs_hook=_each_once
+        )
     except json.JSONDecodeError as error:
         raise MagiError(f"line {error.lineno}: {where} looks like JSON but is not valid: {error.msg}") from None
     except (ValueError, RecursionError) as error:
@@ -52,6 +56,14 @@ def _check_depth(text: str) -> None:
                 raise ValueError(f"it is nested more than {MAX_DEPTH} levels deep")
         elif not quoted and mark in "]}":
             depth -= 1
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        twice, _ = Counter(name for name, _ in pairs).most_common(1)[0]
+        raise ValueError(f"{echo(twice)} is in it twice")
+    return content
 
 
 def _whole(digits: str) -> int:

@@ -1,11 +1,13 @@
 """What is typed as a place or a tag and stands where it would be read as words: found, and told with the right form.
 
-Full-width punctuation means what the plain one means. In a prompt, `\\[` is a bracket that is meant.
+Full-width punctuation means what the plain one means. What is not seen (zero-width spaces, marks of direction, as pages
+and word processors leave them) means nothing outside a prompt. In a prompt, `\\[` is a bracket that is meant.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 
 from magi_core.errors import MagiError, echo
@@ -14,14 +16,14 @@ from magi_core.story.chunk import MAX_TAG, is_tag
 _PLAIN = str.maketrans(
     {chr(0xFF10 + digit): str(digit) for digit in range(10)}
     | dict.fromkeys("：﹕︓", ":")
-    | dict.fromkeys("【［〔﹝", "[")
-    | dict.fromkeys("】］〕﹞", "]")
+    | dict.fromkeys("【［〔﹝〖", "[")
+    | dict.fromkeys("】］〕﹞〗", "]")
     | dict.fromkeys("－﹣−‐‑‒–—―~～〜", "-")
     | dict.fromkeys("，﹐、", ",")
-    | {"．": ".", "ｓ": "s", "＃": "#", "（": "(", "）": ")", "＋": "+"}
+    | {"．": ".", "ｓ": "s", "Ｓ": "S", "＃": "#", "（": "(", "）": ")", "＋": "+"}
 )
 _COLON = re.compile("[:：﹕︓]")
-_OPEN = r"\[【［〔﹝"
+_OPEN = r"\[【［〔﹝〖"
 _ESCAPES = re.compile(rf"(?<!\\)\\(?=\\*[{_OPEN}])")  # the first of a run of backslashes before a bracket
 _BRACKET = re.compile(rf"(?<![\\\[])\[([^\[\]]{{1,{MAX_TAG}}})(\]?)")
 _UNCLOSED = re.compile(r"\s*(new[\s_-]*shot|restyle|cut|echo|reroll|ranges|strength|tokens)\b", re.IGNORECASE)
@@ -32,12 +34,23 @@ _PLACE = re.compile(
     rf"(?:(?:chunks?|seconds?|secs?|#)\s{{0,9}})?{_NUMBER}(?:\s{{0,9}}(?:-|to|until|->|→|…)\s{{0,9}}{_NUMBER})?",
     re.IGNORECASE,
 )
+# Words that stand in places and tags and nowhere else at the start of a line; with a number they are no prompt.
+_WORDS = re.compile(r"(?:chunk|second|sec|min|minute|hour|frame)s?|to|until|and|[第秒分块到至和]+", re.IGNORECASE)
+_WORD = re.compile(r"[^\W\d_]+")
+_SHORT_UNIT = re.compile(r"(?<=\d)\s{0,9}(?:ms|[smhf])(?![^\W_])", re.IGNORECASE)
 _LISTED = re.compile(r"(\d{1,12})(?:[)）]|\.(?=\s)|[．、](?!\d))\s{0,9}(?=\S)")  # not "3, 2, 1, go"
 
 
 def plain(text: str) -> str:
     """`text` with full-width digits and punctuation as plain ones, letter for letter: for heads of lines."""
     return text.translate(_PLAIN)
+
+
+def visible(text: str) -> str:
+    """`text` without letters that nobody sees: for what is read as places and tags, never for prompts."""
+    if text.isascii():
+        return text
+    return "".join(letter for letter in text if unicodedata.category(letter) != "Cf")
 
 
 def split_at_colon(line: str) -> tuple[str, str, str]:
@@ -91,9 +104,22 @@ def check_line(line: str) -> None:
         unit = "s" if re.search(r"\bs|\ds|秒", head, re.IGNORECASE) else ""
         right = "-".join(f"{number}{unit}" for number in numbers)
         raise _form(f"{echo(head.strip())} is no place in the video", f"{right}: {prompt}")
+    if colon and _says_where(head):
+        raise MagiError(
+            f"{echo(head.strip())} is no place in the video: write '3: ...', '0-2: ...' or in seconds '4s-6s: ...'. "
+            "Words that start like this need a chunk's number in front"
+        )
     if listed := _LISTED.match(line.strip()):
         right = f"{plain(listed[1])}: {line.strip()[listed.end() :]}"
         raise MagiError(f"{_form(f'{listed[0].strip()} is no place in the video', right)}; chunks count from 0")
+
+
+def _says_where(head: str) -> bool:
+    """Whether what stands before a colon has a number, and no word that is not one of places and tags."""
+    if len(head) >= 80 or not any(unicodedata.numeric(letter, None) is not None for letter in head):
+        return False
+    words = (word for word in _WORD.findall(_SHORT_UNIT.sub(" ", head)) if word.isalpha())
+    return all(_WORDS.fullmatch(word) or is_tag(word) for word in words)
 
 
 def _brackets_wrong(place: str, after: str) -> MagiError:
@@ -117,11 +143,11 @@ def _tags_in(prompt: str) -> Iterator[tuple[int, str]]:
     """Where in a prompt a tag stands, and the tag as it is typed; one that is not closed ends with its name."""
     same = plain(prompt)
     for found in _BRACKET.finditer(same):
-        if found[2] and is_tag(found[1]):
+        if found[2] and is_tag(visible(found[1])):
             yield found.start(), prompt[found.start() : found.end()]
         elif not found[2] and (name := _UNCLOSED.match(found[1])):
             yield found.start(), prompt[found.start() : found.start(1) + name.end()]
 
 
 def _closed(tag: str) -> str:
-    return "[" + plain(tag).strip("[] ") + "]"
+    return "[" + visible(plain(tag)).strip("[] ") + "]"

@@ -28,7 +28,7 @@ from typing import Any
 from magi_core.errors import MagiError, echo
 from magi_core.inputs.json_text import parse_json
 from magi_core.story.chunk import JSON_KEYS, ChunkSpec, UnknownTag, json_fields, parse_tags
-from magi_core.story.misread import check_line, check_words, plain, split_at_colon, spoken, typed
+from magi_core.story.misread import check_line, check_words, plain, split_at_colon, spoken, typed, visible
 from magi_core.story.places import ALLOWED, Placing, place_in_words
 from magi_core.text.cleaning import check_prompt
 
@@ -156,16 +156,18 @@ def _text_entries(text: str) -> Iterator[Entry]:
 
 def says_nothing(line: str) -> bool:
     """Whether a line of the text form is blank or a comment."""
-    return not line.strip() or plain(line.lstrip()[:1]) == "#"
+    line = visible(line).lstrip()
+    return not line or plain(line[:1]) == "#"
 
 
 def line_entry(line: str, where: str) -> Entry:
     """What one line of the text form says; `MagiError` with `where`."""
     before, colon, prompt = split_at_colon(line)
-    head = plain(before).strip()
+    head = plain(visible(before)).strip()
     found = _head(head) if colon and head else None
-    if found is None and plain(line.lstrip()[:1]) == "[":
-        raise _tags_without_colon(plain(line).strip(), where)
+    seen = plain(visible(line)).strip()
+    if found is None and seen[:1] == "[":
+        raise _tags_without_colon(seen, where)
     place, tags = found or ("", "")
     if place and prompt[:1].isdigit():
         raise MagiError(
@@ -174,7 +176,7 @@ def line_entry(line: str, where: str) -> Entry:
         )
     try:
         if found is None:
-            check_line(line)
+            check_line(visible(line))
         return where, place or None, _chunk(prompt if found else line, head if found else "", **parse_tags(tags))
     except MagiError as error:
         raise _in(where, error) from None
@@ -243,7 +245,7 @@ def json_entry(entry: Any, where: str) -> Entry:
     if isinstance(place, bool) or not isinstance(place, str | int | None):
         raise MagiError(f'{where}: "at" must be a chunk such as 3, or text such as "0-2" or "4s-6s": {echo(place)}')
     if isinstance(place, str):
-        place = plain(place)
+        place = plain(visible(place))
         alone, tags = _head(place) or ("", "")
         if not alone:
             raise MagiError(f"{where}: {echo(place)} is no place in the video: {ALLOWED}")

@@ -124,7 +124,10 @@ class ChunkTexts:
     @property
     def _encoder(self) -> Encoder:
         if self.encoder is None:
-            raise MagiError("this engine has no text encoder: load one, or pass encoded prompts")
+            raise MagiError(
+                "this engine has no text encoder, which reads prompts: `python -m magi_core models FOLDER` says "
+                "where to get it; in Python, encoded prompts do without"
+            )
         return self.encoder
 
     def _special(self, wanted: bool) -> SpecialTokens | None:

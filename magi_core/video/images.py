@@ -22,6 +22,7 @@ from magi_core.inputs.regular import regular_file
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "PPM")
 MAX_PIXELS = 61_000_000  # what the largest ordinary cameras take; 13 bytes each while it is read
 MAX_SIDE = 65_535
+MOVING = ("GIF", "WEBP", "PNG", "AVIF")  # the others' further pictures are pages, or a phone's depths and brightness
 MEMORY_HUNGRY = {"WEBP": 48_000_000}  # decoders that hold the picture several times over have a limit of their own
 ROWS = 256  # of deep pictures, scaled at a time
 
@@ -81,12 +82,19 @@ def _decoded(path: Path) -> tuple[Image.Image, tuple[str, ...]]:
                 f"pixels and sides of {MAX_SIDE} are possible. Make it smaller first."
             )
         opened.load()
-        moving = getattr(opened, "n_frames", 1) > 1 and opened.format != "TIFF"
-        notes = ["it moves, and its first picture is taken; as a video, all of it is"] if moving else []
+        notes = _of_many(opened)
         ImageOps.exif_transpose(opened, in_place=True)
         if _see_through(opened):
             notes.append("its transparency was laid on white")
         return to_rgb(opened), tuple(notes)
+
+
+def _of_many(opened: Image.Image) -> list[str]:
+    """What to say of a file with more than one picture."""
+    count = getattr(opened, "n_frames", 1)
+    if count > 1 and opened.format in MOVING:
+        return ["it moves, and its first picture is taken; as a video, all of it is"]
+    return [f"the first of its {count} pages is taken"] if count > 1 and opened.format == "TIFF" else []
 
 
 def as_frames(array: Any, name: str = "video") -> Tensor:
@@ -243,16 +251,21 @@ def to_rgb(picture: Image.Image) -> Image.Image:
 def _deep_grey(picture: Image.Image) -> Image.Image:
     """Grey of more than 8 bit. Pillow cuts it at 255 when it converts, so scale it first.
 
-    Integers are 16 bit; floats are 0..1 unless one lies above, then 0..255 or 0..65535.
+    Integers are 16 bit; floats are 0..1 unless one lies above, then 0..255 or 0..65535. Raises `MagiError` for floats
+    that are no finite numbers, and for larger integers.
     """
     deep = np.asarray(picture)
     top = 65535.0
     if picture.mode == "F":
-        brightest = max(float(np.nan_to_num(deep[row : row + ROWS]).max()) for row in range(0, len(deep), ROWS))
+        brightest = max(float(abs(deep[row : row + ROWS]).max()) for row in range(0, len(deep), ROWS))
+        if not math.isfinite(brightest):
+            raise MagiError("the image has pixels that are no finite numbers (NaN or infinite): save it again as PNG")
         top = next((limit for limit in (1.0, 255.0) if brightest <= limit), 65535.0)
+    elif deep.max() > top:
+        raise MagiError("the image has grey of more than 16 bit: save it again as a 16-bit PNG")
     grey = np.empty(deep.shape, np.uint8)
     for row in range(0, len(deep), ROWS):  # wide numbers for a few rows at a time
-        values = np.nan_to_num(deep[row : row + ROWS].astype(np.float64))
+        values = deep[row : row + ROWS].astype(np.float64)
         grey[row : row + ROWS] = (values * (255.0 / top)).round().clip(0, 255)
     return Image.fromarray(grey)
 

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from magi_core.errors import MagiError, echo
-from magi_core.inputs.regular import possible
+from magi_core.inputs.regular import possible, regular_file
 
 # What Windows keeps for itself (Microsoft, "Naming Files, Paths, and Namespaces"); a colon would name a hidden stream.
 FORBIDDEN = re.compile(r'[<>:"|?*\x00-\x1f]')
@@ -26,6 +26,8 @@ def check_output(path: Path, suffix: str, what: str, *, make_folder: bool = Fals
     _check_letters(path.name)
     if possible(path, "file").is_dir():
         raise MagiError(f"{path} is a folder: give a file name ending in {suffix}")
+    if path.exists():
+        regular_file(path, "file")  # a pipe or device would be replaced
     if make_folder:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,7 +63,9 @@ def check_name(name: str) -> None:
         if DEVICE.match(part):
             raise MagiError(f"{echo(part)} is a device on Windows, not a file name: {echo(name)} -> use 'my {part}'")
         if part.strip(".") and part != part.rstrip(". "):
-            raise MagiError(f"a name cannot end in a dot or a space: {echo(part)} -> use {echo(part.rstrip('. '))}")
+            raise MagiError(
+                f"a name cannot end in a dot or a space: {echo(part)} -> use {echo(part.rstrip('. ') or '-')}"
+            )
 
 
 def _check_letters(part: str) -> None:

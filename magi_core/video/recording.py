@@ -250,10 +250,10 @@ def _boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _copy_streams(source: Path, target: Path, tags: Mapping[str, str]) -> None:
-    """The same packets in an ordinary mp4 with the index in front."""
+    """The same packets in an ordinary mp4 with the index in front. Absolute, or "a:b.mp4" would be an address."""
     with (
         open_video(source) as given,
-        av.open(str(target), "w", format="mp4", options={"movflags": f"{MOVFLAGS}+faststart"}) as made,
+        av.open(str(target.absolute()), "w", format="mp4", options={"movflags": f"{MOVFLAGS}+faststart"}) as made,
     ):
         made.metadata.update(tags)
         copies = {stream.index: _stream_like(made, stream) for stream in given.streams}

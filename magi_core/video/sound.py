@@ -16,7 +16,7 @@ FULL = 32767  # a sample of 16 bits that means 1
 
 @dataclass(frozen=True, eq=False)
 class Sound:
-    """kept: [channels, n], float32 around 0 or int16, on the CPU. channels: 1 or 2. rate: samples per second, of `RATES`.
+    """kept: [channels, n], float32 around 0 or int16, on the CPU. channels: 1 or 2. rate: samples a second, of `RATES`.
 
     Sounds of files and takes are kept in 16 bits, 0.7 GB an hour at most; those that come as numbers as they came. The
     first sample is heard when the first frame is shown.

@@ -87,6 +87,8 @@ def read_header(stream: Readable, name: str, actual_size: int | None = None) -> 
         raise MagiError(f"{name} ends inside its header. {DOWNLOAD_AGAIN}")
     try:
         entries = parse_json(text, "it", HEADER_LIMIT)
+        if not isinstance(entries, dict):
+            raise ValueError("it is no list of tensors by name")
         tensors = {key: _tensor_header(value) for key, value in entries.items() if key != "__metadata__"}
         _check_places(tensors.values())
     except (ValueError, KeyError, TypeError, AttributeError) as error:

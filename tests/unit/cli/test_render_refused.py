@@ -24,6 +24,8 @@ BAD = [
     (["a", "--seconds", "-1"], "--seconds"),
     (["a", "--seconds", "0.01"], "less than a frame"),
     (["a", "--chunks", "0"], "--chunks must be at least 1"),
+    (["a", "--chunks", "99999999999"], "99999999999 chunks are too many: at most 100,000"),
+    (["a", "--seconds", "999999999999"], "chunks are too many: at most 100,000"),
     (["a", "--chunks", "x"], "must be a whole number: 'x'"),
     (["a", "--width", "725"], "width must be a multiple of 16: 725 -> use 720 or 736"),
     (["a", "--width", "0"], "width must be a multiple of 16: 0 -> use 16"),
@@ -67,6 +69,13 @@ def test_bad_input_is_one_line_and_loads_nothing(render, tmp_path, capsys, argum
     assert message in error and error.startswith("magi: ") and error.count("\n") == 1
     assert "load" not in engine.asked
     assert not os.path.exists("a.mp4")
+
+
+def test_a_missing_vae_is_said_before_anything_is_sampled(render, capsys):
+    engine = StandIn(vae=None)
+    assert render("a", engine=engine) == 2
+    assert "has no VAE, which makes the frames: `python -m magi_core models " in capsys.readouterr().err
+    assert "story" not in engine.asked
 
 
 def test_missing_special_tokens_are_said_with_both_ways_out(render, capsys):

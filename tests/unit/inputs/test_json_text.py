@@ -33,6 +33,7 @@ def test_ordinary_json_passes(value):
         ("1" * 5000, "whole number of 5000 digits"),
         ("-" + "1" * 22, "whole number of 23 digits"),
         ("1e400", "not finite"),
+        ('[{"prompt": "a", "prompt": "b"}]', "'prompt' is in it twice"),
         ("[NaN]", "not finite"),
         ("-Infinity", "not finite"),
         ('{"a": 1,\n}', "line 2: it looks like JSON but is not valid"),

@@ -130,3 +130,40 @@ def test_counting_is_no_numbered_line(line):
 def test_the_right_form_of_a_number_with_a_comma_is_one():
     with pytest.raises(MagiError, match=r"write '1 \[cut\]: \.\.\.'"):
         parse_storyboard("0: a\n1, cut: b")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u202e0: a\n\u200f1 [cut]: b",
+        "\u200b0\u200b: a\n1\u2060 [cut\u200b]: b",
+        "0: a\n\u200b\n\ufeff1\u00ad [cut]: b\n \u200d# a comment",
+        '[{"at": "\u200b0", "prompt": "a"}, {"at": "1\u200e", "transition": "cut", "prompt": "b"}]',
+    ],
+)
+def test_what_nobody_sees_means_nothing_outside_a_prompt(text):
+    assert parse_storyboard(text) == Storyboard((ChunkSpec("a"), ChunkSpec("b", transition="cut")))
+
+
+def test_what_nobody_sees_stays_in_a_prompt():
+    assert parse_storyboard("0: a\u200db").prompts == ["a\u200db"]
+    with pytest.raises(MagiError, match=r"looks like a tag.*write '1 \[cut\]: b'"):
+        parse_storyboard("0: a\n1: [\u200bcut] b")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("1m: b", "2s-1h: b", "60 ms-2s: b", ".5s: b", "24f: b", "frame 24: b", "minute 1: b", "第1秒: b"),
+        *("- 1: b", "* 1: b", "• 1: b", "> 1: b", "+ 1: b", '"1": b', "**1**: b", "(1): b", "<1>: b"),
+        *("0;1: b", "1 & 2: b", "1+2: b", "1/2: b", "①: b", "Ⅱ: b", "²: b", "cut 1: b", "「cut」 1: b"),
+    ],
+)
+def test_a_number_among_signs_and_units_is_a_place_that_was_meant(line):
+    with pytest.raises(MagiError, match="line 2: .* is no place in the video: write '3: "):
+        parse_storyboard(f"0: a\n{line}")
+
+
+@pytest.mark.parametrize("line", ["3D: a cat", "F1: a car", "M1: a tank", "R2D2: hi", "Room 101: a man", "50 mm: wide"])
+def test_names_with_numbers_are_words(line):
+    assert parse_storyboard(f"0: a\n{line}").prompts == ["a", line]

@@ -51,6 +51,31 @@ def test_every_kind_of_picture_becomes_rgb(tmp_path, picture, expected):
     assert tuple(pixels[0, 0].tolist()) == expected
 
 
+@pytest.mark.parametrize(
+    ("deep", "message"),
+    [
+        (np.full((4, 4), np.nan, np.float32), "no finite numbers"),
+        (np.full((4, 4), -np.inf, np.float32), "no finite numbers"),
+        (np.full((4, 4), 2**31 - 1, np.int32), "more than 16 bit"),
+    ],
+)
+def test_numbers_that_are_no_brightness_are_refused_not_painted(tmp_path, deep, message):
+    Image.fromarray(deep).save(tmp_path / "a.tiff")
+    with pytest.raises(MagiError, match=message):
+        read_image(tmp_path / "a.tiff")
+
+
+def test_a_file_of_several_pictures_says_which_is_taken(tmp_path):
+    pages = [Image.new("RGB", (8, 8), (shade, 0, 0)) for shade in (10, 20, 30)]
+    for name, notes in (
+        ("a.tiff", ("the first of its 3 pages is taken",)),
+        ("a.mpo", ()),  # as phones save a photograph with its depths
+        ("a.gif", ("it moves, and its first picture is taken; as a video, all of it is",)),
+    ):
+        pages[0].save(tmp_path / name, save_all=True, append_images=pages[1:])
+        assert read_noted_image(tmp_path / name)[1] == notes
+
+
 def test_float_and_cmyk_tiffs_are_read(tmp_path):
     Image.fromarray(np.full((4, 4), 0.5, np.float32)).save(tmp_path / "a.tiff")
     assert tuple(read_image(tmp_path / "a.tiff")[0, 0].tolist()) == (128, 128, 128)

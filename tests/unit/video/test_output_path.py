@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from magi_core.errors import MagiError
-from magi_core.video.output_path import check_name
+from magi_core.video.output_path import check_name, check_output
 
 
 @pytest.mark.parametrize("name", ["ball", "scene 1/ball", "片段", "v1.2 final", "console", "com10", "%year%", "./a"])
@@ -30,3 +32,9 @@ def test_what_windows_cannot_have_is_refused_with_another_name(name: str, advice
     with pytest.raises(MagiError) as error:
         check_name(name)
     assert str(error.value).endswith(advice)
+
+
+def test_a_pipe_is_not_replaced_by_a_file(tmp_path):
+    os.mkfifo(tmp_path / "a.mp4")
+    with pytest.raises(MagiError, match="is a pipe"):
+        check_output(tmp_path / "a.mp4", ".mp4", "videos")

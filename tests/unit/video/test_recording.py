@@ -83,6 +83,14 @@ def test_a_body_that_raises_leaves_the_flushed_part_as_an_ordinary_video(tmp_pat
     assert os.listdir(tmp_path) == ["a.mp4"] and "moof" not in boxes(path)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a colon names a stream of a file there")
+def test_a_name_that_looks_like_an_address_is_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with VideoRecording("http:a.mp4", **SIZE, fps=24) as recording:
+        recording.write(numbered(24))
+    assert os.listdir() == ["http:a.mp4"] and "moof" not in boxes(tmp_path / "http:a.mp4")
+
+
 def test_nothing_flushed_leaves_nothing(tmp_path):
     with pytest.raises(RuntimeError), VideoRecording(tmp_path / "a.mp4", **SIZE, fps=24) as recording:
         recording.write(numbered(6))
