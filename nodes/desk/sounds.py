@@ -100,7 +100,7 @@ SOUNDS = Sounds()
 
 def note_audio(graph: Graph | None, node_id: str | None, audio: Mapping[str, Any] | None) -> None:
     """The node that is executed has been given `audio`, of a node that may be no file's: from now on it is known."""
-    link = inputs_of((graph or {}).get(node_id)).get("audio")
+    link = inputs_of((graph or {}).get(node_id or "")).get("audio")
     if audio is None or not graph or not is_link(link) or not isinstance(audio.get("waveform"), Tensor):
         return
     try:
