@@ -37,12 +37,12 @@ def change_the_look() -> Workflow:
         ),
         "sampler": sampler((420, BOARD_ROW), "story", title="The take"),
         "look": board(
-            "0: a big blue circle moves right by night\n1: it moves up\n2: it moves left\n3: it moves down",
+            "0: a big blue circle moves right on a gray background\n1: it moves up\n2: it moves left\n3: it moves down",
             (960, 0),
         ),
         "again": second_pass((960, BOARD_ROW), "sampler", said="look", seed=9),
-        "other": prompt("it turns yellow", (1500, 0), "Second 1"),
-        "part": retouch((1500, BOARD_ROW), "other", "again", 1, 1),
+        "other": prompt("a big yellow circle moves up on a gray background", (1500, 0), "Second 1"),
+        "part": retouch((1500, BOARD_ROW), "other", "again", 1, 1, strength=0.7),
         "decode_before": decode((1960, 0), "sampler", "Decode the take"),
         "decode_after": decode((1960, 190), "part", "Decode what became of it"),
         "side_by_side": Node(
