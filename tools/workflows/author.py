@@ -109,8 +109,9 @@ def main() -> None:
     ):
         server.post("/settings", FIRST_VISIT_DONE)
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=BROWSER_FLAGS)
-        frontend = Frontend(browser.new_page(viewport={"width": 1600, "height": 1000}), server.url)
         for title, graph in GRAPHS.items():
+            # A page of its own: the frontend keeps widgets by the number of their node, in cleared graphs too.
+            frontend = Frontend(browser.new_page(viewport={"width": 1600, "height": 1000}), server.url)
             made = graph()
             nodes = {name: dataclasses.asdict(node) for name, node in made.nodes.items()}
             frontend.page.evaluate(BUILD, [nodes, made.groups, BYPASSED, MARGIN])
@@ -123,6 +124,7 @@ def main() -> None:
             file = REPOSITORY / "workflows" / f"{title}.json"
             file.write_text(json.dumps(workflow, indent=2) + "\n")
             print(f"wrote {file.relative_to(REPOSITORY)}: {len(workflow['nodes'])} nodes")
+            frontend.page.close()
         browser.close()
 
 
