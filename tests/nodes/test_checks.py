@@ -126,6 +126,15 @@ def test_what_comes_behind_a_sampler_is_checked_against_what_it_will_make(queue,
     assert "72 frames of 128x128" in queue({**BEFORE, "1": sampler, **decode})["3", "state"]
 
 
+def test_chunks_that_a_take_will_not_have_are_not_retouched(queue) -> None:
+    sampler = ("MagiChunkSampler", SAMPLER | {"steps": 0, "chunks": 3})
+    given = {"model": ["9", 0], "state": ["1", 0], "text_encoder": ["7", 0], "reroll": 1, "join": 0, "strength": 0.5}
+    retouch = {"2": ("MagiRetouch", given | {"first": 2, "last": 5, "autosave": ""})}
+    assert "own are 0 to 2" in queue({**BEFORE, "1": sampler, **retouch})["2", "last"]
+    retouch["2"][1]["last"] = 2
+    assert queue({**BEFORE, "1": sampler, **retouch}) == {}
+
+
 def test_a_chunk_that_a_storyboard_does_not_have_is_told_at_its_number(queue) -> None:
     board = {"8": ("MagiStoryboard", {"text_encoder": ["7", 0], "text": "0: a\n1: b", "fps": 24.0})}
     shown = queue({**BEFORE, **board, "1": ("MagiStoryboardPrompt", {"storyboard": ["8", 1], "chunk": 2})})
