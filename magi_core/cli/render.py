@@ -84,7 +84,9 @@ def _metadata(plan: RenderPlan, engine: Any) -> dict[str, Any]:
 
 
 def _describe(plan: RenderPlan) -> str:
-    start = " from an image" if plan.image is not None else " continuing a video" if plan.video is not None else ""
+    start = "" if plan.image is None else " from an image"
+    if plan.video is not None:  # they are encoded first, however few pictures of the file they come from
+        start = f" continuing {counted(len(plan.video), 'frame')} of video"
     return (
         f"{counted(plan.length.chunks)}{start}, {plan.width}x{plan.height} at {float(plan.fps):.6g} fps, "
         f"seed {plan.seed}, model {plan.model} on {plan.device}"

@@ -88,3 +88,9 @@ def test_an_animated_webp_is_continued_and_a_picture_with_opacity_is_spoken_of(r
     assert render("a", "--video", "a.webp") == 0 and heard()[0] == 48
     assert render("a", "--image", "a.png") == 0
     assert "note: image: its transparency was laid on white" in capsys.readouterr().out
+
+
+def test_how_much_video_is_encoded_is_said_before_it_is(render, tmp_path, capsys):
+    flashing(tmp_path / "given.mkv", 2, sound="flac")
+    render("a", "--video", "given.mkv")
+    assert "continuing 48 frames of video" in capsys.readouterr().out.splitlines()[0]
