@@ -156,6 +156,19 @@ class Engine:
         )
         return state if prefix is None else _with_prefix(state, prefix, filled)
 
+    def begin_again(self, take: SamplerState, *, seed: int | None = None) -> SamplerState:
+        """An empty state for a second pass over `take`, of its size, rate, announced length, given frames and sound,
+        with the settings and the model of this engine. seed: None takes the take's."""
+        begun = self.begin(
+            width=take.width,
+            height=take.height,
+            seed=take.seed if seed is None else seed,
+            fps=take.fps,
+            total_chunks=take.total_chunks,
+        )
+        given = replace(begun, prefix=take.prefix, prefix_key=take.prefix_key, filled=take.filled)
+        return replace(given, sound=take.sound)
+
     def plan(
         self,
         state: SamplerState,

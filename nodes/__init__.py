@@ -1,8 +1,9 @@
 """The MAGI nodes for ComfyUI.
 
 Loaders: Load Model, Load VAE, Load Text Encoder, LoRA, Model Settings. Prompts: Text Encode, Storyboard, Storyboard
-Prompt. Video: VAE Encode, Chunk Sampler, Extend (KV cache), Rewind, VAE Decode, Decode to File. Takes: Save State, Load
-State, State Info. They are thin: widgets, tooltips, progress and the choice of device. What they do is in `magi_core`.
+Prompt. Video: VAE Encode, Chunk Sampler, Extend (KV cache), Second Pass, Retouch, Rewind, VAE Decode, Decode to File.
+Takes: Save State, Load State, State Info. They are thin: widgets, tooltips, progress and the choice of device. What
+they do is in `magi_core`.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ from .load_text_encoder import MagiLoadTextEncoder
 from .load_vae import MagiLoadVAE
 from .lora import MagiLoRA
 from .model_settings import MagiModelSettings
+from .retouch import MagiRetouch
 from .rewind import MagiRewind
 from .save_state import MagiSaveState
+from .second_pass import MagiSecondPass
 from .state_info import MagiStateInfo
 from .storyboard import MagiStoryboard
 from .storyboard_prompt import MagiStoryboardPrompt
@@ -45,6 +48,8 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     MagiVAEEncode,
     MagiChunkSampler,
     MagiExtend,
+    MagiSecondPass,
+    MagiRetouch,
     MagiVAEDecode,
     MagiDecodeToFile,
     MagiRewind,

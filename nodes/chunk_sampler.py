@@ -21,7 +21,7 @@ from .desk.made import Prefix, note_run
 from .host.sound import with_sound
 from .ui.checks import Checked, Checks, refuse
 from .ui.foreseen import check_conditioning, check_plan
-from .ui.sampling_run import Asked, check_autosave, check_seconds, sample
+from .ui.sampling_run import Asked, check_autosave, check_seconds, planning, sample
 from .ui.sampling_widgets import (
     check_clean_kv_range,
     check_kv_ranges,
@@ -157,9 +157,7 @@ class MagiChunkSampler(io.ComfyNode):
             note_run(graph, given)
             made = sample(
                 begun.engine,
-                state,
-                conditioning,
-                asked(widgets),
+                planning(begun.engine, state, conditioning, asked(widgets)),
                 run=run,
                 autosave=widgets.get("autosave", ""),
                 vae=vae,

@@ -12,7 +12,7 @@ from .desk.desk import node_run
 from .desk.made import note_run
 from .ui.checks import Checked, Checks, refuse
 from .ui.foreseen import check_conditioning
-from .ui.sampling_run import Asked, check_autosave, check_seconds, sample
+from .ui.sampling_run import Asked, check_autosave, check_seconds, planning, sample
 from .ui.widgets import run_inputs
 from .wires import CATEGORY, Conditioning, HeldState, Model, Prompt, Prompts, State
 
@@ -90,9 +90,7 @@ class MagiExtend(io.ComfyNode):
             note_run(graph, {"model": model, "conditioning": conditioning, "state": state.state})
             made = sample(
                 model,
-                state.state,
-                conditioning,
-                Asked(chunks, seconds, leave_in_flight, handoff),
+                planning(model, state.state, conditioning, Asked(chunks, seconds, leave_in_flight, handoff)),
                 run=run,
                 autosave=autosave,
                 vae=vae,

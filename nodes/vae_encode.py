@@ -17,7 +17,7 @@ from .host.video import given_video
 from .ui.checks import Checked, Checks, refuse
 from .ui.codec_notes import noting
 from .ui.progress import show, show_notes
-from .ui.widgets import size_inputs
+from .ui.widgets import fit_input, fps_input, size_inputs
 from .wires import CATEGORY, SOUND, to_latent
 
 
@@ -69,22 +69,9 @@ class MagiVAEEncode(io.ComfyNode):
                     "keeps its sound. Connect this or an image, not both.",
                 ),
                 *size_inputs("the model of this VAE"),
-                io.Combo.Input(
-                    "fit",
-                    options=["crop", "pad", "stretch"],
-                    default="crop",
-                    tooltip="What to do where the shape differs: crop cuts the sides off, pad adds black bars, "
-                    "stretch distorts.",
-                ),
-                io.Float.Input(
-                    "fps",
-                    default=24.0,
-                    min=1.0,
-                    max=240.0,
-                    step=1.0,
-                    advanced=True,
-                    tooltip="Frame rate a video is brought to. The model was trained at 24; use the sampler's frame "
-                    "rate.",
+                fit_input(),
+                fps_input(
+                    "Frame rate a video is brought to. The model was trained at 24; use the sampler's frame rate."
                 ),
             ],
             outputs=[io.Latent.Output(display_name="prefix", tooltip="For Magi Chunk Sampler.")],

@@ -3,7 +3,7 @@
 /** @typedef {import("../magi/api.js").Plan} Plan */
 /** @typedef {{ class_type: string, inputs: Record<string, unknown> }} GraphNode a node as it is queued */
 
-const SAMPLING = /^Magi(ChunkSampler|Extend)$/
+const SAMPLING = /^Magi(ChunkSampler|Extend|SecondPass|Retouch)$/
 const DEEPEST = 20 // nodes between a storyboard and what samples it
 
 /** @type {Readonly<Record<string, GraphNode>>} */

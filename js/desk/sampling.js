@@ -7,7 +7,7 @@ import { refreshPlayer } from "./player.js"
 import { SamplingStrip, STRIP_HEIGHT } from "./sampling_strip.js"
 
 const NAME = "magi_cells"
-const SAMPLING = new Set(["MagiChunkSampler", "MagiExtend"])
+const SAMPLING = new Set(["MagiChunkSampler", "MagiExtend", "MagiSecondPass", "MagiRetouch"])
 
 /** @type {WeakMap<ComfyUI.Node, SamplingStrip>} */
 const strips = new WeakMap()

@@ -20,7 +20,7 @@ from magi_core.inputs.regular import possible
 from magi_core.sampling.retouch import check_places, retouched
 from magi_core.state import SamplerState, load_state, resized
 from magi_core.state.describe import counted
-from magi_core.state.story import story_of
+from magi_core.state.story import words_of
 from magi_core.story.chunk import checked_strength
 from magi_core.story.direction import spec_of
 from magi_core.story.storyboard import Storyboard
@@ -113,38 +113,30 @@ def _begun(options: argparse.Namespace, engine: Any, take: SamplerState, story: 
     if options.command == "retouch":
         first, last = _places(options.chunks)
         count = last - first + 1
-        own = Storyboard(tuple(record.spec for record in take.chunks[first - take.first_chunk :][:count]))
+        own = Storyboard(tuple(words_of(take, first, last + 1)))
         board = own if story is None else _to_length(options, story, count)
         rerolled = [replace(spec, seed_offset=spec.seed_offset + options.reroll) for spec in board.chunks]
         told = retouched(take, rerolled, first, options.strength, options.join)
         return take, take.at(first), Storyboard(tuple(map(spec_of, told)))
     if story is None:
-        story = story_of(replace(take, frontier=None))
-        board = Storyboard(tuple(replace(spec, strength=None) for spec in story.chunks))
+        board = Storyboard(tuple(words_of(take, take.first_chunk, take.finished)))
     else:
         board = _to_length(options, story, len(take.chunks))
-    begun = engine.begin(
-        width=take.width,
-        height=take.height,
-        seed=take.seed if options.seed is None else options.seed,
-        fps=take.fps,
-        prefix=take.prefix,
-        filled=take.filled,
-        total_chunks=take.total_chunks,
-    )
-    return take, replace(begun, sound=take.sound), board
+    return take, engine.begin_again(take, seed=options.seed), board
 
 
 def _from_video(options: argparse.Namespace, engine: Any, story: Storyboard | None) -> Made:
     """A video as a take that was only given."""
     size = {"width": options.width or engine.size[0], "height": options.height or engine.size[1]}
     begun = engine.begin(**size, seed=options.seed or 0)
-    latents, frames = encode_source(engine.vae, options.source, **size)
-    given = engine.begin(**size, seed=begun.seed, prefix=latents)
+    video = encode_source(engine.vae, options.source, **size)
+    for note in video.notes:
+        say(f"note: {note}")
+    given = engine.begin(**size, seed=begun.seed, prefix=video.latents)
     count = given.finished
     board = Storyboard.of([""] * count) if story is None else _to_length(options, story, count)
-    sound = read_sound(options.source, seconds=Fraction(frames) / exact_fps(24))
-    return replace(given, end=frames), replace(begun, sound=sound), board
+    sound = read_sound(options.source, seconds=Fraction(video.frames) / exact_fps(24))
+    return replace(given, end=video.frames), replace(begun, sound=sound), board
 
 
 def _to_length(options: argparse.Namespace, story: Storyboard, chunks: int) -> Storyboard:

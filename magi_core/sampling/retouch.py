@@ -12,14 +12,26 @@ from magi_core.story.direction import Direction, spec_of, with_spec
 MOST_JOINING = 3
 
 
+def check_span(first: int, last: int, join: int) -> None:
+    """Raise `MagiError` where there are no chunks from `first` to `last`, or fewer than `join`."""
+    if last < first:
+        raise MagiError(f"cannot retouch chunks {first} to {last}: the last of them comes before the first")
+    most = min(MOST_JOINING, last + 1 - first)
+    if not 0 <= join <= most:
+        raise MagiError(
+            f"join is at most {MOST_JOINING}, and no more chunks than are retouched: {join} -> use {most} or less"
+        )
+
+
 def check_places(take: SamplerState, first: int, last: int, join: int) -> None:
     """Raise `MagiError` where chunks `first` to `last` are not all `take`'s own, or fewer than `join`."""
+    check_span(first, last, join)
+    if not take.chunks:
+        raise MagiError("this take has no finished chunk of its own that could be retouched")
     if not take.first_chunk <= first <= last < take.finished:
         raise MagiError(
             f"cannot retouch chunks {first} to {last}: the take's own are {take.first_chunk} to {take.finished - 1}"
         )
-    if not 0 <= join <= min(MOST_JOINING, last + 1 - first):
-        raise MagiError(f"join is at most {MOST_JOINING}, and no more chunks than are retouched: {join}")
 
 
 def retouched(

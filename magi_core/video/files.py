@@ -81,11 +81,11 @@ def read_video(
             if source.count and begins
             else f"{source.path} has a picture track, but no frame in it can be decoded: the file is damaged"
         )
-    notes = _notes(source, rate, len(frames), note)
+    notes = reading_notes(source, rate, len(frames), note)
     heard = None
     if sound:
         lasts = len(frames) / rate
-        heard, silent = _sound_of(source.path, begins, lasts)
+        heard, silent = sound_of(source.path, begins, lasts)
         notes += silent
     return Video(_stacked(frames), rate, tuple(notes), heard)
 
@@ -133,8 +133,8 @@ def _fitted(
     return frames, note
 
 
-def _notes(source: FrameSource, rate: Fraction, frames: int, fitted: str) -> list[str]:
-    """What reading changed."""
+def reading_notes(source: FrameSource, rate: Fraction, frames: int, fitted: str = "") -> list[str]:
+    """What reading `source` at `rate` changed, in words. fitted: what fitting did."""
     notes = [fitted] if fitted else []
     if source.rate and source.rate != rate:
         notes.insert(0, f"resampled from {_number(source.rate)} to {_number(rate)} frames per second")
@@ -146,7 +146,7 @@ def _notes(source: FrameSource, rate: Fraction, frames: int, fitted: str) -> lis
     return notes
 
 
-def _sound_of(path: Path, start: Fraction, seconds: Fraction) -> tuple[Sound | None, list[str]]:
+def sound_of(path: Path, start: Fraction, seconds: Fraction) -> tuple[Sound | None, list[str]]:
     """The sound of a video, and a note where it has one that cannot be read: its pictures matter more."""
     if is_webp(path):
         return None, []

@@ -19,6 +19,7 @@ from torch import nn
 
 from magi_core.cache.engine_cache import EngineCache
 from magi_core.config import DiTConfig, SamplingSettings
+from magi_core.digest import digest
 from magi_core.dit import DiT
 from magi_core.engine import Engine
 from magi_core.errors import MagiError
@@ -138,13 +139,14 @@ class Conditioning:
 
 @dataclass(frozen=True)
 class Prefix:
-    """Given latents without their numbers. key, filled: see `SamplerState`. sound: the given video's, while it is
+    """Given latents without their numbers. key, filled, end: see `SamplerState`. sound: the given video's, while it is
     there."""
 
     shape: tuple[int, ...]
     key: str
     filled: int = 0
     sound: ref[Sound] | None = None
+    end: int | None = None
 
 
 class Made:
@@ -200,6 +202,22 @@ def note_run(graph: Graph | None, inputs: Mapping[str, Any], output: SamplerStat
                     _note_before(recipes, graph, value, thing)
         if output is not None:
             MADE.note(recipes.of_link([context.node_id, 0]), ref(output))
+    except MagiError:  # a graph that is made while it runs
+        return
+
+
+def source_recipe(recipes: Recipes, node_id: str, size: tuple[int, int]) -> str:
+    """Of the video that a node encodes as the source of a second pass, brought to a size in pixels."""
+    return digest("source", size, recipes.of_inputs(node_id, ("video", "images", "vae", "fit", "fps")))
+
+
+def note_source(graph: Graph | None, size: tuple[int, int], source: Prefix) -> None:
+    """Note what the node that is executed has encoded."""
+    context = get_executing_context()
+    if context is None or not graph or context.node_id not in graph or context.list_index:
+        return
+    try:
+        MADE.note(source_recipe(Recipes(graph, _FILES), context.node_id, size), source)
     except MagiError:  # a graph that is made while it runs
         return
 

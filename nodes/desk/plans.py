@@ -8,7 +8,7 @@ Behind a node that has not made its state yet, the state is the one its plan wou
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -16,36 +16,45 @@ from typing import Any
 import torch
 
 from magi_core.cache.engine_cache import EngineCache
+from magi_core.engine import Engine
 from magi_core.errors import MagiError, echo, printable
 from magi_core.sampling.cost import look_cost
 from magi_core.sampling.extension import Extension, Piece
 from magi_core.sampling.plan import check_schedule
+from magi_core.sampling.retouch import check_places
 from magi_core.state import ChunkRecord, Frontier, InFlight, SamplerState
 from magi_core.state.rewind import rewind
+from magi_core.story.direction import Direction, prompt_of
 from magi_core.story.storyboard import Storyboard, parse_storyboard
-from magi_core.text import TextEncoder
+from magi_core.text import PromptEmbedding, TextEncoder
 from magi_core.text.chunk_text import ChunkText
 
-from ..chunk_sampler import CHECKS, Begun, MagiChunkSampler, asked, begin
-from ..extend import MagiExtend
+from .. import chunk_sampler, extend, retouch, second_pass
+from ..chunk_sampler import Begun, asked, begin
 from ..host.file_names import resolved
 from ..host.take_folder import autosave_path
 from ..host.text_encoder import text_encoder_of
 from ..storyboard import MagiStoryboard
 from ..text_encode import SWITCHES
-from ..ui.checks import refuse
-from ..ui.sampling_run import check_seconds, planning
+from ..ui.checks import Checks, refuse
+from ..ui.sampling_run import Planning, planning
+from ..ui.second_planning import reading, restyling, retouching
 from ..vae_decode import check_memory
 from .asked import mapped, name_of
 from .desk import MEMORY, SPEEDS
 from .events import Heard, Plan
-from .made import MADE, Conditioning, Model, Prefix, Words, fingerprints
+from .made import MADE, Conditioning, Model, Prefix, Words, fingerprints, source_recipe
 from .recipes import MOST_NODES, Graph, Recipes, class_of, inputs_of, is_link
 from .sounds import HeardIn
 from .unloaded import unloaded_model, unloaded_text_encoder
 from .unmade import outline, unencoded_prefix
 
-SAMPLERS: dict[str, Any] = {"MagiChunkSampler": MagiChunkSampler, "MagiExtend": MagiExtend}
+SAMPLERS: dict[str, tuple[Any, Checks]] = {
+    "MagiChunkSampler": (chunk_sampler.MagiChunkSampler, chunk_sampler.CHECKS),
+    "MagiExtend": (extend.MagiExtend, extend.CHECKS),
+    "MagiSecondPass": (second_pass.MagiSecondPass, second_pass.CHECKS),
+    "MagiRetouch": (retouch.MagiRetouch, retouch.CHECKS),
+}
 PASS_STATE = {"MagiRewind", "MagiSaveState"}
 MOST_SAMPLERS, MOST_CHUNKS = 200, 20_000  # in one graph
 MOST_READ = 500  # chunks that one reads; with more, it counts as several
@@ -103,6 +112,23 @@ class _Incoming:
     exact: bool
     known: bool
     sure: bool = True
+
+
+_Told = tuple[_Incoming, Planning, bool, tuple[str, ...]]
+"""From what a node goes on, what it would do, whether its words are known as they will be read, and notes."""
+
+
+class _Unread:
+    """In place of a text encoder: what would come of words is known by name, and nothing is read."""
+
+    def __init__(self, origin_of: Callable[[str], str]) -> None:
+        self._origin_of = origin_of
+
+    def origin(self, prompt: str) -> str:
+        return self._origin_of(prompt) or f"unknown: {prompt}"
+
+    def encode(self, prompt: str) -> PromptEmbedding:
+        raise AssertionError("a plan reads no words")
 
 
 class _Graph:
@@ -172,22 +198,14 @@ class _Graph:
     def _planned(self, name: str) -> dict[str, Any]:
         widgets = self._widgets(name)
         model, known_model = self._model(self._link(name, "model"))
-        conditioning = self._conditioning(self._link(name, "conditioning"))
-        begins = class_of(self.graph[name]) == "MagiChunkSampler"
-        if begins:
-            engine, incoming, notes = self._begun(name, model, widgets)
-        else:
-            engine, incoming, notes = model.engine(), self._state(self._link(name, "state")), ()
-        if not incoming.exact:  # pages that are there now may be gone by then
-            engine = engine.copy(cache=_without_pages(engine.cache))
-        with _refusing("conditioning" if incoming.sure else ""):
-            told = planning(engine, incoming.state, conditioning.wire(), asked(widgets))
+        ways = {"MagiSecondPass": self._restyled, "MagiRetouch": self._retouched}
+        incoming, told, known_words, notes = ways.get(class_of(self.graph[name]), self._longer)(name, model, widgets)
         chunks = len(told.directions) + incoming.state.finished
         every = incoming.state.settings.longest_range is None  # every chunk reads all before it
         self._count(chunks if not every else max(chunks, chunks * chunks // MOST_READ))
         with _refusing("conditioning" if incoming.sure else ""):
             extension = told.plan()
-        known = known_model and conditioning.known and incoming.known
+        known = known_model and known_words and incoming.known
         exact = known and incoming.exact and not self._saved_before(widgets, extension)
         made = MADE.find(self.recipes.of_link([name, 0]), SamplerState)
         nothing_to_do = exact and extension.cost.total == 0
@@ -208,6 +226,65 @@ class _Graph:
         look = look_cost(model.config, extension.begun.width, extension.begun.height)
         return SPEEDS.seconds(extension, model.device, look, is_link(inputs_of(self.graph[name]).get("vae")))
 
+    def _longer(self, name: str, model: Model, widgets: Mapping[str, Any]) -> _Told:
+        conditioning = self._conditioning(self._link(name, "conditioning"))
+        if class_of(self.graph[name]) == "MagiChunkSampler":
+            engine, incoming, notes = self._begun(name, model, widgets)
+        else:
+            engine, incoming, notes = model.engine(), self._state(self._link(name, "state")), ()
+        with _refusing("conditioning" if incoming.sure else ""):
+            told = planning(_for(engine, incoming), incoming.state, conditioning.wire(), asked(widgets))
+        return incoming, told, conditioning.known, notes
+
+    def _restyled(self, name: str, model: Model, widgets: Mapping[str, Any]) -> _Told:
+        is_take = is_link(inputs_of(self.graph[name]).get("state"))
+        incoming = self._state(self._link(name, "state")) if is_take else self._encoded_video(name, model, widgets)
+        begun = second_pass.begin(model.engine(), widgets, incoming.state, is_take=is_take)
+        said, engine = self._said(name), self._reading(name, _for(begun.engine, incoming))
+        told = restyling(
+            engine, begun.state, incoming.state, None if said is None else said.wire(), widgets["strength"]
+        )
+        return incoming, told, self._knows(name, said, told.directions), begun.notes
+
+    def _retouched(self, name: str, model: Model, widgets: Mapping[str, Any]) -> _Told:
+        incoming = self._state(self._link(name, "state"))
+        self._link(name, "text_encoder")
+        said, engine = self._said(name), self._reading(name, _for(model.engine(), incoming))
+        how = {each: widgets[each] for each in ("first", "last", "strength", "join", "reroll")}
+        with _refusing("last" if incoming.sure else ""):
+            check_places(incoming.state, how["first"], how["last"], how["join"])
+        told = retouching(engine, incoming.state, None if said is None else said.wire(), **how)
+        anew = told.directions[: how["last"] + 1 - how["first"]]
+        return incoming, told, self._knows(name, said, anew), ()
+
+    def _said(self, name: str) -> Conditioning | None:
+        """What is said about chunks that are made anew; None: what the take says itself."""
+        link = inputs_of(self.graph[name]).get("conditioning")
+        return self._conditioning(link) if is_link(link) else None
+
+    def _reading(self, name: str, engine: Engine) -> Engine:
+        """The engine with what stands for the text encoder of a node."""
+        encoder = _Unread(lambda prompt: self._origin(name, prompt, clean=True))
+        return reading(engine, encoder if is_link(inputs_of(self.graph[name]).get("text_encoder")) else None)
+
+    def _knows(self, name: str, said: Conditioning | None, directions: Sequence[Direction]) -> bool:
+        """Whether it is known what becomes of the words of chunks that are made anew."""
+        if said is not None:
+            return said.known
+        read = {prompt for prompt in map(prompt_of, directions) if isinstance(prompt, str)}
+        return all(self._origin(name, prompt, clean=True) for prompt in read)
+
+    def _encoded_video(self, name: str, model: Model, widgets: Mapping[str, Any]) -> _Incoming:
+        """The take that a video is, without its latents."""
+        width, height = second_pass.size_of(model.size, widgets)
+        given = MADE.find(source_recipe(self.recipes, name, (width, height)), Prefix)
+        if given is None:
+            raise MagiError("the video is not encoded yet: the plan is known when it was")
+        begun = model.engine().begin(width=width, height=height, fps=widgets["fps"])
+        latents, sound = torch.empty(given.shape, device="meta"), None if given.sound is None else given.sound()
+        state = replace(begun, prefix=latents, prefix_key=given.key, end=given.end, sound=sound)
+        return _Incoming(state, True, True)
+
     def _count(self, chunks: int) -> None:
         """`MagiError` from where on there are too many: for all nodes that come after, too."""
         self._chunks += chunks
@@ -224,14 +301,13 @@ class _Graph:
         """What is typed on a node, checked as ComfyUI would."""
         found = {}
         given = inputs_of(self.graph[name])
-        for each in SAMPLERS[class_of(self.graph[name])].define_schema().inputs:
+        node, checks = SAMPLERS[class_of(self.graph[name])]
+        for each in node.define_schema().inputs:
             kind = KINDS.get(getattr(each, "io_type", ""))
             if kind is not None:
                 found[each.id] = self._typed(each, given.get(each.id, each.default), kind)
-        check_seconds(found["seconds"])
-        if class_of(self.graph[name]) == "MagiChunkSampler":
-            checks = {key: check for key, check in CHECKS.items() if key != "autosave"}
-            refuse(checks, found | {"prefix": given.get("prefix")})
+        links = {key: value for key, value in given.items() if is_link(value)}
+        refuse({key: check for key, check in checks.items() if key != "autosave"}, links | found)
         return found
 
     def _typed(self, each: Any, value: Any, kind: Callable[[Any], bool]) -> Any:
@@ -442,6 +518,11 @@ def _payload(
     return asdict(Plan(first, chunks, extension.cost.total, None, *size, notes, heard))
 
 
+def _for(engine: Engine, incoming: _Incoming) -> Engine:
+    """The engine as it will be: where something is made before, pages that are there now may be gone by then."""
+    return engine if incoming.exact else engine.copy(cache=_without_pages(engine.cache))
+
+
 def _without_pages(cache: EngineCache) -> EngineCache:
     """The same finished chunks and frontiers, and no page."""
     return cache.with_page_budgets()
@@ -460,13 +541,16 @@ def _after(extension: Extension) -> SamplerState:
     finished = stop if extension.drain else max(state.finished, stop - window + 1)
     for index in range(state.finished, finished):
         run_start = starts.get(index, extension.run_start)
-        state = state.with_chunk(ChunkRecord(extension.new[index].at, nothing, run_start))
+        new = extension.new[index]
+        state = state.with_chunk(new.kept or ChunkRecord(new.at, nothing, run_start))
     start = max([extension.run_start, *starts.values()])
     flying = [
-        InFlight(new.at, ChunkText(nothing, new.text.key), nothing, stop - index)
+        InFlight(new.at, ChunkText(nothing, new.text.key), nothing, stop - index, source=new.source)
         for index, new in extension.new.items()
         if index >= max(start, stop - window + 1)
     ]
-    frontier = Frontier(tuple(flying), stop, start, extension.key(stop - 1)) if stop else None
+    last = extension.new.get(stop - 1)
+    flown = "" if not stop else state.flown_key(stop - 1) if last is None else last.at.key
+    frontier = Frontier(tuple(flying), stop, start, flown) if stop else None
     whole = frontier is not None and len(flying) == min(window - 1, stop - start)
-    return replace(state, frontier=frontier if whole else None, end=extension.end)
+    return replace(state, frontier=extension.frontier or (frontier if whole else None), end=extension.end)

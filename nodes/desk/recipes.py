@@ -5,7 +5,7 @@ Equal recipes make equal things, so what one prompt made is found again from the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeGuard
 
 from magi_core.digest import digest
@@ -75,6 +75,17 @@ class Recipes:
             waiting += [(link, False) for link in links if link not in self._known]
         return self._known[node_id]
 
+    def of_inputs(self, node_id: str, names: Collection[str]) -> str:
+        """Of some inputs of a node: equal ones are equal whatever its others are."""
+        self.of(node_id)
+        return digest("inputs", self._inputs({k: v for k, v in inputs_of(self._node(node_id)).items() if k in names}))
+
+    def _inputs(self, inputs: Mapping[str, Any]) -> list[tuple[str, str]]:
+        return sorted(
+            (name, digest("output", self._known[str(value[0])], value[1]) if is_link(value) else _literal(value))
+            for name, value in inputs.items()
+        )
+
     def _node(self, node_id: str) -> Any:
         if node_id not in self.graph:
             raise MagiError(f"there is no node {echo(node_id)} in this workflow")
@@ -83,10 +94,7 @@ class Recipes:
     def _mixed(self, node_id: str) -> str:
         node = self._node(node_id)
         inputs, kind = inputs_of(node), class_of(node)
-        mixed = sorted(
-            (name, digest("output", self._known[str(value[0])], value[1]) if is_link(value) else _literal(value))
-            for name, value in inputs.items()
-        )
+        mixed = self._inputs(inputs)
         files = ""
         if kind in self._fingerprints:
             given = {name: None if is_link(value) else value for name, value in inputs.items()}

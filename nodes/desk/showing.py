@@ -62,6 +62,7 @@ class Showing:
         self.run, self.extension, self.pictures, self.device, self.look = run, extension, pictures, device, look
         self.pace = Pace(extension.stages, look, SPEEDS.of(extension, device))
         self._kinds = {chunk.index: chunk.kind for chunk in extension.chunks}
+        self._kept = {index for index, new in extension.new.items() if new.kept is not None}
         self._told = self._drawn = float("-inf")
         self._pictured: set[int] = set()  # chunks in flight that have a still
         self._done = 0
@@ -75,7 +76,7 @@ class Showing:
         extension, state = self.extension, self.extension.begun
         seconds = SPEEDS.seconds(extension, self.device, self.look, self.pictures.vae is not None)
         chunks, specs = extension.chunks, {chunk.key: chunk.spec for chunk in state.chunks}
-        specs |= {chunk.at.key: chunk.at.spec for chunk in extension.new.values()}
+        specs |= {new.key: (new.kept or new).at.spec for new in extension.new.values()}
         self.run.words = {key: spec.json for key, spec in specs.items()}
         first = chunks[0].index if chunks else 0
         cost = extension.cost.total
@@ -126,7 +127,8 @@ class Showing:
             return
         self._told = now
         stages, vae = self.extension.begun.settings.window, self.pictures.vae
-        flight = tuple(Flying(c.index, c.key, c.stage, stages, round(c.t, 4)) for c in event.in_flight)
+        shown = (chunk for chunk in event.in_flight if chunk.index not in self._kept)
+        flight = tuple(Flying(c.index, c.key, c.stage, stages, round(c.t, 4)) for c in shown)
         left = self.pace.seconds_left(event.step, 0 if vae is None else event.chunks - event.done)
         left = None if left is None else round(left + self._of_older_clips(left), 1)
         self.run.tell(Progress(flight, event.done, event.chunks, event.step, event.steps, left))
@@ -139,11 +141,12 @@ class Showing:
 
     def _stills(self, event: Stepped) -> None:
         """What every chunk in flight is expected to become."""
-        now, flying = time.monotonic(), {chunk.index for chunk in event.in_flight}
+        shown = [chunk for chunk in event.in_flight if chunk.index not in self._kept]
+        now, flying = time.monotonic(), {chunk.index for chunk in shown}
         if self.pictures.fit is None or (now - self._drawn < STILLS_APART and flying <= self._pictured):
             return
         self._drawn, self._pictured = now, flying
-        for chunk in event.in_flight:
+        for chunk in shown:
             self._still(chunk.index, chunk.key, min(chunk.t, 0.999), chunk.clean_estimate())
 
     def _made_before(self, index: int, state: SamplerState) -> None:

@@ -126,7 +126,10 @@ class HeardIn:
     def _own(self, name: str | None, state: SamplerState) -> str:
         if state.sound is not None:
             return SOUNDS.of(state.sound)
-        encode = self._node(inputs_of(self._node([name, 0])).get("prefix"))
+        node = self.graph.get(name or "")
+        if class_of(node) == "MagiSecondPass":
+            return self._at(inputs_of(node).get("video"))
+        encode = self._node(inputs_of(node).get("prefix"))
         return self._at(inputs_of(encode).get("video")) if class_of(encode) == "MagiVAEEncode" else ""
 
     def _at(self, link: Any) -> str:

@@ -24,10 +24,10 @@ def given_video(video: Any, *, width: int, height: int, fit: str, fps: float, te
 
     tell: gets how far reading a file is, in words. Reading stops when the user interrupts.
     """
-    source = video.get_stream_source() if hasattr(video, "get_active_trim_window") else None
-    if not isinstance(source, str | Path):
+    part = part_of_file(video)
+    if part is None:
         return _components(video, fps)
-    start, seconds = video.get_active_trim_window()
+    source, start, seconds = part
 
     def on_count(count: int) -> None:
         management.throw_exception_if_processing_interrupted()
@@ -39,15 +39,25 @@ def given_video(video: Any, *, width: int, height: int, fit: str, fps: float, te
         fps=fps,
         size=(width, height),
         policy=fit,
-        start=max(start, 0.0),
-        seconds=seconds or None,
+        start=start,
+        seconds=seconds,
         sound=True,
         on_count=on_count,
     )
 
 
+def part_of_file(video: Any) -> tuple[str | Path, Fraction, Fraction | None] | None:
+    """The file, start and length (None: to its end) in seconds, that a VIDEO is; None for one that is in memory, or of
+    a ComfyUI that does not tell which part of a file it is."""
+    source = video.get_stream_source() if hasattr(video, "get_active_trim_window") else None
+    if not isinstance(source, str | Path):
+        return None
+    start, seconds = video.get_active_trim_window()
+    return source, max(Fraction(start), Fraction(0)), Fraction(seconds) or None
+
+
 def _components(video: Any, fps: float) -> Video:
-    """A VIDEO that is in memory already, or one of a ComfyUI that does not tell which part of a file it is."""
+    """A VIDEO that is not part of a file."""
     parts = video.get_components()
     frames, alpha = parts.images, getattr(parts, "alpha", None)
     if alpha is not None:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import comfy.model_management as management
@@ -73,11 +72,13 @@ class Asked:
 
 @dataclass(frozen=True)
 class Planning:
-    """What a run of a node would do. plan: answers anew whenever it is called."""
+    """What a run of a node would do. plan: answers anew whenever it is called. handoff: of the ways to go on, the one
+    that was chosen; "" where there is no choice."""
 
     plan: Callable[[], Extension]
     directions: Sequence[Direction]
     notes: tuple[str, ...]
+    handoff: str = ""
 
 
 def planning(engine: Engine, state: SamplerState, conditioning: Prompt | Prompts, asked: Asked) -> Planning:
@@ -86,14 +87,13 @@ def planning(engine: Engine, state: SamplerState, conditioning: Prompt | Prompts
     directions = conditioning.for_chunks(length.chunks)
     drain = not asked.leave_in_flight
     plan = partial(engine.plan, state, directions, handoff=asked.handoff, drain=drain, end=length.end)
-    return Planning(plan, directions, (*length.notes, *filter(None, [told_again(state, conditioning.specs)])))
+    again = told_again(state, conditioning.specs)
+    return Planning(plan, directions, (*length.notes, *filter(None, [again])), asked.handoff)
 
 
 def sample(
     engine: Engine,
-    state: SamplerState,
-    conditioning: Prompt | Prompts,
-    asked: Asked,
+    told: Planning,
     *,
     run: NodeRun,
     autosave: str,
@@ -102,24 +102,24 @@ def sample(
     own: Sequence[str] = (),
     notes: Sequence[str] = (),
 ) -> HeldState:
-    """`state` with the chunks that `conditioning` describes.
+    """The state that what was `told` comes to.
 
     autosave: name of a take to keep up to date, or ""; a broken-off take of that name goes on where it was, one of
     another lineage stays. vae: for stills and clips, or None. graph: that is running, for names.
     own: values that are the model's own. notes: said before the run and after.
     An interrupt takes effect before the next model forward; the engine remembers what was finished.
     """
-    told, node_id = planning(engine, state, conditioning, asked), run.node_id
-    name = resolved(autosave, width=state.width, height=state.height, graph=graph)
-    extension, place = _placed(engine, told.plan, autosave_path(name) if name.strip() else None)
-    cost = cost_in_words(extension.cost, other_ways(engine, extension, told.directions, asked.handoff))
-    look = look_cost(engine.dit.config, state.width, state.height)
-    showing = Showing(run, extension, Pictures.of(vae, state), str(engine.cache.pages.device), look)
+    node_id = run.node_id
+    extension, place = _placed(engine, told.plan, autosave, graph)
+    others = other_ways(engine, extension, told.directions, told.handoff) if told.handoff else {}
+    cost = cost_in_words(extension.cost, others)
+    look = look_cost(engine.dit.config, extension.begun.width, extension.begun.height)
+    showing = Showing(run, extension, Pictures.of(vae, extension.begun), str(engine.cache.pages.device), look)
     run.saved = place is not None
     said = [*filter(None, [*notes, *told.notes])]
     words = "\n".join([cost, *([f"the model's own: {', '.join(own)}"] if own else [])])
     show_notes(node_id, said, words)
-    showing.begins((*said, *extension.notes), heard_with(graph, node_id, state))
+    showing.begins((*said, *extension.notes), heard_with(graph, node_id, extension.begun))
     below = "\n".join([words, *said])
     made = in_words(
         lambda: _run(
@@ -136,12 +136,15 @@ def sample(
     return HeldState.of(made)
 
 
-def _placed(engine: Engine, plan: Callable[[], Extension], path: Path | None) -> tuple[Extension, Place | None]:
+def _placed(
+    engine: Engine, plan: Callable[[], Extension], autosave: str, graph: Mapping[str, Any]
+) -> tuple[Extension, Place | None]:
     """What is to be done, and where it is kept up to date, if that is asked for: a broken-off take there goes on."""
     extension = plan()
-    if path is None:
+    name = resolved(autosave, width=extension.begun.width, height=extension.begun.height, graph=graph)
+    if not name.strip():
         return extension, None
-    place = place_for(path, extension.given, [chunk.key for chunk in extension.chunks])
+    place = place_for(autosave_path(name), extension.given, [chunk.key for chunk in extension.chunks])
     if place.older is None:
         return extension, place
     engine.recall(place.older)

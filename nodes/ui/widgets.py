@@ -1,8 +1,16 @@
-"""Inputs that Magi Chunk Sampler and Magi Extend share, after their own: workflows store widgets in order."""
+"""Inputs that nodes that sample share, after their own: workflows store widgets in order."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from comfy_api.latest import io
+
+from magi_core.sampling.second_pass import USUAL_STRENGTH
+from magi_core.story.chunk import MAX_OFFSET
+from magi_core.video.images import FIT_POLICIES
+
+from ..wires import Conditioning, TextEncoder
 
 
 def run_inputs() -> list[io.Input]:
@@ -25,6 +33,13 @@ def run_inputs() -> list[io.Input]:
             tooltip="Length of the new part in seconds, in place of chunks: as many chunks as it takes are made, and "
             "the decoded video ends at this point to the frame. 0 goes by chunks.",
         ),
+        *take_inputs(),
+    ]
+
+
+def take_inputs(vae: str = "") -> list[io.Input]:
+    """Where a take is kept, and how it is shown. vae: what else it is for."""
+    return [
         io.String.Input(
             "autosave",
             default="",
@@ -38,15 +53,51 @@ def run_inputs() -> list[io.Input]:
             "vae",
             optional=True,
             tooltip="Optional, from Magi Load VAE: shows on this node what is coming, and finished chunks as clips "
-            "while later ones are made.",
+            f"while later ones are made.{vae}",
         ),
     ]
 
 
-def size_inputs(whose: str) -> list[io.Input]:
-    """whose: what tells the size at 0."""
+def size_inputs(whose: str, of: str = "") -> list[io.Input]:
+    """whose: what tells the size at 0. of: what has the size, where that is not plain."""
     tooltip = f"Pixels, a multiple of 16. 0 takes the size that {whose} was made for: 128 for nano, 720 for the others."
+    tooltip = f"{of} {tooltip}".strip()
     return [io.Int.Input(name, default=0, min=0, max=8192, step=16, tooltip=tooltip) for name in ("width", "height")]
+
+
+def fit_input() -> io.Input:
+    return io.Combo.Input(
+        "fit",
+        options=list(FIT_POLICIES),
+        default=FIT_POLICIES[0],
+        tooltip="What to do where the shape differs: crop cuts the sides off, pad adds black bars, stretch distorts.",
+    )
+
+
+def fps_input(tooltip: str) -> io.Input:
+    return io.Float.Input("fps", default=24.0, min=1.0, max=240.0, step=1.0, advanced=True, tooltip=tooltip)
+
+
+def strength_input() -> io.Input:
+    return io.Float.Input(
+        "strength",
+        default=USUAL_STRENGTH,
+        min=0.0,
+        max=1.0,
+        step=0.05,
+        round=0.001,
+        tooltip="How much is made anew. 0 keeps everything, bit for bit; at 0.3 looks change a little, at 0.5 looks "
+        "change and motion stays, at 0.7 motion begins to change; 1 makes all anew. Less costs less.",
+    )
+
+
+def words_inputs(said: str, read: str, *, needed: bool = False) -> list[io.Input]:
+    """What is said of chunks that are made anew, and what reads words again.
+
+    said, read: tooltips. needed: whether the second has to be connected.
+    """
+    encoder = io.MultiType.Input("text_encoder", [TextEncoder, io.Clip], optional=not needed, tooltip=read)
+    return [Conditioning.Input("conditioning", optional=True, tooltip=said), encoder]
 
 
 def clean_input() -> io.Input:
@@ -60,14 +111,18 @@ def clean_input() -> io.Input:
     )
 
 
-def seed_input(tooltip: str) -> io.Input:
-    """A seed that stays as it is: only what is changed on purpose is made again."""
-    kinds = getattr(io, "ControlAfterGenerate", None)  # older ComfyUI knows only whether there is a control
+def seed_input(tooltip: str, least: int = 0) -> io.Input:
+    """A seed that stays as it is: only what is changed on purpose is made again. least: and what it is at first."""
     return io.Int.Input(
-        "seed",
-        default=0,
-        min=0,
-        max=0xFFFFFFFFFFFFFFFF,
-        control_after_generate=True if kinds is None else kinds.fixed,
-        tooltip=tooltip,
+        "seed", default=least, min=least, max=0xFFFFFFFFFFFFFFFF, control_after_generate=_fixed(), tooltip=tooltip
     )
+
+
+def reroll_input(tooltip: str) -> io.Input:
+    """Other noise, as `[reroll 2]` in a storyboard."""
+    return io.Int.Input("reroll", default=1, min=0, max=MAX_OFFSET, control_after_generate=_fixed(), tooltip=tooltip)
+
+
+def _fixed() -> Any:
+    kinds = getattr(io, "ControlAfterGenerate", None)  # older ComfyUI knows only whether there is a control
+    return True if kinds is None else kinds.fixed

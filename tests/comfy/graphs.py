@@ -15,6 +15,8 @@ NODES = [
     "MagiVAEEncode",
     "MagiChunkSampler",
     "MagiExtend",
+    "MagiSecondPass",
+    "MagiRetouch",
     "MagiVAEDecode",
     "MagiLoRA",
     "MagiModelSettings",

@@ -11,6 +11,7 @@ import pytest
 from magi_core.state import load_state
 from tests.comfy.graphs import RUN, SAMPLER, cached, node, run
 from tools.comfyui.server import Server
+from tools.soak.recipe import Inputs
 
 
 def _graph(text: str = "0: a big red circle moves right\n1: it turns blue", seed: int = 21) -> dict[str, Any]:
@@ -85,6 +86,33 @@ def test_a_saved_take_goes_on_and_a_changed_file_is_read_again(server: Server, m
     load_state(path).at(1).save(path)
     again = run(server, graph)
     assert "load" not in cached(again) and "model" in cached(again)
+
+
+def test_a_take_and_a_video_are_made_again_for_the_price_that_was_told(server: Server, made: dict[str, Any]) -> None:
+    inputs, link = Inputs(server.get("/object_info")), {"model": ["model", 0], "vae": ["vae", 0]}
+    graph = {name: each for name, each in _graph().items() if name not in ("info", "save")}
+    pass_ = link | {"steps": 4, "strength": 0.3}
+    graph["again"] = inputs.node("MagiSecondPass", **pass_, state=["sampler", 0], text_encoder=["encoder", 0])
+    graph["seen"] = inputs.node("MagiSecondPass", **pass_, video=["file", 0], width=32, height=32)
+    graph["part"] = inputs.node(
+        "MagiRetouch", **link, state=["again", 0], conditioning=["board", 0], text_encoder=["encoder", 0]
+    )
+    for name in ("again", "seen", "part"):
+        graph[f"{name} saved"] = inputs.node("MagiSaveState", state=[name, 0], filename_prefix=name)
+    entry = run(server, graph)
+    assert entry["status"]["status_str"] == "success", entry["status"]["messages"]
+    folder = server.base / "output" / "magi"
+    again, seen, part = (load_state(folder / f"{name}_00001_.magi") for name in ("again", "seen", "part"))
+    assert again.frames == part.frames == seen.frames == 36 and [chunk.prompt for chunk in seen.chunks] == ["", ""]
+    assert [chunk.prompt for chunk in again.chunks] == ["a big red circle moves right", "it turns blue"]
+    assert (part.chunks[1].latent == again.chunks[1].latent).all()
+    assert (part.chunks[0].latent != again.chunks[0].latent).any()
+    plans = json.loads(server.post("/magi/plan", {"graph": graph, "workflow": "w"}))["nodes"]
+    assert {plan["node_id"]: (plan["cost"], plan["exact"]) for plan in plans if plan["node_id"] != "sampler"} == {
+        "again": (0, True),
+        "seen": (0, True),
+        "part": (0, True),
+    }
 
 
 @pytest.mark.parametrize("take", ["../secret.magi [input]", "/etc/passwd", "magi/none.magi [output]"])

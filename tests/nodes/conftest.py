@@ -14,6 +14,7 @@ import torch
 
 from magi_core.engine import Engine
 from magi_core.text import SPECIAL_TOKEN_NAMES, SpecialTokens
+from tests.nodes.graph_runs import GraphRuns
 from tools.small_models import CHANNELS, WordEncoder, tiny_engine, tiny_vae
 
 REPOSITORY = Path(__file__).parents[2]
@@ -100,3 +101,41 @@ def said(nodes: dict[str, Any]) -> Callable[[], list[str]]:
 
     server.PromptServer.instance.texts.clear()
     return lambda: [text for _, text in server.PromptServer.instance.texts]
+
+
+@pytest.fixture
+def model(engine: Any) -> Any:
+    """An engine that remembers nothing of other tests."""
+    return engine.copy(cache=type(engine.cache)())
+
+
+@pytest.fixture
+def queue(nodes, part, model, monkeypatch) -> GraphRuns:
+    """Runs a graph as ComfyUI does; `AModel` and `AnEncoder` are the loaders."""
+    encoder = WordEncoder()
+    return GraphRuns(nodes, part("desk.made"), monkeypatch, {"AModel": model, "AnEncoder": encoder})
+
+
+@pytest.fixture
+def plans(part: Callable[[str], Any]) -> Callable[[Any], list[dict[str, Any]]]:
+    """What a graph would do, as the desk is told."""
+    return lambda graph: part("desk.plans").plan({"graph": graph, "workflow": "wf"})["nodes"]
+
+
+@pytest.fixture
+def spent(model) -> Any:
+    """Chunk-forwards that were made since the test last asked."""
+    counted = [0]
+
+    def count(module: Any, inputs: Any, keywords: Any) -> None:
+        latents = inputs[0] if inputs else keywords["latents"]
+        counted[0] += latents.shape[0] * latents.shape[2] // 6
+
+    hook = model.dit.register_forward_pre_hook(count, with_kwargs=True)
+
+    def since() -> int:
+        found, counted[0] = counted[0], 0
+        return found
+
+    yield since
+    hook.remove()

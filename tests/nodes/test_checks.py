@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 
 SAMPLER = {"width": 128, "height": 128, "steps": 4, "window": 4, "kv_ranges": "5, 4, 3, 2", "clean_kv_range": 1}
+SECOND = SAMPLER | {"strength": 0.5, "fit": "crop", "autosave": "", "seed": -1, "model": ["9", 0], "state": ["7", 0]}
+RETOUCH = {"first": 2, "last": 3, "join": 1, "strength": 0.5, "reroll": 1, "autosave": "", "state": ["7", 0]}
+NO_STATE = {name: value for name, value in SECOND.items() if name != "state"}
 SAMPLER |= {"seconds": 0.0, "autosave": "", "seed": 0, "model": ["9", 0], "conditioning": ["8", 0]}
 
 
@@ -123,6 +126,15 @@ def test_what_comes_behind_a_sampler_is_checked_against_what_it_will_make(queue,
     assert "72 frames of 128x128" in queue({**BEFORE, "1": sampler, **decode})["3", "state"]
 
 
+def test_chunks_that_a_take_will_not_have_are_not_retouched(queue) -> None:
+    sampler = ("MagiChunkSampler", SAMPLER | {"steps": 0, "chunks": 3})
+    given = {"model": ["9", 0], "state": ["1", 0], "text_encoder": ["7", 0], "reroll": 1, "join": 0, "strength": 0.5}
+    retouch = {"2": ("MagiRetouch", given | {"first": 2, "last": 5, "autosave": ""})}
+    assert "own are 0 to 2" in queue({**BEFORE, "1": sampler, **retouch})["2", "last"]
+    retouch["2"][1]["last"] = 2
+    assert queue({**BEFORE, "1": sampler, **retouch}) == {}
+
+
 def test_a_chunk_that_a_storyboard_does_not_have_is_told_at_its_number(queue) -> None:
     board = {"8": ("MagiStoryboard", {"text_encoder": ["7", 0], "text": "0: a\n1: b", "fps": 24.0})}
     shown = queue({**BEFORE, **board, "1": ("MagiStoryboardPrompt", {"storyboard": ["8", 1], "chunk": 2})})
@@ -147,6 +159,20 @@ def test_one_mistake_in_a_storyboard_is_one_error_on_its_text(queue) -> None:
         ("MagiSaveState", {"filename_prefix": "a", "all_frontiers": True}, "all_frontiers", "needs the model"),
         ("MagiDecodeToFile", {"filename_prefix": "../a"}, "filename_prefix", "output folder"),
         ("MagiExtend", {"autosave": "con", "seconds": 0.0}, "autosave", "is a device on Windows"),
+        ("MagiSecondPass", SECOND | {"strength": float("nan")}, "strength", "a strength is a number from 0"),
+        ("MagiSecondPass", SECOND | {"strength": 1.5}, "strength", "to 1, all is made anew: 1.5"),
+        ("MagiSecondPass", SECOND | {"width": 725}, "width", "720 or 736"),
+        ("MagiSecondPass", SECOND | {"steps": 6}, "steps", "multiple of the window"),
+        ("MagiSecondPass", SECOND | {"autosave": "../a"}, "autosave", "takes are saved in output/magi"),
+        ("MagiSecondPass", SECOND | {"video": ["6", 0]}, "state", "connect one source"),
+        ("MagiSecondPass", SECOND | {"images": ["6", 0], "vae": ["5", 0]}, "state", "connect one source"),
+        ("MagiSecondPass", NO_STATE | {"video": ["6", 0]}, "video", "connect vae, from Magi Load VAE"),
+        ("MagiSecondPass", NO_STATE | {"images": ["6", 0]}, "images", "connect vae, from Magi Load VAE"),
+        ("MagiSecondPass", NO_STATE, "fit", "connect what is made again"),
+        ("MagiRetouch", RETOUCH | {"last": 1}, "last", "cannot retouch chunks 2 to 1"),
+        ("MagiRetouch", RETOUCH | {"join": 3}, "join", "3 -> use 2 or less"),
+        ("MagiRetouch", RETOUCH | {"strength": -1}, "strength", "a strength is a number from 0"),
+        ("MagiRetouch", RETOUCH | {"autosave": "con"}, "autosave", "is a device on Windows"),
         ("MagiVAEEncode", {"width": 725, "height": 0, "fit": "crop", "image": ["1", 0]}, "width", "720 or 736"),
         ("MagiVAEEncode", {"width": 0, "height": 0, "fit": "crop"}, "fit", "connect an image or a video"),
         (

@@ -16,12 +16,6 @@ SMALL = {"width": 32, "height": 32, "steps": 4}
 
 
 @pytest.fixture
-def model(engine: Any) -> Any:
-    """An engine that remembers nothing of other tests."""
-    return engine.copy(cache=type(engine.cache)())
-
-
-@pytest.fixture
 def texts(nodes: Any) -> list[str]:
     """Text shown on nodes since the test began."""
     import server

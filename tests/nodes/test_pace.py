@@ -91,3 +91,13 @@ def test_nothing_is_said_before_there_is_something_to_go_by(part) -> None:
     pace: Any = part("desk.pace").Pace(_stages(1), clock=iter(range(100)).__next__)
     pace.stepped(1)
     assert pace.seconds_left(1, 0) is None and pace.kept is None
+
+
+def test_stages_without_forwards_take_no_time(part) -> None:
+    """Of a second pass: chunks in the works that no free one looks at."""
+    now, forwards = 0.0, StageCost((ForwardCost(1, 1, 1),) * 9)
+    pace: Any = part("desk.pace").Pace([StageCost(()), forwards, StageCost(())], clock=lambda: now)
+    for step in range(1, 7):
+        now += 2
+        pace.stepped(step)
+    assert pace.seconds_left(6, 0) == pytest.approx(6)

@@ -18,6 +18,8 @@ NODES = {
     "MagiVAEEncode",
     "MagiChunkSampler",
     "MagiExtend",
+    "MagiSecondPass",
+    "MagiRetouch",
     "MagiRewind",
     "MagiVAEDecode",
     "MagiDecodeToFile",

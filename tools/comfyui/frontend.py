@@ -51,7 +51,7 @@ class Frontend:
         self.page.wait_for_selector("canvas")
 
     def begin_anew(self) -> None:
-        """An empty workflow, and nothing heard or said so far."""
+        """An empty workflow."""
         self.page.keyboard.press("Escape")
         self.page.mouse.move(0, 0)
         self.page.evaluate(
@@ -60,6 +60,9 @@ class Frontend:
                 await app.extensionManager.command.execute('Comfy.NewBlankWorkflow')
             }"""
         )
+
+    def forget(self) -> None:
+        """Nothing was heard or said so far."""
         for heard in (self.messages, self.texts, self.errors):
             heard.clear()
 

@@ -30,6 +30,8 @@ RESULTS = {  # a chunk is 24 frames; a prefix of p latent frames adds its own, r
     "6 New shots, restyles and cuts": Result(4 * 24, pictures=1),
     "7 Save today, go on tomorrow": Result(3 * 24, takes=("ball_00001_.magi",)),
     "8 Long video, straight to a file": Result(7 * 24, takes=("long_stream.magi",)),
+    "9 Change the look, keep the motion": Result(4 * 24, size=(256, 128)),
+    "10 Draft, choose, finish": Result(3 * 24),
 }
 
 

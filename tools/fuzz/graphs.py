@@ -61,6 +61,8 @@ def _with_image(inputs: Inputs) -> Graph:
         "first": _sampler(inputs, conditioning=["text", 0], prefix=["prefix", 0], vae=["vae", 0]),
         "frames": inputs.node("MagiVAEDecode", vae=["vae", 0], state=["first", 0]),
         "info": inputs.node("MagiStateInfo", state=["first", 0], vae=["vae", 0]),
+        "again": _again(inputs, images=["frames", 0], vae=["vae", 0], width=SIDE, height=SIDE),
+        "kept": inputs.node("MagiSaveState", state=["again", 0], filename_prefix="fuzz"),
         "shown": inputs.node("PreviewImage", images=["frames", 0]),
     }
 
@@ -74,7 +76,15 @@ def _with_takes(inputs: Inputs) -> Graph:
         "first": _sampler(inputs, conditioning=["board", 0], model=["settings", 0]),
         "back": inputs.node("MagiRewind", state=["first", 0]),
         "more": inputs.node("MagiExtend", model=["settings", 0], state=["back", 0], conditioning=["board", 0]),
-        "save": inputs.node("MagiSaveState", state=["more", 0], filename_prefix="fuzz"),
+        "again": _again(inputs, state=["more", 0], conditioning=["board", 0]),
+        "retouched": inputs.node(
+            "MagiRetouch",
+            model=["model", 0],
+            state=["again", 0],
+            text_encoder=["encoder", 0],
+            conditioning=["board", 0],
+        ),
+        "save": inputs.node("MagiSaveState", state=["retouched", 0], filename_prefix="fuzz"),
         "file": inputs.node("MagiDecodeToFile", vae=["vae", 0], state=["more", 0], filename_prefix="fuzz"),
     }
 
@@ -89,6 +99,10 @@ def _loaders(inputs: Inputs) -> Graph:
 
 def _sampler(inputs: Inputs, **given: Any) -> dict[str, Any]:
     return inputs.node("MagiChunkSampler", **{"model": ["model", 0], "width": SIDE, "height": SIDE, "steps": 4} | given)
+
+
+def _again(inputs: Inputs, **given: Any) -> dict[str, Any]:
+    return inputs.node("MagiSecondPass", **{"model": ["model", 0], "steps": 4} | given)
 
 
 def _changed(graph: Graph, rng: random.Random) -> Graph:

@@ -15,6 +15,7 @@ from tools.comfyui.frontend import BROWSER_FLAGS, FIRST_VISIT_DONE, Frontend
 from tools.comfyui.server import Server, base_directory
 from tools.workflows.graphs import image_to_video, storyboard, text_to_video, video_continuation
 from tools.workflows.link_routing import Link, Router
+from tools.workflows.second_graphs import change_the_look, draft_choose_finish
 from tools.workflows.take_graphs import fork_two_takes, long_stream_to_file, save_and_extend, shot_transitions
 
 # By file name, which is all that ComfyUI's template browser shows of a pack's workflow: title, order and description.
@@ -27,6 +28,8 @@ GRAPHS = {
     "6 New shots, restyles and cuts": shot_transitions,
     "7 Save today, go on tomorrow": save_and_extend,
     "8 Long video, straight to a file": long_stream_to_file,
+    "9 Change the look, keep the motion": change_the_look,
+    "10 Draft, choose, finish": draft_choose_finish,
 }
 MARGIN = 10  # pixels between nodes and the frame of their group
 BUILD = """([nodes, groups, bypass, margin]) => {
@@ -106,8 +109,9 @@ def main() -> None:
     ):
         server.post("/settings", FIRST_VISIT_DONE)
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=BROWSER_FLAGS)
-        frontend = Frontend(browser.new_page(viewport={"width": 1600, "height": 1000}), server.url)
         for title, graph in GRAPHS.items():
+            # A page of its own: the frontend keeps widgets by the number of their node, in cleared graphs too.
+            frontend = Frontend(browser.new_page(viewport={"width": 1600, "height": 1000}), server.url)
             made = graph()
             nodes = {name: dataclasses.asdict(node) for name, node in made.nodes.items()}
             frontend.page.evaluate(BUILD, [nodes, made.groups, BYPASSED, MARGIN])
@@ -120,6 +124,7 @@ def main() -> None:
             file = REPOSITORY / "workflows" / f"{title}.json"
             file.write_text(json.dumps(workflow, indent=2) + "\n")
             print(f"wrote {file.relative_to(REPOSITORY)}: {len(workflow['nodes'])} nodes")
+            frontend.page.close()
         browser.close()
 
 

@@ -129,6 +129,39 @@ def extend(
     )
 
 
+def second_pass(
+    pos: tuple[int, int], state: str, *, said: str = "", model: str = "model", title: str | None = None, **widgets: Any
+) -> Node:
+    """A Second Pass over a take that shows what it makes. said: the node of the words; "": the take's own."""
+    words = {"conditioning": (said, "conditioning")} if said else {"text_encoder": ("text_encoder", "text_encoder")}
+    inputs = {"model": (model, "model"), "state": (state, "state"), "vae": ("vae", "vae")}
+    return Node(
+        "MagiSecondPass",
+        pos,
+        (340, 420),
+        title=title,
+        grows=290,
+        widgets=widgets,
+        inputs=inputs | words,
+        colour=STATE,
+    )
+
+
+def retouch(pos: tuple[int, int], said: str, state: str, first: int, last: int, **widgets: Any) -> Node:
+    """A Retouch that shows what it makes."""
+    inputs = {"model": ("model", "model"), "state": (state, "state"), "vae": ("vae", "vae")}
+    words = {"conditioning": (said, "conditioning"), "text_encoder": ("text_encoder", "text_encoder")}
+    return Node(
+        "MagiRetouch",
+        pos,
+        (340, 270),
+        grows=290,
+        widgets={"first": first, "last": last} | widgets,
+        inputs=inputs | words,
+        colour=STATE,
+    )
+
+
 def encode(pos: tuple[int, int], **given: tuple[str, str]) -> Node:
     """A VAE Encode of the image or the video given."""
     return Node(

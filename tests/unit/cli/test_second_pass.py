@@ -96,8 +96,8 @@ def test_strength_0_of_a_video_is_its_way_through_the_vae(command, tmp_path):
     flashing(tmp_path / "given.mkv", 2, sound="flac")
     size = ("--width", 32, "--height", 32)
     assert command("restyle", "given.mkv", *size, "--strength", 0, *NEW) == 0
-    latents, frames = encode_source(tiny_engine().vae, "given.mkv", **SIZE)
-    assert frames == 48 and torch.equal(made().latents, latents)
+    video = encode_source(tiny_engine().vae, "given.mkv", **SIZE)
+    assert video.frames == 48 and torch.equal(made().latents, video.latents)
     assert frames_in("new.mp4") == 48
 
 
