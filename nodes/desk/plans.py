@@ -25,46 +25,28 @@ from magi_core.sampling.retouch import check_places
 from magi_core.state import ChunkRecord, Frontier, InFlight, SamplerState
 from magi_core.state.rewind import rewind
 from magi_core.story.direction import Direction, prompt_of
-from magi_core.story.storyboard import Storyboard, parse_storyboard
-from magi_core.text import PromptEmbedding, TextEncoder
+from magi_core.text import PromptEmbedding
 from magi_core.text.chunk_text import ChunkText
 
-from .. import chunk_sampler, extend, retouch, second_pass
+from .. import second_pass
 from ..chunk_sampler import Begun, asked, begin
 from ..host.file_names import resolved
 from ..host.take_folder import autosave_path
-from ..host.text_encoder import text_encoder_of
-from ..storyboard import MagiStoryboard
-from ..text_encode import SWITCHES
-from ..ui.checks import Checks, refuse
 from ..ui.sampling_run import Planning, planning
 from ..ui.second_planning import reading, restyling, retouching
 from ..vae_decode import check_memory
 from .asked import mapped, name_of
 from .desk import MEMORY, SPEEDS
 from .events import Heard, Plan
-from .made import MADE, Conditioning, Model, Prefix, Words, fingerprints, source_recipe
+from .given import SAMPLERS, Given
+from .made import MADE, Conditioning, Model, Prefix, fingerprints, source_recipe
 from .recipes import MOST_NODES, Graph, Recipes, class_of, inputs_of, is_link
 from .sounds import HeardIn
-from .unloaded import unloaded_model, unloaded_text_encoder
 from .unmade import outline, unencoded_prefix
 
-SAMPLERS: dict[str, tuple[Any, Checks]] = {
-    "MagiChunkSampler": (chunk_sampler.MagiChunkSampler, chunk_sampler.CHECKS),
-    "MagiExtend": (extend.MagiExtend, extend.CHECKS),
-    "MagiSecondPass": (second_pass.MagiSecondPass, second_pass.CHECKS),
-    "MagiRetouch": (retouch.MagiRetouch, retouch.CHECKS),
-}
 PASS_STATE = {"MagiRewind", "MagiSaveState"}
 MOST_SAMPLERS, MOST_CHUNKS = 200, 20_000  # in one graph
 MOST_READ = 500  # chunks that one reads; with more, it counts as several
-KINDS: dict[str, Callable[[Any], bool]] = {
-    "INT": lambda value: type(value) is int,
-    "FLOAT": lambda value: type(value) in (int, float),
-    "BOOLEAN": lambda value: type(value) is bool,
-    "STRING": lambda value: isinstance(value, str),
-    "COMBO": lambda value: isinstance(value, str),
-}
 
 
 def plan(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -138,10 +120,8 @@ class _Graph:
     def __init__(self, graph: Graph, *, words: bool = True) -> None:
         self.words, self.refused = words, dict[str, tuple[str, str]]()
         self.graph, self.recipes = graph, Recipes(graph, fingerprints())
+        self.given = Given(graph, self.recipes, words=words)
         self._after: dict[str, _Incoming | MagiError] = {}
-        self._boards: dict[tuple[str, float], Storyboard] = {}
-        self._unloaded: dict[str, Model] = {}
-        self._unreadable: set[str] = set()
         self._chunks = 0
         self._heard = HeardIn(graph)
 
@@ -167,20 +147,20 @@ class _Graph:
                 continue
 
     def _look_at_rewind(self, name: str) -> None:
-        before = self._state(self._link(name, "state"))
+        before = self._state(self.given.link(name, "state"))
         with _refusing("chunks" if before.sure else ""):
-            rewind(before.state, self._chunks_of_rewind(self.graph[name]))
+            rewind(before.state, self.given.chunks_of_rewind(self.graph[name]))
 
     def _look_at_decode(self, name: str) -> None:
-        before = self._state(self._link(name, "state"))
+        before = self._state(self.given.link(name, "state"))
         with _refusing("state" if before.sure else ""):
             check_memory(before.state)
 
     def _look_at_prompt(self, name: str) -> None:
-        story = str(self._link(name, "storyboard")[0])
-        board = self._board(story)
+        story = str(self.given.link(name, "storyboard")[0])
+        board = self.given.board(story)
         with _refusing("chunk"):
-            self._of_board(self.graph[name], board, 0)
+            self.given.of_board(self.graph[name], board, 0)
 
     def _plan(self, name: str) -> dict[str, Any]:
         try:
@@ -196,8 +176,8 @@ class _Graph:
         return {"error": str(self._after[name])}
 
     def _planned(self, name: str) -> dict[str, Any]:
-        widgets = self._widgets(name)
-        model, known_model = self._model(self._link(name, "model"))
+        widgets = self.given.widgets(name)
+        model, known_model = self.given.model(self.given.link(name, "model"))
         ways = {"MagiSecondPass": self._restyled, "MagiRetouch": self._retouched}
         incoming, told, known_words, notes = ways.get(class_of(self.graph[name]), self._longer)(name, model, widgets)
         chunks = len(told.directions) + incoming.state.finished
@@ -227,18 +207,18 @@ class _Graph:
         return SPEEDS.seconds(extension, model.device, look, is_link(inputs_of(self.graph[name]).get("vae")))
 
     def _longer(self, name: str, model: Model, widgets: Mapping[str, Any]) -> _Told:
-        conditioning = self._conditioning(self._link(name, "conditioning"))
+        conditioning = self.given.conditioning(self.given.link(name, "conditioning"))
         if class_of(self.graph[name]) == "MagiChunkSampler":
             engine, incoming, notes = self._begun(name, model, widgets)
         else:
-            engine, incoming, notes = model.engine(), self._state(self._link(name, "state")), ()
+            engine, incoming, notes = model.engine(), self._state(self.given.link(name, "state")), ()
         with _refusing("conditioning" if incoming.sure else ""):
             told = planning(_for(engine, incoming), incoming.state, conditioning.wire(), asked(widgets))
         return incoming, told, conditioning.known, notes
 
     def _restyled(self, name: str, model: Model, widgets: Mapping[str, Any]) -> _Told:
         is_take = is_link(inputs_of(self.graph[name]).get("state"))
-        incoming = self._state(self._link(name, "state")) if is_take else self._encoded_video(name, model, widgets)
+        incoming = self._state(self.given.link(name, "state")) if is_take else self._encoded_video(name, model, widgets)
         begun = second_pass.begin(model.engine(), widgets, incoming.state, is_take=is_take)
         said, engine = self._said(name), self._reading(name, _for(begun.engine, incoming))
         told = restyling(
@@ -247,8 +227,8 @@ class _Graph:
         return incoming, told, self._knows(name, said, told.directions), begun.notes
 
     def _retouched(self, name: str, model: Model, widgets: Mapping[str, Any]) -> _Told:
-        incoming = self._state(self._link(name, "state"))
-        self._link(name, "text_encoder")
+        incoming = self._state(self.given.link(name, "state"))
+        self.given.link(name, "text_encoder")
         said, engine = self._said(name), self._reading(name, _for(model.engine(), incoming))
         how = {each: widgets[each] for each in ("first", "last", "strength", "join", "reroll")}
         with _refusing("last" if incoming.sure else ""):
@@ -260,11 +240,11 @@ class _Graph:
     def _said(self, name: str) -> Conditioning | None:
         """What is said about chunks that are made anew; None: what the take says itself."""
         link = inputs_of(self.graph[name]).get("conditioning")
-        return self._conditioning(link) if is_link(link) else None
+        return self.given.conditioning(link) if is_link(link) else None
 
     def _reading(self, name: str, engine: Engine) -> Engine:
         """The engine with what stands for the text encoder of a node."""
-        encoder = _Unread(lambda prompt: self._origin(name, prompt, clean=True))
+        encoder = _Unread(lambda prompt: self.given.origin(name, prompt, clean=True))
         return reading(engine, encoder if is_link(inputs_of(self.graph[name]).get("text_encoder")) else None)
 
     def _knows(self, name: str, said: Conditioning | None, directions: Sequence[Direction]) -> bool:
@@ -272,7 +252,7 @@ class _Graph:
         if said is not None:
             return said.known
         read = {prompt for prompt in map(prompt_of, directions) if isinstance(prompt, str)}
-        return all(self._origin(name, prompt, clean=True) for prompt in read)
+        return all(self.given.origin(name, prompt, clean=True) for prompt in read)
 
     def _encoded_video(self, name: str, model: Model, widgets: Mapping[str, Any]) -> _Incoming:
         """The take that a video is, without its latents."""
@@ -290,149 +270,6 @@ class _Graph:
         self._chunks += chunks
         if self._chunks > MOST_CHUNKS:
             raise MagiError(f"a plan looks at up to {MOST_CHUNKS:,} chunks of a workflow, and here are more")
-
-    def _link(self, name: str, slot: str) -> Any:
-        link = inputs_of(self.graph[name]).get(slot)
-        if not is_link(link):
-            raise MagiError(f"connect {slot}")
-        return link
-
-    def _widgets(self, name: str) -> dict[str, Any]:
-        """What is typed on a node, checked as ComfyUI would."""
-        found = {}
-        given = inputs_of(self.graph[name])
-        node, checks = SAMPLERS[class_of(self.graph[name])]
-        for each in node.define_schema().inputs:
-            kind = KINDS.get(getattr(each, "io_type", ""))
-            if kind is not None:
-                found[each.id] = self._typed(each, given.get(each.id, each.default), kind)
-        links = {key: value for key, value in given.items() if is_link(value)}
-        refuse({key: check for key, check in checks.items() if key != "autosave"}, links | found)
-        return found
-
-    def _typed(self, each: Any, value: Any, kind: Callable[[Any], bool]) -> Any:
-        if is_link(value):
-            value = self._from_node(each.id, value)
-        if each.io_type == "FLOAT" and kind(value):
-            value = float(value)
-        if each.io_type == "INT" and isinstance(value, float) and value.is_integer():
-            value = int(value)
-        low, high = getattr(each, "min", None), getattr(each, "max", None)
-        if not kind(value):
-            raise MagiError(f"{each.id} cannot be {echo(value)}")
-        if low is not None and high is not None and not low <= value <= high:
-            raise MagiError(f"{each.id} must be from {low} to {high}: {echo(value)}")
-        return value
-
-    def _from_node(self, name: str, link: Any) -> Any:
-        """What a node says that only holds a value, or counts the chunks of a storyboard."""
-        node = self.graph[str(link[0])]
-        value = inputs_of(node).get("value")
-        if class_of(node).startswith("Primitive") and not is_link(value) and value is not None:
-            return value
-        if class_of(node) == "MagiStoryboard" and link[1] == 2:
-            return len(self._board(str(link[0])))
-        raise MagiError(f"{name} comes from another node: the plan is known when that has run")
-
-    def _model(self, link: Any) -> tuple[Model, bool]:
-        """The model at a link, and whether it is the very one."""
-        recipe = self.recipes.of_link(link)
-        found = MADE.find(recipe, Model)
-        if found is not None:
-            return found, True
-        alike = MADE.find(f"like {recipe}", Model)
-        if alike is not None:
-            return replace(alike, cache=None), False
-        node = self.graph[str(link[0])]
-        before = inputs_of(node).get("model")
-        if class_of(node) in ("MagiLoRA", "MagiModelSettings") and is_link(before):
-            model, known = self._model(before)
-            same = known and class_of(node) == "MagiModelSettings"
-            return replace(model, cache=model.cache if same else None), same
-        if class_of(node) == "MagiLoadModel":
-            if recipe not in self._unloaded:
-                self._unloaded[recipe] = unloaded_model(inputs_of(node))
-            return self._unloaded[recipe], True
-        raise MagiError("what this will cost is known when its model was loaded once: run it")
-
-    def _conditioning(self, link: Any) -> Conditioning:
-        found = MADE.find(self.recipes.of_link(link), Conditioning)
-        if found is not None:
-            return found
-        name = str(link[0])
-        node = self.graph[name]
-        if class_of(node) == "MagiStoryboard" and link[1] == 0:
-            board, clean = self._board(name), inputs_of(node).get("clean", True) is not False
-            origins: dict[str, str] = {
-                prompt: self._origin(name, prompt, clean) for prompt in dict.fromkeys(board.prompts)
-            }
-            chunks = (Words(spec, spec.prompt, None, origins[spec.prompt]) for spec in board.chunks)
-            return Conditioning(tuple(chunks), False)
-        if class_of(node) == "MagiTextEncode":
-            return Conditioning((self._encoded(name),), True)
-        raise MagiError("what is said comes from a node that has not run yet: the plan is known when it has")
-
-    def _encoded(self, name: str) -> Words:
-        given = inputs_of(self.graph[name])
-        prompt = self._text(name, "prompt")
-        on = {each: given.get(each, default) for each, (_, default, _) in SWITCHES.items()}
-        names = tuple(token for each, (token, _, _) in SWITCHES.items() if on[each] is True)
-        return Words(None, prompt, names, self._origin(name, prompt, given.get("clean", True) is not False))
-
-    def _text(self, name: str, slot: str) -> str:
-        value = inputs_of(self.graph[name]).get(slot, "")
-        if isinstance(value, list) and is_link(value):
-            node = self.graph[str(value[0])]
-            story = inputs_of(node).get("storyboard")
-            if class_of(node) == "MagiStoryboardPrompt" and is_link(story):
-                return self._of_board(node, self._board(str(story[0])), value[1])
-            value = self._from_node(slot, value)
-        if not isinstance(value, str):
-            raise MagiError(f"{slot} must be text: {echo(value)}")
-        return value
-
-    def _of_board(self, node: Any, board: Storyboard, output: int) -> str:
-        chunk = inputs_of(node).get("chunk", 0)
-        if is_link(chunk):
-            chunk = self._from_node("chunk", chunk)
-        if type(chunk) is not int or not -len(board) <= chunk < len(board):
-            raise MagiError(f"this storyboard has chunks 0 to {len(board) - 1}; there is no chunk {echo(chunk)}")
-        return board.chunks[chunk].tags if output else board.chunks[chunk].prompt
-
-    def _board(self, name: str) -> Storyboard:
-        if class_of(self.graph.get(name)) != MagiStoryboard.define_schema().node_id:
-            raise MagiError("the storyboard comes from a node that is not known")
-        text, fps = self._text(name, "text"), inputs_of(self.graph[name]).get("fps", 24)
-        if type(fps) not in (int, float) or not 1 <= fps <= 240:
-            raise MagiError(f"fps must be from 1 to 240: {echo(fps)}")
-        if (text, fps) not in self._boards:
-            self._boards[text, fps] = parse_storyboard(text, fps=fps)
-        return self._boards[text, fps]
-
-    def _origin(self, name: str, prompt: str, clean: bool) -> str:
-        """What the embedding of a prompt would be called, "" where its encoder is not known."""
-        link = inputs_of(self.graph[name]).get("text_encoder")
-        encoder = self._encoder(link) if is_link(link) else None
-        if encoder is None or not hasattr(encoder, "origin"):
-            return ""
-        found = text_encoder_of(encoder, clean=clean).origin(prompt)
-        return found if isinstance(found, str) else ""
-
-    def _encoder(self, link: Any) -> Any:
-        """The text encoder at a link, or one that calls embeddings what it will; None where that is not known."""
-        recipe, node = self.recipes.of_link(link), self.graph[str(link[0])]
-        found = MADE.find(recipe, object)
-        if found is not None or not self.words or class_of(node) != "MagiLoadTextEncoder":
-            return found
-        unread = MADE.find(f"unread {recipe}", TextEncoder)
-        if unread is None and recipe not in self._unreadable:
-            try:
-                unread = unloaded_text_encoder(inputs_of(node))
-            except MagiError:  # said by the node itself; the price is known without it
-                self._unreadable.add(recipe)
-            else:
-                MADE.note(f"unread {recipe}", unread)
-        return unread
 
     def _begun(self, name: str, model: Model, widgets: Mapping[str, Any]) -> tuple[Any, _Incoming, tuple[str, ...]]:
         link = inputs_of(self.graph[name]).get("prefix")
@@ -467,7 +304,7 @@ class _Graph:
             if class_of(node) not in PASS_STATE or not is_link(before):
                 raise MagiError("the video to go on with is not loaded yet: the plan is known when it was")
             if class_of(node) == "MagiRewind":
-                back.append(self._chunks_of_rewind(node))
+                back.append(self.given.chunks_of_rewind(node))
             link = before
         found = _Incoming(made, True, True) if made is not None else self._after[name]
         if isinstance(found, MagiError):
@@ -476,13 +313,6 @@ class _Graph:
         for chunks in reversed(back):
             state = rewind(state, chunks)
         return replace(found, state=state)
-
-    def _chunks_of_rewind(self, node: Any) -> int:
-        chunks = inputs_of(node).get("chunks", -1)
-        chunks = self._from_node("chunks", chunks) if is_link(chunks) else chunks
-        if type(chunks) is not int:
-            raise MagiError(f"chunks must be a whole number: {echo(chunks)}")
-        return chunks
 
     def _saved_before(self, widgets: Mapping[str, Any], extension: Extension) -> bool:
         """Whether a take on the disk may spare some of the work."""

@@ -97,8 +97,8 @@ def test_what_does_not_fit_the_model_is_said_before_the_model_is_loaded(queue, c
 def test_tokens_that_a_model_lacks_are_told_before_it_is_loaded(queue, part, monkeypatch) -> None:
     from dataclasses import replace
 
-    look = part("desk.plans").unloaded_model
-    monkeypatch.setattr(part("desk.plans"), "unloaded_model", lambda given: replace(look(given), special_tokens=None))
+    look = part("desk.given").unloaded_model
+    monkeypatch.setattr(part("desk.given"), "unloaded_model", lambda given: replace(look(given), special_tokens=None))
     plain = {"8": ("MagiTextEncode", BEFORE["8"][1] | {"high_quality": False})}
     sampler = ("MagiChunkSampler", SAMPLER | {"steps": 0, "duration_tokens": False})
     assert "there are none" in queue({**BEFORE, "1": sampler})["1", "conditioning"]

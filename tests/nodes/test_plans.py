@@ -181,10 +181,10 @@ def test_files_of_a_model_are_looked_at_once_for_all_nodes(part, monkeypatch) ->
     asked |= {"3": {"class_type": "MagiTextEncode", "inputs": {"prompt": "red"}}}
     link = {"model": ["1", 0], "conditioning": ["3", 0]}
     asked |= {f"k{n}": {"class_type": "MagiChunkSampler", "inputs": link | SMALL} for n in range(5)}
-    module, read = part("desk.plans"), []
+    plans, module, read = part("desk.plans"), part("desk.given"), []
     look = module.unloaded_model
     monkeypatch.setattr(module, "unloaded_model", lambda given: read.append(given) or look(given))
-    module.plan({"graph": asked})
+    plans.plan({"graph": asked})
     assert len(read) == 1
 
 
