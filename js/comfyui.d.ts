@@ -26,19 +26,19 @@ declare namespace ComfyUI {
   interface Node {
     id: string | number
     inputs?: { name: string; widget?: { name: string } }[]
-    isInputConnected(slot: number): boolean
     comfyClass?: string
     title?: string
     size: [number, number]
     widgets?: Widget[]
     /** What is inside, when the node is a subgraph. */
     subgraph?: Graph
-    inputs?: { widget?: { name: string } }[]
     isInputConnected(slot: number): boolean
     onConnectionsChange?(...change: unknown[]): void
     onSerialize?(data: { size: [number, number] }): void
     toggleAdvanced(): void
     arrange(): void
+    /** Look again which widgets a link goes into. */
+    updateComputedDisabled(): void
     showAdvanced?: boolean
     getLayoutWidgets?: () => Widget[]
     addDOMWidget(name: string, type: string, element: HTMLElement, options: DOMWidgetOptions): DOMWidget

@@ -1,6 +1,6 @@
 // The classic canvas can tuck advanced widgets away (node menu: Show Advanced), but looks for the mark in a place that
-// V3 nodes do not fill, hides those that a link goes into, and leaves the room of hidden ones empty. Nodes 2.0 reads the
-// node's definition and needs none of this.
+// V3 nodes do not fill, hides those that a link goes into, and leaves the room of hidden ones empty. (Newer releases draw
+// a linked widget as its name alone, in a row of its own.) Nodes 2.0 reads the node's definition and needs none of this.
 import { app } from "../../../scripts/app.js"
 import { isMagi } from "../magi/graph.js"
 
@@ -24,10 +24,11 @@ function nodeCreated(node) {
 function tuckAway(node, tuckable) {
   const mark = () => {
     for (const widget of tuckable) widget.advanced = !isLinked(node, widget)
+    node.updateComputedDisabled() // else a link just taken away counts until the node is drawn again
   }
   node.getLayoutWidgets = () => (node.widgets ?? []).filter(shown)
   /** @param {ComfyUI.Widget} widget */
-  const shown = (widget) => !widget.hidden && (!widget.advanced || node.showAdvanced)
+  const shown = (widget) => isLinked(node, widget) || (!widget.hidden && (!tuckable.includes(widget) || node.showAdvanced))
 
   const { toggleAdvanced, onConnectionsChange } = node
   node.toggleAdvanced = () => keepingSpace(node, () => toggleAdvanced.call(node))

@@ -145,9 +145,10 @@ export class CellView {
  * The state of a cell in words, for its label.
  * @param {Cell} cell
  */
-export function describe({ index, state, stage, stages, stale, exact }) {
+export function describe({ index, state, stage, stages, stale, waits, exact }) {
   const words = [say("chunk", { index }), say(state, { stage: Math.min(stage + 1, stages), stages })]
   if (stale) words.push(say(exact ? "stale" : "maybe stale"))
+  if (waits) words.push(say("queued"))
   return words.join(", ")
 }
 
@@ -155,8 +156,9 @@ export function describe({ index, state, stage, stages, stale, exact }) {
  * What is written on a cell: only what its picture does not say.
  * @param {Cell} cell
  */
-function noteOf({ state, stage, stages, still, stale }) {
+function noteOf({ state, stage, stages, still, stale, waits }) {
   if (state === "denoising") return `${Math.min(stage + 1, stages)}/${stages}`
+  if (waits) return say("queued")
   if (state === "failed" || state === "queued" || (state === "planned" && !stale && !still)) return say(state)
   return ""
 }

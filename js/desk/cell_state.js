@@ -18,6 +18,7 @@
  * @property {string} key of what is shown; "" where nothing is
  * @property {State} state
  * @property {boolean} stale what is shown is not what the graph asks for now
+ * @property {boolean} waits it is stale, and what takes its place is queued
  * @property {boolean} exact false: it may not be stale after all, what comes before is not made yet
  * @property {number} stage how many it has behind it, while it is denoising
  * @property {number} stages
@@ -48,6 +49,7 @@ export function cellOf(pictures, node, chunk, ran, flight) {
     key,
     state: flying ? "denoising" : stateOf(pictures, node, shown, shown === chunk, ran),
     stale,
+    waits: stale && node.waits && chunk.kind === "computed",
     exact: !stale || edited || node.wanted?.exact !== false,
     stage: flying?.stage ?? 0,
     stages: flying?.stages ?? 0,

@@ -63,12 +63,14 @@ class Player {
     this.sound = new PlayerSound(this.video)
     this.time = part("input", "magi-player-time", { type: "range", step: "0.04", "aria-label": say("time") })
     this.back = button(say("previous"), "‹", () => this.#go(-1))
+    this.halt = button(say("pause"), say("pause"), () => this.#pause())
+    this.halt.classList.add("magi-player-pause")
     this.everything = button(say("play all"), say("play all"), () => this.#playAll())
     this.forth = button(say("next"), "›", () => this.#go(1))
     this.mute = button(say("mute"), say("mute"), () => this.#mute())
     const buttons = part("div", "magi-player-buttons")
     const close = button(say("close"), say("close"), () => this.dialog.close())
-    buttons.append(this.back, this.everything, this.forth, this.mute, close)
+    buttons.append(this.back, this.halt, this.forth, this.everything, this.mute, close)
     this.dialog.append(this.title, this.stage, this.time, this.state, this.words, buttons)
     this.#listen()
     document.body.append(this.dialog)
@@ -116,6 +118,7 @@ class Player {
     this.state.textContent = cell.clip ? describe(cell) : `${describe(cell)}. ${say("nothing to play")}`
     this.words.textContent = cell.words
     this.everything.ariaPressed = String(this.#all)
+    this.halt.disabled = !cell.clip
     this.#put(cell, at)
     this.#hear(cell)
     this.#prepare(all[place + 1])
@@ -203,6 +206,7 @@ class Player {
 
   #listen() {
     this.video.addEventListener("ended", () => this.#go(1))
+    for (const event of ["play", "pause", "emptied"]) this.video.addEventListener(event, () => this.#tellWhetherItPlays())
     this.video.addEventListener("timeupdate", () => this.#tellTime(this.#index * this.#length + this.video.currentTime))
     this.time.addEventListener("input", () => this.#seek(Number(this.time.value)))
     this.video.addEventListener("click", () => this.#pause())
@@ -226,6 +230,11 @@ class Player {
       else return
       event.preventDefault()
     })
+  }
+
+  #tellWhetherItPlays() {
+    const goes = !this.video.paused || (this.video.ended && this.#all) // then the next chunk follows
+    this.halt.textContent = this.halt.title = this.halt.ariaLabel = say(goes ? "pause" : "play")
   }
 
   #pause() {

@@ -27,6 +27,8 @@ const EN = {
   "hours": "{h} h {m} min",
   // the player
   "player": "Player",
+  "play": "Play",
+  "pause": "Pause",
   "play all": "Play all",
   "close": "Close",
   "previous": "Previous chunk",
@@ -61,6 +63,8 @@ const ZH = {
   "minutes": "{m} 分 {s} 秒",
   "hours": "{h} 小时 {m} 分",
   "player": "播放器",
+  "play": "播放",
+  "pause": "暂停",
   "play all": "全部播放",
   "close": "关闭",
   "previous": "上一片段",

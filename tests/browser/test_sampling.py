@@ -160,6 +160,17 @@ def test_a_click_plays_large_and_arrows_go_on(desk: Any) -> None:
     desk.wait_for_function("!document.querySelector('dialog[open]')")
 
 
+def test_the_player_is_halted_and_goes_on_by_a_button(desk: Any) -> None:
+    finished(desk)
+    desk.locator(".magi-cell").nth(1).click()
+    video = "document.querySelector('dialog[open] video')"
+    desk.get_by_role("button", name="Pause").click()
+    desk.wait_for_function(f"{video}.paused")
+    desk.get_by_role("button", name="Play", exact=True).click()
+    desk.wait_for_function(f"!{video}.paused")
+    assert desk.get_by_role("button", name="Pause").is_visible()
+
+
 def test_space_plays_the_whole_strip_in_order(desk: Any) -> None:
     finished(desk, "ab")
     desk.evaluate("""() => {

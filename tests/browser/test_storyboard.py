@@ -23,6 +23,16 @@ def test_a_line_that_says_the_same_is_not_made_anew_under_the_hand(board) -> Non
     assert board.evaluate("first === desk.querySelector('.magi-words')")
 
 
+def test_words_have_the_room_of_marks_that_are_not_there(board: Any) -> None:
+    room = """desk.querySelectorAll('.magi-said').values().map(said => {
+        const words = said.querySelector('.magi-words')
+        words.textContent = 'words and words '.repeat(50)
+        return said.getBoundingClientRect().bottom - words.getBoundingClientRect().bottom
+    }).toArray()"""
+    unmarked, marked, *_ = board.evaluate(room)
+    assert unmarked < 6 < 16 < marked
+
+
 def test_a_storyboard_is_made_by_the_keyboard_alone(board: Any) -> None:
     board.locator(".magi-tab >> nth=0").focus()
     for _ in range(12):  # through the tools to the strip

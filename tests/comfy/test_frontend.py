@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from itertools import combinations, product
+from itertools import combinations, pairwise, product
 from typing import Any
 
 import pytest
@@ -19,11 +19,12 @@ ADD_SAMPLER = """() => {
     const node = LiteGraph.createNode('MagiChunkSampler')
     app.graph.add(node)
 }"""
-LINK_WINDOW = """() => {
+LINK = """name => {
     const number = LiteGraph.createNode('PrimitiveInt')
     app.graph.add(number)
-    number.connect(0, app.graph.nodes[0], app.graph.nodes[0].findInputSlot('window'))
+    number.connect(0, app.graph.nodes[0], app.graph.nodes[0].findInputSlot(name))
 }"""
+UNLINK = "name => app.graph.nodes[0].disconnectInput(app.graph.nodes[0].findInputSlot(name))"
 WIRES = "['MODEL', 'TEXT_ENCODER', 'CONDITIONING', 'STORYBOARD', 'STATE'].map(type => 'MAGI_' + type)"
 SLOT_COLOUR = "getComputedStyle(document.documentElement).getPropertyValue(`--color-datatype-${type}`).trim()"
 CHOOSE_PALETTE = """async palette => {
@@ -32,8 +33,13 @@ CHOOSE_PALETTE = """async palette => {
     await app.extensionManager.setting.set('Comfy.ColorPalette', palette)
     while (shown() === before) await new Promise(requestAnimationFrame)
 }"""
-VISIBLE = """app.graph.nodes[0].widgets.filter(w => app.graph.nodes[0].isWidgetVisible(w))
-    .map(({ name }) => name === 'fixed' ? 'control_after_generate' : name)"""  # an older and a newer frontend's name
+ROWS = """app.graph.nodes.slice(0, 1).flatMap(node => node.widgets.filter(
+    widget => node.isWidgetRowVisible?.(widget) ?? node.isWidgetVisible(widget)))"""  # a newer and an older frontend
+VISIBLE = f"{ROWS}.map(({{ name }}) => name === 'fixed' ? 'control_after_generate' : name)"  # the same of the name
+LINK_ENDS = f"""() => {ROWS}.map(({{ name, y }}) => {{
+    const [node] = app.graph.nodes, slot = node.findInputSlot(name)
+    return [y, slot < 0 ? y + 10 : node.getInputPos(slot)[1] - node.pos[1]]
+}})"""
 Box = dict[str, Any]  # title, left, top, right, bottom in pixels of the page
 SIDES = (("left", "right"), ("top", "bottom"))
 BOXES = """() => {
@@ -114,16 +120,18 @@ def test_hiding_advanced_widgets_takes_back_the_room_that_showing_them_took(fron
     assert page.evaluate("[...app.graph.nodes[0].size]") == before
 
 
-def test_an_advanced_input_stays_visible_while_a_link_goes_into_it(frontend) -> None:
+@pytest.mark.parametrize("linked", ["window", "width"])
+def test_a_linked_input_has_a_row_of_its_own_where_its_link_ends(frontend, linked: str) -> None:
     page = frontend.page
     page.evaluate(ADD_SAMPLER)
     height = page.evaluate("app.graph.nodes[0].size[1]")
-    page.evaluate(LINK_WINDOW)
-    assert page.evaluate(VISIBLE) == [*PLAIN, "window"]
-    widget = "app.graph.nodes[0].widgets.find(w => w.name === 'window')"
-    end = "app.graph.nodes[0].getInputPos(app.graph.nodes[0].findInputSlot('window'))[1] - app.graph.nodes[0].pos[1]"
-    assert page.evaluate(f"{end} - {widget}.y") == pytest.approx(10, abs=10), "the link ends at the widget"
-    page.evaluate("app.graph.nodes[0].disconnectInput(app.graph.nodes[0].findInputSlot('window'))")
+    page.evaluate(LINK, linked)
+    assert page.evaluate(VISIBLE) == list(dict.fromkeys([*PLAIN, linked]))
+    page.evaluate("app.canvas.draw(true, true)")
+    rows = page.evaluate(LINK_ENDS)
+    assert all(end - top == pytest.approx(10, abs=10) for top, end in rows), "every link ends at its widget"
+    assert all(below - top >= 20 for (top, _), (below, _) in pairwise(rows)), "no row lies over another"
+    page.evaluate(UNLINK, linked)
     assert page.evaluate(VISIBLE) == PLAIN
     assert page.evaluate("app.graph.nodes[0].size[1]") == height
 

@@ -69,6 +69,17 @@ test("what was queued says so before its node begins, until nothing is queued an
   assert.equal(states(cells), "remembered remembered planned", "the wait is over")
 })
 
+test("a stale chunk that is queued says so over its old picture", () => {
+  const cells = ran("a b")
+  cells.wanted("w", [plan("+a c", { run: undefined })])
+  const waits = () => cells.cellsOf("w", "5").map(({ clip, stale, waits }) => [clip, stale, waits].join(" "))
+  assert.deepEqual(waits(), ["a.mp4 false false", "b.mp4 true false"])
+  cells.queued("w")
+  assert.deepEqual(waits(), ["a.mp4 false false", "b.mp4 true true"])
+  cells.planned("w", plan("+a c", { run: "r2" }))
+  assert.deepEqual(waits(), ["a.mp4 false false", " false false"])
+})
+
 test("what another workflow has made is stale after an edit, too", () => {
   const cells = ran("a b")
   cells.wanted("copy", [plan("+a +b", { run: undefined })])
