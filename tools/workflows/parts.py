@@ -66,7 +66,7 @@ def prompt(text: str, pos: tuple[int, int], title: str, said_by: tuple[str, str]
     )
 
 
-def board(lines: str, pos: tuple[int, int], size: tuple[int, int] = (420, 250)) -> Node:
+def board(lines: str, pos: tuple[int, int], size: tuple[int, int] = (420, 306)) -> Node:
     return Node(
         "MagiStoryboard",
         pos,
@@ -74,6 +74,7 @@ def board(lines: str, pos: tuple[int, int], size: tuple[int, int] = (420, 250)) 
         widgets={"text": lines},
         inputs={"text_encoder": ("text_encoder", "text_encoder")},
         colour=PROMPT,
+        grows=40,  # in Nodes 2.0
     )
 
 
