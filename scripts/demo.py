@@ -19,7 +19,7 @@ from scripts import demo_comfyui
 from scripts.workflow import Graph, Story, story_of, to_api
 
 REPOSITORY = Path(__file__).parents[1]
-WORKFLOW = REPOSITORY / "workflows" / "1 Text to video.json"
+WORKFLOW = REPOSITORY / "workflows" / "01 Text to video.json"
 VIDEO, SHEET = Path("output/demo.mp4"), Path("output/demo.png")
 MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes
 

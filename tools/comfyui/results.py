@@ -22,15 +22,15 @@ class Result:
 
 
 RESULTS = {  # a chunk is 24 frames; a prefix of p latent frames adds its own, rounded up to whole chunks
-    "1 Text to video": Result(6 * 24),
-    "2 Storyboard, a line for every second": Result(4 * 24),
-    "3 Image to video": Result(2 * 24),
-    "4 A video goes on": Result((32 // 24 + 2) * 24),
-    "5 Two takes side by side": Result(2 * 24, size=(256, 128)),
-    "6 New shots, restyles and cuts": Result(4 * 24, pictures=1),
-    "7 Save today, go on tomorrow": Result(3 * 24, takes=("ball_00001_.magi",)),
-    "8 Long video, straight to a file": Result(7 * 24, takes=("long_stream.magi",)),
-    "9 Change the look, keep the motion": Result(4 * 24, size=(256, 128)),
+    "01 Text to video": Result(6 * 24),
+    "02 Storyboard, a line for every second": Result(4 * 24),
+    "03 Image to video": Result(2 * 24),
+    "04 A video goes on": Result((32 // 24 + 2) * 24),
+    "05 Two takes side by side": Result(2 * 24, size=(256, 128)),
+    "06 New shots, restyles and cuts": Result(4 * 24, pictures=1),
+    "07 Save today, go on tomorrow": Result(3 * 24, takes=("ball_00001_.magi",)),
+    "08 Long video, straight to a file": Result(7 * 24, takes=("long_stream.magi",)),
+    "09 Change the look, keep the motion": Result(4 * 24, size=(256, 128)),
     "10 Draft, choose, finish": Result(3 * 24),
 }
 

@@ -20,15 +20,15 @@ from tools.workflows.take_graphs import fork_two_takes, long_stream_to_file, sav
 
 # By file name, which is all that ComfyUI's template browser shows of a pack's workflow: title, order and description.
 GRAPHS = {
-    "1 Text to video": text_to_video,
-    "2 Storyboard, a line for every second": storyboard,
-    "3 Image to video": image_to_video,
-    "4 A video goes on": video_continuation,
-    "5 Two takes side by side": fork_two_takes,
-    "6 New shots, restyles and cuts": shot_transitions,
-    "7 Save today, go on tomorrow": save_and_extend,
-    "8 Long video, straight to a file": long_stream_to_file,
-    "9 Change the look, keep the motion": change_the_look,
+    "01 Text to video": text_to_video,
+    "02 Storyboard, a line for every second": storyboard,
+    "03 Image to video": image_to_video,
+    "04 A video goes on": video_continuation,
+    "05 Two takes side by side": fork_two_takes,
+    "06 New shots, restyles and cuts": shot_transitions,
+    "07 Save today, go on tomorrow": save_and_extend,
+    "08 Long video, straight to a file": long_stream_to_file,
+    "09 Change the look, keep the motion": change_the_look,
     "10 Draft, choose, finish": draft_choose_finish,
 }
 MARGIN = 10  # pixels between nodes and the frame of their group

@@ -24,7 +24,7 @@ def test_every_link_leads_to_a_node_of_the_graph(file: str) -> None:
 
 
 def test_widgets_keep_their_values_and_notes_are_left_out() -> None:
-    nodes = graph("1 Text to video.json").values()
+    nodes = graph("01 Text to video.json").values()
     sampler = next(node["inputs"] for node in nodes if node["class_type"] == "MagiChunkSampler")
     assert (sampler["width"], sampler["window"], sampler["kv_ranges"]) == (128, 4, "5, 4, 3, 2")
     assert "control_after_generate" not in sampler
@@ -34,7 +34,7 @@ def test_widgets_keep_their_values_and_notes_are_left_out() -> None:
 
 def test_a_bypassed_node_hands_on_what_it_gets() -> None:
     """Load Model -> LoRA, bypassed -> Model Settings."""
-    nodes = graph("8 Long video, straight to a file.json")
+    nodes = graph("08 Long video, straight to a file.json")
     assert "MagiLoRA" not in {node["class_type"] for node in nodes.values()}
     (settings,) = (node for node in nodes.values() if node["class_type"] == "MagiModelSettings")
     source, output = settings["inputs"]["model"]
@@ -42,7 +42,7 @@ def test_a_bypassed_node_hands_on_what_it_gets() -> None:
 
 
 def test_the_demo_chains_three_different_prompts_of_equal_length() -> None:
-    story = story_of(graph("1 Text to video.json"))
+    story = story_of(graph("01 Text to video.json"))
     assert len({prompt for prompt, _ in story.parts}) == 3
     assert len({chunks for _, chunks in story.parts}) == 1
     assert story.prompts[0] == story.parts[0][0] and story.prompts[-1] == story.parts[2][0]
