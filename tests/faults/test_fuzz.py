@@ -23,13 +23,14 @@ def test_nothing_but_words_comes_out_of_a_reader(target):
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_inputs_to_start_from_are_read(target, tmp_path):
-    for number, seed in enumerate(TARGETS[target].seeds()):
+    seeds = TARGETS[target].seeds()  # once: an encoder's bytes may differ on a busy machine
+    for number, seed in enumerate(seeds):
         (tmp_path / str(number)).mkdir()
         try:
             TARGETS[target].read(seed, tmp_path / str(number))
         except MagiError as error:
             assert target in ("index", "model-config", "storyboard"), error  # a part of something larger
-    assert mutated(TARGETS[target].seeds(), random.Random(1)) == mutated(TARGETS[target].seeds(), random.Random(1))
+    assert mutated(seeds, random.Random(1)) == mutated(seeds, random.Random(1))
 
 
 def _raises(error):
