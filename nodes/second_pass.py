@@ -11,7 +11,7 @@ import comfy.sd
 from comfy_api.latest import Input, io
 from torch import Tensor
 
-from magi_core.engine import Engine, check_side
+from magi_core.engine import Engine
 from magi_core.errors import MagiError
 from magi_core.state import SamplerState
 
@@ -35,6 +35,8 @@ from .ui.sampling_widgets import (
 )
 from .ui.second_planning import check_strength, reading, restyling
 from .ui.widgets import (
+    check_height,
+    check_width,
     fit_input,
     fps_input,
     seed_input,
@@ -46,16 +48,6 @@ from .ui.widgets import (
 from .wires import CATEGORY, HeldState, Model, Prompt, Prompts, State
 
 OWN_SEED = -1
-
-
-def _check_width(width: int) -> None:
-    if width:
-        check_side("width", width)
-
-
-def _check_height(height: int) -> None:
-    if height:
-        check_side("height", height)
 
 
 def _check_one(state: object = None, video: object = None, images: object = None) -> None:
@@ -86,8 +78,8 @@ def _check_encoded(vae: object) -> None:
 
 CHECKS: Checks = {
     "strength": check_strength,
-    "width": _check_width,
-    "height": _check_height,
+    "width": check_width,
+    "height": check_height,
     "kv_ranges": check_kv_ranges,
     "steps": check_steps,
     "clean_kv_range": check_clean_kv_range,

@@ -6,7 +6,7 @@ import comfy.sd
 from comfy_api.latest import Input, io
 from torch import Tensor
 
-from magi_core.engine import check_side, check_size
+from magi_core.engine import check_size
 from magi_core.errors import MagiError
 from magi_core.vae.prefix import encode_prefix, missing_frames
 from magi_core.video import exact_fps
@@ -17,18 +17,8 @@ from .host.video import given_video
 from .ui.checks import Checked, Checks, refuse
 from .ui.codec_notes import noting
 from .ui.progress import show, show_notes
-from .ui.widgets import fit_input, fps_input, size_inputs
+from .ui.widgets import check_height, check_width, fit_input, fps_input, size_inputs
 from .wires import CATEGORY, SOUND, to_latent
-
-
-def _check_width(width: int) -> None:
-    if width:
-        check_side("width", width)
-
-
-def _check_height(height: int) -> None:
-    if height:
-        check_side("height", height)
 
 
 def _check_one(image: object = None, video: object = None) -> None:
@@ -41,7 +31,7 @@ def _check_any(image: object = None, video: object = None) -> None:
         raise MagiError("connect an image or a video to Magi VAE Encode: nothing to encode")
 
 
-CHECKS: Checks = {"width": _check_width, "height": _check_height, "image": _check_one, "fit": _check_any}
+CHECKS: Checks = {"width": check_width, "height": check_height, "image": _check_one, "fit": _check_any}
 """Said at `fit`: ComfyUI shows nothing at inputs that are not connected."""
 
 

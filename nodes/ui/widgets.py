@@ -6,6 +6,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from magi_core.engine import check_side
 from magi_core.sampling.second_pass import USUAL_STRENGTH
 from magi_core.story.chunk import MAX_OFFSET
 from magi_core.video.images import FIT_POLICIES
@@ -63,6 +64,16 @@ def size_inputs(whose: str, of: str = "") -> list[io.Input]:
     tooltip = f"Pixels, a multiple of 16. 0 takes the size that {whose} was made for: 128 for nano, 720 for the others."
     tooltip = f"{of} {tooltip}".strip()
     return [io.Int.Input(name, default=0, min=0, max=8192, step=16, tooltip=tooltip) for name in ("width", "height")]
+
+
+def check_width(width: int) -> None:
+    if width:
+        check_side("width", width)
+
+
+def check_height(height: int) -> None:
+    if height:
+        check_side("height", height)
 
 
 def fit_input() -> io.Input:
