@@ -50,6 +50,16 @@ export function redo({ past, now, future }) {
 }
 
 /**
+ * Only the next steps, on both sides.
+ * @param {History} history
+ * @param {number} steps
+ * @returns {History}
+ */
+export function near({ past, now, future }, steps) {
+  return { past: past.slice(-steps), now, future: future.slice(0, steps) }
+}
+
+/**
  * The history of a story that was taken from elsewhere, such as ComfyUI's own undo: where it was there a few steps before
  * or behind, that is where the history is then.
  * @param {History} history

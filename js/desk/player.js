@@ -1,9 +1,8 @@
 // One chunk large, with its words, or the whole strip in order.
-import { stillAddress, temporaryFile } from "../magi/api.js"
 import { useStyles } from "../magi/style.js"
 import { describe } from "./cell.js"
 import { part } from "./parts.js"
-import { PlayerSound } from "./player_sound.js"
+import { PlayerScreen } from "./player_screen.js"
 import { say } from "./words.js"
 
 /** @typedef {import("./cell_state.js").Cell} Cell */
@@ -43,27 +42,21 @@ class Player {
   #programme
   #index = 0
   #all = false
-  #shown = "" // key and clip, so that nothing begins anew for what has not changed
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #wait
 
   constructor() {
     useStyles(new URL("./player.css", import.meta.url).href)
     this.dialog = part("dialog", "magi-player", { "aria-label": say("player") })
     this.title = part("h2", "magi-player-title")
-    this.stage = part("div", "magi-player-stage", { tabindex: "-1", autofocus: "" }) // so that space pauses, and presses nothing
-    this.still = part("img", "", { alt: "" })
-    this.video = part("video")
-    Object.assign(this.video, { muted: true, playsInline: true, preload: "auto" })
-    this.next = part("video") // fetched while this one plays
-    Object.assign(this.next, { muted: true, preload: "auto", hidden: true })
-    this.stage.append(this.still, this.video, this.next)
+    this.screen = new PlayerScreen({
+      over: () => this.#go(1),
+      passes: () => this.#tellTime(this.#index * this.#length + this.screen.seconds),
+      turned: () => this.#tellWhetherItPlays(),
+    })
     this.state = part("p", "magi-player-state", { "aria-live": "polite" })
     this.words = part("p", "magi-player-words")
-    this.sound = new PlayerSound(this.video)
     this.time = part("input", "magi-player-time", { type: "range", step: "0.04", "aria-label": say("time") })
     this.back = button(say("previous"), "‹", () => this.#go(-1))
-    this.halt = button(say("pause"), say("pause"), () => this.#pause())
+    this.halt = button(say("pause"), say("pause"), () => this.screen.turn())
     this.halt.classList.add("magi-player-pause")
     this.everything = button(say("play all"), say("play all"), () => this.#playAll())
     this.forth = button(say("next"), "›", () => this.#go(1))
@@ -71,7 +64,7 @@ class Player {
     const buttons = part("div", "magi-player-buttons")
     const close = button(say("close"), say("close"), () => this.dialog.close())
     buttons.append(this.back, this.halt, this.forth, this.everything, this.mute, close)
-    this.dialog.append(this.title, this.stage, this.time, this.state, this.words, buttons)
+    this.dialog.append(this.title, this.screen.element, this.time, this.state, this.words, buttons)
     this.#listen()
     document.body.append(this.dialog)
   }
@@ -84,7 +77,7 @@ class Player {
   open(programme, index, all) {
     this.#programme = programme
     this.#all = all
-    this.#shown = ""
+    this.screen.anew()
     if (!this.dialog.open) this.dialog.showModal()
     this.#show(index)
   }
@@ -118,51 +111,23 @@ class Player {
     this.state.textContent = cell.clip ? describe(cell) : `${describe(cell)}. ${say("nothing to play")}`
     this.words.textContent = cell.words
     this.everything.ariaPressed = String(this.#all)
-    this.halt.disabled = !cell.clip
-    this.#put(cell, at)
-    this.#hear(cell)
-    this.#prepare(all[place + 1])
+    this.halt.disabled = !cell.clip && !this.#all
+    this.screen.show(cell, { length: seconds, at, goesOn: this.#all })
+    this.#hear()
+    this.screen.prepare(this.#all ? all[place + 1] : undefined)
   }
 
-  /**
-   * @param {Cell} cell
-   * @param {number} at
-   */
-  #put({ key, clip, still }, at) {
-    const shown = `${key} ${clip} ${still?.t}`
-    this.video.loop = !this.#all
-    if (shown === this.#shown) return
-    this.#shown = shown
-    clearTimeout(this.#wait)
-    const picture = !still ? "" : still.jpeg ? `data:image/jpeg;base64,${still.jpeg}` : stillAddress(key)
-    this.still.hidden = !picture || clip !== ""
-    if (picture) this.still.src = picture
-    else this.still.removeAttribute("src")
-    this.video.hidden = !clip
-    if (clip) {
-      this.video.poster = picture
-      this.video.src = temporaryFile(clip)
-      if (at) this.video.currentTime = at
-      void this.video.play().catch(() => {}) // forbidden: its controls are there
-    } else {
-      this.video.removeAttribute("src")
-      if (this.#all) this.#wait = setTimeout(() => this.#go(1), 1000 * this.#length)
-    }
-  }
-
-  /** @param {Cell} cell */
-  #hear({ index, clip }) {
+  #hear() {
     const sound = this.#programme?.sound()
     this.mute.hidden = !sound
-    this.mute.ariaPressed = String(this.sound.muted)
-    const begins = Math.max(0, index * this.#length - (sound?.start ?? 0))
-    const how = { still: !clip, goesOn: this.#all }
-    this.sound.show(sound?.address ?? "", begins, how)
+    this.mute.ariaPressed = String(this.screen.sound.muted)
+    this.screen.hear(sound, this.#index * this.#length)
   }
 
   #mute() {
-    this.sound.muted = !this.sound.muted
-    this.mute.ariaPressed = String(this.sound.muted)
+    const { sound } = this.screen
+    sound.muted = !sound.muted
+    this.mute.ariaPressed = String(sound.muted)
   }
 
   /** @param {number} seconds of the whole video */
@@ -172,7 +137,7 @@ class Player {
     const index = Math.min(last, Math.floor(seconds / this.#length + 1e-6))
     const at = seconds - index * this.#length
     if (index !== this.#index) this.#show(index, at)
-    else if (this.video.src) this.video.currentTime = at
+    else this.screen.seek(at)
     this.#tellTime(seconds)
   }
 
@@ -180,12 +145,6 @@ class Player {
   #tellTime(seconds) {
     this.time.value = String(seconds)
     this.time.ariaValueText = `${seconds.toFixed(1)} s`
-  }
-
-  /** @param {Cell | undefined} cell */
-  #prepare(cell) {
-    if (this.#all && cell?.clip) this.next.src = temporaryFile(cell.clip)
-    else this.next.removeAttribute("src")
   }
 
   /** @param {number} by */
@@ -200,46 +159,28 @@ class Player {
 
   #playAll() {
     this.#all = !this.#all
-    this.#shown = ""
+    this.screen.anew()
     this.refresh()
   }
 
   #listen() {
-    this.video.addEventListener("ended", () => this.#go(1))
-    for (const event of ["play", "pause", "emptied"]) this.video.addEventListener(event, () => this.#tellWhetherItPlays())
-    this.video.addEventListener("timeupdate", () => this.#tellTime(this.#index * this.#length + this.video.currentTime))
     this.time.addEventListener("input", () => this.#seek(Number(this.time.value)))
-    this.video.addEventListener("click", () => this.#pause())
     this.dialog.addEventListener("click", ({ target }) => target === this.dialog && this.dialog.close())
-    this.dialog.addEventListener("close", () => {
-      clearTimeout(this.#wait)
-      this.sound.stop()
-      for (const video of [this.video, this.next]) {
-        video.removeAttribute("src")
-        video.load()
-      }
-      this.#shown = ""
-    })
+    this.dialog.addEventListener("close", () => this.screen.clear())
     this.dialog.addEventListener("keydown", (event) => {
       event.stopPropagation() // ComfyUI has keys of its own
       if (event.target === this.time) return
       if (event.key === "ArrowLeft") this.#go(-1)
       else if (event.key === "ArrowRight") this.#go(1)
       else if (event.key === "m" && !this.mute.hidden) this.#mute()
-      else if (event.key === " " && !(event.target instanceof HTMLButtonElement)) this.#pause()
+      else if (event.key === " " && !(event.target instanceof HTMLButtonElement)) this.screen.turn()
       else return
       event.preventDefault()
     })
   }
 
   #tellWhetherItPlays() {
-    const goes = !this.video.paused || (this.video.ended && this.#all) // then the next chunk follows
-    this.halt.textContent = this.halt.title = this.halt.ariaLabel = say(goes ? "pause" : "play")
-  }
-
-  #pause() {
-    if (this.video.paused) void this.video.play().catch(() => {})
-    else this.video.pause()
+    this.halt.textContent = this.halt.title = this.halt.ariaLabel = say(this.screen.goes ? "pause" : "play")
   }
 }
 

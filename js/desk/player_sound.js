@@ -9,7 +9,8 @@ let muted = false // as it was chosen last, on this page
 export class PlayerSound {
   audio = Object.assign(document.createElement("audio"), { preload: "auto" })
   #begins = 0 // of what is shown, in seconds of the sound
-  #still = 0 // when a still was shown that takes a clip's place; 0: there is a clip
+  /** @type {import("./still_time.js").StillTime | undefined} */
+  #still // that takes a clip's place; undefined: there is a clip
   #goesOn = false // the next chunk follows, so that the end of one is no pause
 
   /** @param {HTMLVideoElement} video */
@@ -17,7 +18,7 @@ export class PlayerSound {
     this.video = video
     this.audio.muted = muted
     for (const event of ["playing", "pause", "seeked", "timeupdate", "waiting"]) {
-      video.addEventListener(event, () => this.#follow())
+      video.addEventListener(event, () => this.follow())
     }
   }
 
@@ -33,7 +34,8 @@ export class PlayerSound {
    * What is shown from now on.
    * @param {string} address of the sound, "" where there is none
    * @param {number} begins seconds of the sound at which the shown chunk begins
-   * @param {{ still: boolean, goesOn: boolean }} how a still in a clip's place; whether the next chunk follows
+   * @param {{ still: import("./still_time.js").StillTime | undefined, goesOn: boolean }} how a still in a clip's place;
+   *   whether the next chunk follows
    */
   show(address, begins, { still, goesOn }) {
     if (this.audio.getAttribute("src") !== (address || null)) {
@@ -41,9 +43,9 @@ export class PlayerSound {
       else this.stop()
     }
     this.#begins = begins
-    this.#still = still ? performance.now() : 0
+    this.#still = still
     this.#goesOn = goesOn
-    if (still) this.#follow()
+    if (still) this.follow()
   }
 
   stop() {
@@ -51,11 +53,12 @@ export class PlayerSound {
     this.audio.removeAttribute("src")
   }
 
-  #follow() {
+  /** Be where the pictures are. */
+  follow() {
     const { audio, video } = this
     if (!audio.hasAttribute("src")) return
-    const goes = this.#still ? this.#goesOn : !video.paused || (video.ended && this.#goesOn)
-    const shown = this.#still ? (performance.now() - this.#still) / 1000 : video.currentTime
+    const goes = this.#still ? !this.#still.halted : !video.paused || (video.ended && this.#goesOn)
+    const shown = this.#still?.seconds ?? video.currentTime
     const wanted = this.#begins + shown
     const ends = Number.isFinite(audio.duration) ? audio.duration : Infinity
     if (wanted < 0 || wanted >= ends) return audio.pause()

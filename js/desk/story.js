@@ -110,6 +110,26 @@ export function linesOf(story, ids) {
 }
 
 /**
+ * Whether something that was stored is a story.
+ * @param {unknown} value
+ * @returns {value is Story}
+ */
+export function isStory(value) {
+  return Array.isArray(value) && value.every((each) => {
+    const { id, length, held, prompt } = each ?? {}
+    return [id, length, held].every(Number.isSafeInteger) && length > 0 && held >= 0 && typeof prompt === "string"
+  })
+}
+
+/**
+ * No block made from now on gets the id of one of a story of another page.
+ * @param {Story} story
+ */
+export function taken(story) {
+  for (const { id } of story) newest = Math.max(newest, id)
+}
+
+/**
  * Whether two stories say the same.
  * @param {Story} a
  * @param {Story} b

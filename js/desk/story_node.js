@@ -4,7 +4,7 @@ import { readStoryboard, writeStoryboard } from "../magi/api.js"
 import { leaveToCanvas } from "../magi/canvas.js"
 import { findWidget, pathOf } from "../magi/graph.js"
 import { askedOf, onAnswered, samplerOf, whyNot } from "./asked.js"
-import { keep, takeKept } from "./keepsakes.js"
+import { keep, store, takeKept } from "./keepsakes.js"
 import { cells, graphChanged, heardOf, onSecond, shownWorkflow } from "./live.js"
 import { play } from "./player.js"
 import { lineOf } from "./run_line.js"
@@ -40,6 +40,10 @@ export function showOnStoryboards() {
   cells.subscribe((workflow) => {
     if (workflow !== shownWorkflow()) return
     for (const { desk } of desks) desk.refreshCells()
+  })
+  addEventListener("pagehide", () => {
+    for (const { desk, place } of desks) if (place.path) keep(place.workflow, place.path, desk.keepsake())
+    store()
   })
 }
 

@@ -184,6 +184,23 @@ def test_space_plays_the_whole_strip_in_order(desk: Any) -> None:
     desk.wait_for_function("String([...new Set(played)]) === 'a.mp4,b.mp4'", timeout=15_000)
 
 
+def test_a_chunk_that_has_a_still_alone_is_halted_too_where_the_strip_is_played(desk: Any) -> None:
+    desk.evaluate("tell.plan([['a'], ['b']]), tell.still('a', 1, picture(0)), tell.clip('b'), tell.ended()")
+    desk.locator(".magi-keys").focus()
+    desk.keyboard.press("Space")
+    slider = "document.querySelector('dialog[open] input[type=range]')"
+    desk.wait_for_function(f"Number({slider}.value) > 0")
+    desk.get_by_role("button", name="Pause").click()
+    play = desk.get_by_role("button", name="Play", exact=True)
+    play.wait_for()
+    assert desk.evaluate(f"Number({slider}.value)") < 1
+    desk.evaluate("tell.still('a', 1, picture(90)), tell.clip('a')")
+    desk.wait_for_function("document.querySelector('dialog[open] video:not([hidden])')?.src.includes('a.mp4')")
+    assert desk.evaluate("document.querySelector('dialog[open] video').paused"), "its clip has come, and waits as well"
+    play.click()
+    desk.wait_for_function("document.querySelector('dialog[open] video').src.includes('b.mp4')")
+
+
 def test_time_left_counts_down_without_being_told(desk: Any) -> None:
     desk.evaluate("tell.plan([['a'], ['b']]), tell.flight(['a', 1])")
     line = "(document.querySelector('.magi-line')?.textContent ?? '')"
