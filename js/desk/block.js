@@ -49,14 +49,12 @@ export function drawBlock(cell, block) {
  */
 function marks({ transition, reroll, ranges, tokens, echo }) {
   const row = part("div", "magi-marks")
-  /** @param {Word} tag @param {string} text */
-  const mark = (tag, text) => {
-    row.append(part("span", "magi-mark", { text, title: words(tag), "data-tag": tag }))
+  /** @param {Word} tag @param {string} text @param {Node[]} before */
+  const mark = (tag, text, ...before) => {
+    const title = text === words(tag) ? text : `${words(tag)}: ${text}`
+    row.append(part("span", "magi-mark", { title, "data-tag": tag }, ...before, part("span", "", { text })))
   }
-  if (transition && transition !== "continue") {
-    mark("transition", words(transition))
-    if (transition === "cut") row.lastElementChild?.prepend(icon("cut"))
-  }
+  if (transition && transition !== "continue") mark("transition", words(transition), icon(transition))
   if (reroll) mark("reroll", `↻${reroll}`)
   if (echo) mark("echo", words("echo"))
   if (tokens) mark("tokens", tokens.map((name) => SHORT[name] ?? name).join(" ") || words("no_tokens"))

@@ -8,12 +8,13 @@ queued, and nothing else.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from inspect import Parameter, Signature, signature
 from typing import Any
 
 from magi_core.errors import MagiError, echo
 
-from ..host.queued import queued_nodes, validated_node
+from ..host.queued import queued_graph, queued_nodes, validated_node
 
 LINKED = object()
 """In place of what another node will say."""
@@ -35,6 +36,7 @@ class Checked:
 
     def __init__(self, node_class: str, checks: Checks) -> None:
         self.node_class, self.checks = node_class, checks
+        self._known = _Known({})
 
     @property
     def __signature__(self) -> Signature:
@@ -46,17 +48,44 @@ class Checked:
     def __call__(self, cls: Any, /, **given: Any) -> bool | str:
         """True, or what is wrong with the arguments `given`; linked ones arrive as None."""
         node = validated_node()
-        inputs = {**dict(queued_nodes(self.node_class)).get(node or "", {}), OF_NODE: node}
-        found = faults(self.checks, inputs | {name: value for name, value in given.items() if value is not None})
+        inputs = self._in_graph().inputs.get(node or "", {})
+        found = self._faults(node, inputs | {name: value for name, value in given.items() if value is not None})
         wrong = [found.get(name) or _out_of_range(cls, name, value) for name, value in given.items()]
         return next(filter(None, wrong), True)
 
     def _named(self) -> list[str]:
         """The first argument that is wrong in the first node that has one; all that are checked where the graph is not
         known."""
-        nodes = list(queued_nodes(self.node_class))
-        wrong = (name for node, inputs in nodes for name in faults(self.checks, {**inputs, OF_NODE: node}))
-        return [name for name in [next(wrong, None)] if name] if nodes else list(self.checks)
+        known = self._in_graph()
+        if known.named is None:
+            wrong = (name for node, inputs in known.inputs.items() for name in self._faults(node, inputs))
+            known.named = [name for name in [next(wrong, None)] if name] if known.inputs else list(self.checks)
+        return known.named
+
+    def _in_graph(self) -> _Known:
+        graph = queued_graph()
+        if self._known.graph is not graph:
+            self._known = _Known(graph)
+            self._known.inputs = {node: dict(inputs) for node, inputs in queued_nodes(self.node_class)}
+        return self._known
+
+    def _faults(self, node: str | None, inputs: Mapping[str, Any]) -> dict[str, str]:
+        known = self._in_graph().faults
+        seen = known.get(node)
+        if seen is None or seen[0] != inputs:
+            seen = known[node] = (inputs, faults(self.checks, {**inputs, OF_NODE: node}))
+        return seen[1]
+
+
+@dataclass
+class _Known:
+    """Of the nodes of a class in the graph that is being queued: ComfyUI asks for the signature at each of them, and
+    each is looked at once. faults: with the inputs they are of."""
+
+    graph: Mapping[str, Any]
+    inputs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    faults: dict[str | None, tuple[Mapping[str, Any], dict[str, str]]] = field(default_factory=dict)
+    named: list[str] | None = None
 
 
 def faults(checks: Checks, inputs: Mapping[str, Any]) -> dict[str, str]:

@@ -33,6 +33,24 @@ def test_words_have_the_room_of_marks_that_are_not_there(board: Any) -> None:
     assert unmarked < 6 < 16 < marked
 
 
+def test_a_transition_is_told_whole_or_by_its_sign_however_narrow_its_line(board: Any) -> None:
+    cut_off = """() => [...desk.querySelectorAll('.magi-mark[data-tag=transition]')].filter(mark => {
+        const [box, block] = [mark, mark.closest('.magi-body')].map(each => each.getBoundingClientRect())
+        const [sign, text] = mark.children
+        const told = text.offsetWidth ? text.scrollWidth <= text.clientWidth : sign.clientWidth > 0
+        return !told || box.right > block.right || box.left < block.left
+    }).map(mark => `${mark.textContent} at ${mark.closest('.magi-body').clientWidth}`)"""
+    widths = set()
+    while board.evaluate(BLOCK_WIDTH) > 30:
+        assert board.evaluate(cut_off) == []
+        widths.add(board.evaluate(BLOCK_WIDTH))
+        board.get_by_role("button", name="Zoom out").click()
+    assert len(widths) >= 3
+
+
+BLOCK_WIDTH = "desk.querySelectorAll('.magi-body')[1].clientWidth"
+
+
 def test_a_storyboard_is_made_by_the_keyboard_alone(board: Any) -> None:
     board.locator(".magi-tab >> nth=0").focus()
     for _ in range(12):  # through the tools to the strip
@@ -156,6 +174,20 @@ def test_what_is_typed_in_the_text_tab_is_on_the_timeline(board: Any) -> None:
     says(board, "0: one\n")
     board.get_by_role("tab", name="Text").click()
     assert board.locator(".magi-text").input_value() == "0: one\n"
+
+
+def test_the_text_tab_has_the_price_and_the_length_as_well(board: Any) -> None:
+    board.evaluate(PLANS)
+    says_price(board, "Nothing is made: all 6 chunks are there")
+    board.get_by_role("tab", name="Text").click()
+    assert board.locator(".magi-price").is_visible()
+    board.evaluate("hold()")
+    board.locator(".magi-text").fill(TEXT.replace("it turns blue", "it turns red"))
+    says_price(board, "Changed: chunk 2 will be made again")
+    board.evaluate("answer([2])")
+    says_price(board, "chunk 2: 43 chunk-forwards, about 28 s; 0–1, 3–5 from memory")
+    board.locator(".magi-text").fill(TEXT + "6: it rolls away")
+    assert board.locator(".magi-length").inner_text().startswith("7 chunks")
 
 
 def test_a_mistake_is_marked_at_its_line_and_leaves_the_timeline(board: Any) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -175,3 +177,63 @@ def test_hostile_requests_are_answered_and_change_nothing(server: Server, method
         found = error.code
     assert found == status
     assert server.running
+
+
+LONG = "".join(f"{n} [cut]: a big red circle moves right for the {n}th time\n" for n in range(4000))
+HEAVY = {
+    "/magi/storyboard/read": {"text": LONG, "fps": 24},
+    "/magi/storyboard/write": {
+        "lines": [{"first": n, "last": n, "prompt": f"a circle {n}", "transition": "cut"} for n in range(4000)],
+        "form": "text",
+        "fps": 24,
+    },
+    "/magi/plan": {"graph": _graph(LONG), "workflow": "flood"},
+}
+QUICK = {
+    "/magi/storyboard/read": {"text": "0: a circle", "fps": 24},
+    "/magi/storyboard/write": {"lines": [{"first": 0, "last": 0, "prompt": "a"}], "form": "text", "fps": 24},
+    "/magi/plan": {"graph": _graph("0: a circle", seed=34), "workflow": "quick"},
+}
+
+
+def test_a_flood_of_large_requests_leaves_quick_ones_answered_quickly(server: Server) -> None:
+    """Of ComfyUI as well. Those that are too many are told so at once."""
+    stop = threading.Event()
+
+    def flood(path: str) -> list[int]:
+        found = []
+        while not stop.is_set():
+            found.append(_status(server, path, HEAVY[path]))
+        return found
+
+    with ThreadPoolExecutor(24) as many:
+        floods = [many.submit(flood, path) for path in HEAVY for _ in range(8)]
+        try:
+            _until(lambda: any(_status(server, path, HEAVY[path]) == 503 for path in HEAVY))
+            seconds = [_seconds(server, path, body) for _ in range(3) for path, body in {**QUICK, **GETS}.items()]
+        finally:
+            stop.set()
+    statuses = {status for each in floods for status in each.result()}
+    print(f"{max(seconds):.2f} s at most")
+    assert statuses == {200, 503}
+    assert max(seconds) < 5
+
+
+GETS: dict[str, Any] = {"/magi/desk?workflow=quick": None, "/queue": None, f"/magi/still?key={'a' * 64}": None}
+
+
+def _seconds(server: Server, path: str, body: Any) -> float:
+    started = time.monotonic()
+    assert _status(server, path, body) in (200, 404)
+    return time.monotonic() - started
+
+
+def _status(server: Server, path: str, body: Any) -> int:
+    content = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(server.url + path, content, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=LIMIT) as answer:
+            answer.read()
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextvars import copy_context
 from inspect import getfullargspec
@@ -227,3 +228,37 @@ def test_a_name_with_places_is_filled_in(part) -> None:
     assert name("%date:yy-M-d_hh.mm.ss% %year%%month%%day%") == "26-3-4_05.06.07 20260304"
     assert name("%My sampler.seed% %KSampler.seed% %4.name%") == "7 7 a_b_c"
     assert name("100% red") == "100% red"
+
+
+def test_what_queueing_a_huge_graph_takes_grows_with_its_nodes_and_not_with_their_square(
+    nodes, queue, part, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """200 nodes, 594 chunks. ComfyUI asks every node for its signature, and answers nobody meanwhile."""
+    storyboard, looked = part("storyboard"), list[str]()
+
+    def counted(text: str, **given: Any) -> Any:
+        looked.append(text)
+        return parse_storyboard(text, **given)
+
+    parse_storyboard = storyboard.parse_storyboard
+    monkeypatch.setattr(storyboard, "parse_storyboard", counted)
+    loaders = {"1": "MagiLoadModel", "3": "MagiLoadTextEncoder"}
+    graph = {key: (kind, _defaults(nodes, kind) | {"model": "nano"}) for key, kind in loaders.items()}
+    for i in range(99):
+        text = "\n".join(f"{n}: circle {i} moves right" for n in range(6))
+        size = {"width": 128, "height": 128, "model": ["1", 0], "conditioning": [f"s{i}", 0]}
+        graph[f"s{i}"] = (
+            "MagiStoryboard",
+            _defaults(nodes, "MagiStoryboard") | {"text": text, "text_encoder": ["3", 0]},
+        )
+        graph[f"c{i}"] = ("MagiChunkSampler", _defaults(nodes, "MagiChunkSampler") | size)
+    before = time.process_time()
+    assert queue(graph) == {}
+    print(f"{time.process_time() - before:.1f} s of the processor")
+    assert len(looked) == 99
+
+
+def _defaults(nodes: dict[str, Any], kind: str) -> dict[str, Any]:
+    return {
+        each.id: each.options["default"] for each in nodes[kind].define_schema().inputs if "default" in each.options
+    }
