@@ -46,6 +46,7 @@ from .unmade import outline, unencoded_prefix
 
 PASS_STATE = {"MagiRewind", "MagiSaveState"}
 MOST_SAMPLERS, MOST_CHUNKS = 200, 20_000  # in one graph
+MOST_QUEUED = 4000  # chunks, when it is queued: ComfyUI answers nobody meanwhile
 MOST_READ = 500  # chunks that one reads; with more, it counts as several
 
 
@@ -54,13 +55,13 @@ def plan(body: Mapping[str, Any]) -> dict[str, Any]:
     graph = mapped(body, "graph", MOST_NODES)
     name_of(body, "workflow")
     with torch.no_grad():
-        return {"nodes": _Graph(graph).plans()}
+        return {"nodes": _Graph(graph, most=MOST_CHUNKS).plans()}
 
 
 def faults(graph: Graph) -> dict[str, tuple[str, str]]:
     """What nodes that sample would fail with before their first step, as far as that is sure: argument and sentence."""
     try:
-        asked = _Graph(graph, words=False)
+        asked = _Graph(graph, most=MOST_QUEUED, words=False)
         with torch.no_grad():
             asked.plans()
             asked.look_behind()
@@ -115,10 +116,10 @@ class _Unread:
 
 class _Graph:
     """One graph that is asked about. words: False: keys are not needed, and no text encoder is looked at for them.
-    refused: what is sure to fail, by node: argument and sentence."""
+    most: chunks that are looked at. refused: what is sure to fail, by node: argument and sentence."""
 
-    def __init__(self, graph: Graph, *, words: bool = True) -> None:
-        self.words, self.refused = words, dict[str, tuple[str, str]]()
+    def __init__(self, graph: Graph, *, most: int, words: bool = True) -> None:
+        self.words, self.most, self.refused = words, most, dict[str, tuple[str, str]]()
         self.graph, self.recipes = graph, Recipes(graph, fingerprints())
         self.given = Given(graph, self.recipes, words=words)
         self._after: dict[str, _Incoming | MagiError] = {}
@@ -268,8 +269,8 @@ class _Graph:
     def _count(self, chunks: int) -> None:
         """`MagiError` from where on there are too many: for all nodes that come after, too."""
         self._chunks += chunks
-        if self._chunks > MOST_CHUNKS:
-            raise MagiError(f"a plan looks at up to {MOST_CHUNKS:,} chunks of a workflow, and here are more")
+        if self._chunks > self.most:
+            raise MagiError(f"a plan looks at up to {self.most:,} chunks of a workflow, and here are more")
 
     def _begun(self, name: str, model: Model, widgets: Mapping[str, Any]) -> tuple[Any, _Incoming, tuple[str, ...]]:
         link = inputs_of(self.graph[name]).get("prefix")

@@ -187,7 +187,7 @@ def test_the_text_tab_has_the_price_and_the_length_as_well(board: Any) -> None:
     board.evaluate("answer([2])")
     says_price(board, "chunk 2: 43 chunk-forwards, about 28 s; 0–1, 3–5 from memory")
     board.locator(".magi-text").fill(TEXT + "6: it rolls away")
-    assert board.locator(".magi-length").inner_text().startswith("7 chunks")
+    until(board, "desk.querySelector('.magi-length').textContent", "7 chunks, 7s")
 
 
 def test_a_mistake_is_marked_at_its_line_and_leaves_the_timeline(board: Any) -> None:

@@ -162,6 +162,7 @@ def test_a_node_without_a_plan_keeps_no_video_alive(queue, plans, part, monkeypa
 
 
 def test_after_too_many_chunks_no_other_node_is_looked_at(queue, part, monkeypatch) -> None:
+    """When a graph is queued that is sooner: the server answers nobody meanwhile."""
     asked = graph("0: red", seed=7)
     queue(asked)
     module, looked = part("desk.plans"), []
@@ -173,6 +174,12 @@ def test_after_too_many_chunks_no_other_node_is_looked_at(queue, part, monkeypat
         asked[str(number)]["inputs"]["conditioning"] = [f"5:{number}", 0]
     found = module.plan({"graph": asked})["nodes"]
     assert len(looked) == 3 and len(found) == 22
+    looked.clear()
+    for name, node in asked.items():
+        if name.startswith("5:1"):
+            node["inputs"]["text"] = f"0-999: {name}"
+    module.faults(asked)
+    assert len(looked) == 2 + 4
     assert all("chunks of a workflow" in plan["error"] for plan in found[2:])
 
 
