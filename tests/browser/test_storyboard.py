@@ -190,6 +190,16 @@ def test_the_text_tab_has_the_price_and_the_length_as_well(board: Any) -> None:
     until(board, "desk.querySelector('.magi-length').textContent", "7 chunks, 7s")
 
 
+def test_a_long_text_scrolls_where_the_node_is_as_high_as_what_is_in_it(board: Any) -> None:
+    """As in Nodes 2.0."""
+    board.evaluate("for (let each = desk; each !== document.body; each = each.parentElement) each.style.height = 'auto'")
+    board.get_by_role("tab", name="Text").click()
+    board.locator(".magi-text").fill("\n".join(f"{n}: a circle moves" for n in range(300)))
+    until(board, "desk.querySelector('.magi-length').textContent", "300 chunks, 5:00")
+    assert board.evaluate("desk.offsetHeight") < 300
+    assert board.evaluate("(pages => pages.scrollHeight > 2 * pages.clientHeight)(desk.querySelector('.magi-pages'))")
+
+
 def test_a_mistake_is_marked_at_its_line_and_leaves_the_timeline(board: Any) -> None:
     board.get_by_role("tab", name="Text").click()
     board.locator(".magi-text").fill("0: one\n1 [cutt]: two")
