@@ -58,36 +58,59 @@ import { api } from "../../../scripts/api.js"
 /** @typedef {Place & { index: number, key: string, filename: string }} Clip filename: of a temporary file */
 /** @typedef {Place & { status: "done" | "interrupted" | "failed", sentence: string }} Ended */
 
+const text = (/** @type {unknown} */ value) => typeof value === "string"
+const number = (/** @type {unknown} */ value) => Number.isFinite(value)
+/** @param {any} value @param {(each: any) => boolean} is */
+const list = (value, is) => Array.isArray(value) && value.every((each) => Object(each) === each && is(each))
+/** What must be so of each event, beside its place. */
+const EVENTS = {
+  "magi.plan": (/** @type {any} */ { first, chunks }) => number(first) && list(chunks, ({ index, key }) => number(index) && text(key)),
+  "magi.progress": (/** @type {any} */ { flight }) => list(flight, ({ index, key, stage }) => number(index) && text(key) && number(stage)),
+  "magi.still": (/** @type {any} */ { key, t, jpeg }) => text(key) && number(t) && text(jpeg),
+  "magi.clip": (/** @type {any} */ { key, filename }) => text(key) && text(filename),
+  "magi.ended": (/** @type {any} */ { status, sentence }) => text(status) && text(sentence),
+}
+
 /** Tell ComfyUI which events there are: it warns of those that come before anybody listens to them. */
 export function introduceEvents() {
-  for (const event of /** @type {const} */ (["magi.plan", "magi.progress", "magi.still", "magi.clip", "magi.ended"])) {
-    api.addEventListener(event, () => undefined)
-  }
+  for (const event of /** @type {(keyof typeof EVENTS)[]} */ (Object.keys(EVENTS))) api.addEventListener(event, () => undefined)
+}
+
+/**
+ * Hear an event of this pack. What is not as docs/desk.md has it is from somebody else, and means nothing.
+ * @param {keyof typeof EVENTS} event
+ * @param {(detail: any) => void} listener
+ */
+function hear(event, listener) {
+  api.addEventListener(event, ({ detail }) => {
+    const whole = Object(detail) === detail && [detail.prompt_id, detail.node_id, detail.run].every(text)
+    if (whole && EVENTS[event](detail)) listener(detail)
+  })
 }
 
 /** @param {(plan: RunPlan) => void} listener a node is about to sample */
 export function onPlan(listener) {
-  api.addEventListener("magi.plan", ({ detail }) => listener(detail))
+  hear("magi.plan", listener)
 }
 
 /** @param {(progress: Progress) => void} listener a step was made */
 export function onProgress(listener) {
-  api.addEventListener("magi.progress", ({ detail }) => listener(detail))
+  hear("magi.progress", listener)
 }
 
 /** @param {(still: StillMade) => void} listener there is a picture of a chunk */
 export function onStill(listener) {
-  api.addEventListener("magi.still", ({ detail }) => listener(detail))
+  hear("magi.still", listener)
 }
 
 /** @param {(clip: Clip) => void} listener a chunk can be played */
 export function onClip(listener) {
-  api.addEventListener("magi.clip", ({ detail }) => listener(detail))
+  hear("magi.clip", listener)
 }
 
 /** @param {(ended: Ended) => void} listener a node is through */
 export function onEnded(listener) {
-  api.addEventListener("magi.ended", ({ detail }) => listener(detail))
+  hear("magi.ended", listener)
 }
 
 /** @param {() => void} listener the workflow that is shown was queued */

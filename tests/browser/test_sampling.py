@@ -284,6 +284,22 @@ def test_a_failed_run_says_its_sentence_on_the_cells_as_text(desk: Any) -> None:
     assert desk.inner_text(".magi-line") == sentence
 
 
+def test_an_event_that_is_none_of_ours_means_nothing(desk: Any) -> None:
+    finished(desk)
+    desk.evaluate("""() => {
+        const place = { prompt_id: 'p', node_id: '5', run: 'odd' }
+        const odd = [null, undefined, 7, 'x', [], {}, { ...place, node_id: 7 }, place, { ...place, first: 'x', chunks: 3 },
+            { ...place, first: 0, chunks: [null] }, { ...place, flight: [{ key: 3 }] }, { ...place, key: 'a', t: 'x' },
+            { ...place, key: {}, filename: [] }, { ...place, status: 'done', sentence: {} }]
+        for (const event of ['plan', 'progress', 'still', 'clip', 'ended']) {
+            for (const each of odd) api.tell(`magi.${event}`, each)
+        }
+    }""")
+    desk.evaluate(OPEN, "another")
+    desk.evaluate(OPEN, "workflow")
+    states(desk, "done done done done")
+
+
 def test_a_clip_that_is_gone_leaves_the_still_and_says_that_it_must_be_made(desk: Any) -> None:
     desk.evaluate("tell.plan([['a']]), tell.still('a', 1, picture(0)), tell.clip('a', 'gone.mp4'), tell.ended()")
     desk.wait_for_function(
