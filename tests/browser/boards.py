@@ -25,6 +25,19 @@ BUILD = """async text => {
     for (const each of app.extensions) each.nodeCreated?.(board)
     window.desk = document.querySelector('.magi-storyboard')
 }"""
+PLANS = """async () => {
+    const size = { first: 0, fps: 24, width: 96, height: 96, notes: [], seconds: 28, exact: true }
+    const chunk = made => (_, index) => made.includes(index)
+        ? { index, key: `new ${index} ${Math.random()}`, kind: 'computed' }
+        : { index, key: `k${index}`, kind: 'remembered' }
+    const plan = (made, more = {}, count = 6) => ({ nodes: [{ node_id: '5', ...size, cost: made.length && 43, ...more,
+        chunks: Array.from({ length: count }, chunk(made)) }] })
+    let release = [Promise.resolve(plan([]))]
+    api.answers['/magi/plan'] = () => release[0]
+    window.hold = () => void (release = [new Promise(done => window.answer = (...given) => done(plan(...given)))])
+    const { graphChanged } = await import('/extensions/magi/desk/live.js')
+    graphChanged()
+}"""
 LIMIT = 4000  # milliseconds for what takes a few
 BLOCKS = "[...desk.querySelectorAll('.magi-words')].map(words => words.textContent).join('|')"
 PRICE = "desk.querySelector('.magi-price').textContent"
@@ -69,3 +82,7 @@ def press(page: Any, *keys: str) -> None:
 
 def on(page: Any, words: str) -> Any:
     return page.locator(".magi-words", has_text=words)
+
+
+def says_price(page: Any, expected: str) -> None:
+    until(page, PRICE, expected)

@@ -288,8 +288,9 @@ def test_an_event_that_is_none_of_ours_means_nothing(desk: Any) -> None:
     finished(desk)
     desk.evaluate("""() => {
         const place = { prompt_id: 'p', node_id: '5', run: 'odd' }
-        const odd = [null, undefined, 7, 'x', [], {}, { ...place, node_id: 7 }, place, { ...place, first: 'x', chunks: 3 },
-            { ...place, first: 0, chunks: [null] }, { ...place, flight: [{ key: 3 }] }, { ...place, key: 'a', t: 'x' },
+        const odd = [null, undefined, 7, 'x', [], {}, { ...place, node_id: 7 }, place,
+            { ...place, first: 'x', chunks: 3 }, { ...place, first: 0, chunks: [null] },
+            { ...place, flight: [{ key: 3 }] }, { ...place, key: 'a', t: 'x' },
             { ...place, key: {}, filename: [] }, { ...place, status: 'done', sentence: {} }]
         for (const event of ['plan', 'progress', 'still', 'clip', 'ended']) {
             for (const each of odd) api.tell(`magi.${event}`, each)
