@@ -106,6 +106,47 @@ def test_comfyuis_undo_leaves_the_desk_its_own_steps_and_its_zoom(page) -> None:
     _until(page, TEXT, "0-2: a circle moves\n3 [cut]: it turns blue\n")
 
 
+DRAFT = """Object.values({ ...localStorage, ...sessionStorage }).some(value =>
+    value.includes('a heron wades') && !value.includes('it strikes'))"""  # ComfyUI's own: what a reload opens
+
+
+@pytest.mark.parametrize("page", [False], indirect=True, ids=["canvas"])  # the widget is the same in both
+def test_undo_steps_outlive_a_reload(page, frontend) -> None:
+    told = "0: a heron wades\n1: it strikes\n"
+    page.evaluate(BUILD, told)
+    _until(page, BLOCKS, "a heron wades|it strikes")
+    page.locator(".magi-keys").focus()
+    page.keyboard.press("End")
+    page.keyboard.press("Delete")
+    _until(page, TEXT, "0: a heron wades\n")
+    page.wait_for_function(DRAFT)
+    page.reload()
+    frontend.wait_until_ready()
+    _until(page, BLOCKS, "a heron wades")
+    page.locator(".magi-keys").focus()
+    page.keyboard.press("Control+z")
+    _until(page, TEXT, told)
+
+
+def test_a_template_that_is_opened_twice_is_two_workflows(page) -> None:
+    """So that neither shows what was made of the other."""
+    ids = page.evaluate(OPEN_TWICE, "02 Storyboard, a line for every second")
+    assert len(set(ids)) == 2 and "00000000-0000-0000-0000-000000000000" not in ids
+    page.evaluate("app.extensionManager.command.execute('Workspace.PreviousOpenedWorkflow')")
+    _until(page, "app.rootGraph.id", ids[0])
+
+
+OPEN_TWICE = """async name => {
+    const file = `/api/workflow_templates/ComfyUI-MAGI/${encodeURIComponent(name)}.json`
+    const ids = []
+    for (let i = 0; i < 2; i++) {
+        await app.loadGraphData(await (await fetch(file)).json(), true, true, name, { openSource: 'template' })
+        ids.push(app.rootGraph.id)
+    }
+    return ids
+}"""
+
+
 @pytest.mark.parametrize("page", [False], indirect=True, ids=["canvas"])  # the widget is the same in both
 def test_the_canvas_is_zoomed_over_the_timeline(page) -> None:
     page.evaluate(BUILD, MADE)
