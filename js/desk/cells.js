@@ -5,13 +5,13 @@
 
 import { cellOf } from "./cell_state.js"
 import { NodeMap } from "./node_map.js"
-import { end, forgive, fresh, recall, step, summaryOf } from "./node_state.js"
+import { forgive, recall, summaryOf } from "./node_state.js"
 import { Pictures } from "./pictures.js"
+import { Runs } from "./runs.js"
 
 /** @typedef {import("../magi/api.js").Plan} Plan */
 /** @typedef {import("../magi/api.js").Remembered} Remembered */
 /** @typedef {import("./cell_state.js").Cell} Cell */
-/** @typedef {import("./node_state.js").Node} Node */
 /** @typedef {import("./node_state.js").Summary} Summary */
 
 /** All of it, and who wants to hear of changes. */
@@ -20,7 +20,6 @@ export class Cells {
   #pictures = new Pictures()
   /** @type {Set<(workflow: string, nodeId: string) => void>} */
   #listeners = new Set()
-  #clock = 0
   /** Another number after every change. */
   version = 0
 
@@ -29,11 +28,13 @@ export class Cells {
   /** @param {() => number} [now] a clock, in milliseconds */
   constructor(now = () => performance.now()) {
     this.#now = now
+    /** What is told of runs comes in here. */
+    this.runs = new Runs(this.#nodes, this.#pictures, (workflow, id) => this.#changed(workflow, id), now)
   }
 
   /** Says when something was asked of the server; `recalled` takes it with the answer. */
   get clock() {
-    return this.#clock
+    return this.runs.clock
   }
 
   /**
@@ -44,75 +45,6 @@ export class Cells {
   subscribe(listener) {
     this.#listeners.add(listener)
     return () => void this.#listeners.delete(listener)
-  }
-
-  // What is heard of a run -------------------------------------------------------------------------------------------
-
-  /**
-   * A workflow was queued: what its nodes have to make waits for its turn.
-   * @param {string} workflow
-   */
-  queued(workflow) {
-    for (const [id, node] of this.#nodes.of(workflow)) this.#wait(workflow, id, node, true)
-  }
-
-  /** Nothing is queued any more. */
-  idle() {
-    for (const [workflow, id, node] of this.#nodes.all()) this.#wait(workflow, id, node, false)
-  }
-
-  /**
-   * A node tells what it is going to do.
-   * @param {string} workflow
-   * @param {import("../magi/api.js").RunPlan} plan
-   */
-  planned(workflow, plan) {
-    const node = this.#running(workflow, plan)
-    Object.assign(node, { ran: plan, wanted: plan, edited: [] })
-    this.#changed(workflow, plan.node_id)
-  }
-
-  /**
-   * @param {string} workflow
-   * @param {import("../magi/api.js").Progress} progress
-   */
-  progressed(workflow, progress) {
-    const node = this.#running(workflow, progress)
-    step(node, progress, this.#now())
-    this.#changed(workflow, progress.node_id)
-  }
-
-  /**
-   * @param {string} workflow
-   * @param {import("../magi/api.js").StillMade} still
-   */
-  pictured(workflow, still) {
-    const { key, t, jpeg } = still
-    if ((this.#pictures.stills.get(key)?.t ?? 0) > t) return
-    this.#pictures.addStill(key, { t, jpeg })
-    const node = this.#running(workflow, still)
-    if (t >= 1) node.finished.add(key)
-    this.#changed(workflow, still.node_id)
-  }
-
-  /**
-   * @param {string} workflow
-   * @param {import("../magi/api.js").Clip} clip
-   */
-  filmed(workflow, clip) {
-    this.#pictures.addClip(clip.key, clip.filename)
-    this.#running(workflow, clip).finished.add(clip.key)
-    this.#changed(workflow, clip.node_id)
-  }
-
-  /**
-   * @param {string} workflow
-   * @param {import("../magi/api.js").Ended} ended
-   */
-  ended(workflow, ended) {
-    const node = this.#running(workflow, ended)
-    end(node, ended)
-    this.#changed(workflow, ended.node_id)
   }
 
   // What was asked ---------------------------------------------------------------------------------------------------
@@ -232,33 +164,6 @@ export class Cells {
   }
 
   // ------------------------------------------------------------------------------------------------------------------
-
-  /**
-   * @param {string} workflow
-   * @param {string} id
-   * @param {Node} node
-   * @param {boolean} waits
-   */
-  #wait(workflow, id, node, waits) {
-    if (node.waits === waits) return
-    node.waits = waits
-    this.#changed(workflow, id)
-  }
-
-  /**
-   * The node of an event, whose run begins with it where its plan was not heard.
-   * @param {string} workflow
-   * @param {{ node_id: string, prompt_id: string, run: string }} event
-   */
-  #running(workflow, { node_id, prompt_id: prompt, run }) {
-    const node = this.#nodes.make(workflow, node_id)
-    if (node.run !== run) {
-      const { wanted, edited, words } = node
-      Object.assign(node, fresh(), { prompt, run, wanted, edited, words, status: "running" })
-    }
-    node.heard = ++this.#clock
-    return node
-  }
 
   /**
    * @param {string} workflow

@@ -110,7 +110,7 @@ export function add(desk, before = false) {
 /** @param {Desk} desk */
 export function remove(desk) {
   const { story, ids } = desk
-  if (story.length === ids.length) desk.say(words("last_line"))
+  if (story.length === ids.length) desk.foot.say(words("last_line"))
   const left = edits.remove(story, ids)
   const next = Math.min(story.findIndex(({ id }) => ids.includes(id)), left.length - 1)
   desk.do(left, left === story ? undefined : [left[next]?.id ?? 0])
@@ -146,5 +146,5 @@ function goTo(desk, history, word) {
   if (desk.locked || history.now === editing.history.now) return
   editing.take(history)
   desk.taken()
-  desk.say(words(word))
+  desk.foot.say(words(word))
 }

@@ -63,18 +63,18 @@ export function listen() {
   })
   feed(magi.onPlan, (workflow, plan) => {
     sounds.again()
-    cells.planned(workflow, plan)
+    cells.runs.planned(workflow, plan)
     void recall(workflow) // the words of its chunks; and the graph may have been changed since it was queued
   })
-  feed(magi.onProgress, (workflow, progress) => cells.progressed(workflow, progress))
-  feed(magi.onStill, (workflow, still) => cells.pictured(workflow, still))
-  feed(magi.onClip, (workflow, clip) => cells.filmed(workflow, clip))
+  feed(magi.onProgress, (workflow, progress) => cells.runs.progressed(workflow, progress))
+  feed(magi.onStill, (workflow, still) => cells.runs.pictured(workflow, still))
+  feed(magi.onClip, (workflow, clip) => cells.runs.filmed(workflow, clip))
   feed(magi.onEnded, (workflow, ended) => {
-    cells.ended(workflow, ended)
+    cells.runs.ended(workflow, ended)
     askAgain() // what was made is remembered now, and what follows has a price
   })
-  magi.onQueued(() => cells.queued(shownWorkflow()))
-  magi.onIdle(() => cells.idle())
+  magi.onQueued(() => cells.runs.queued(shownWorkflow()))
+  magi.onIdle(() => cells.runs.idle())
   magi.onGraphChanged(graphChanged)
   // Nodes 2.0 keeps some values to itself until something else is done: its + and - beside a number, for one.
   for (const deed of ["pointerup", "keyup", "change"]) addEventListener(deed, graphChanged, { capture: true })

@@ -50,7 +50,7 @@ export class StoryClipboard {
     const lines = linesOf(desk.story, desk.ids)
     event.clipboardData?.setData("text/plain", this.#text || asJson(lines))
     event.preventDefault()
-    desk.say(words(lines.length === 1 ? "copied_one" : "copied", { n: lines.length }))
+    desk.foot.say(words(lines.length === 1 ? "copied_one" : "copied", { n: lines.length }))
   }
 
   /** @param {string} text a storyboard, a numbered script, or one line for each chunk */
@@ -59,14 +59,14 @@ export class StoryClipboard {
     if (desk.locked || !text.trim()) return
     try {
       const { lines, errors } = await this.#read(text)
-      if (!lines?.length) return desk.say(words("not_pasted", { why: errors?.[0]?.message ?? "" }))
+      if (!lines?.length) return desk.foot.say(words("not_pasted", { why: errors?.[0]?.message ?? "" }))
       const { story, ids } = desk
       const index = story.map(({ id }) => ids.includes(id)).lastIndexOf(true) + 1
       const bare = lines.map(({ source: _source, ...line }) => line)
       desk.do(...insert(story, index, bare))
-      desk.say(words(lines.length === 1 ? "pasted_one" : "pasted", { n: lines.length }))
+      desk.foot.say(words(lines.length === 1 ? "pasted_one" : "pasted", { n: lines.length }))
     } catch (error) {
-      desk.say(words("not_pasted", { why: error instanceof Error ? error.message : String(error) }))
+      desk.foot.say(words("not_pasted", { why: error instanceof Error ? error.message : String(error) }))
     }
   }
 

@@ -35,7 +35,7 @@ export function showOnStoryboards() {
     for (const { desk } of desks) desk.refreshCells()
   })
   onSecond(() => {
-    for (const { desk } of desks) desk.drawPrice()
+    for (const { desk } of desks) desk.foot.drawPrice()
   })
   cells.subscribe((workflow) => {
     if (workflow !== shownWorkflow()) return

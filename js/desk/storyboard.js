@@ -4,10 +4,10 @@ import { drawBanner } from "./banner.js"
 import { addAtEnd, chordOf, DEEDS } from "./deeds.js"
 import { Editing } from "./editing.js"
 import { iconButton, keepInside, part } from "./parts.js"
-import { sentenceOf, warningOf } from "./price_line.js"
-import { clock } from "./ruler.js"
-import { count, place } from "./story.js"
+import { warningOf } from "./price_line.js"
+import { place } from "./story.js"
 import { StoryClipboard } from "./story_clipboard.js"
+import { StoryFoot } from "./story_foot.js"
 import { makeTabs, makeTools } from "./story_head.js"
 import { storyStrip } from "./story_strip.js"
 import { directLines, dragLines } from "./story_windows.js"
@@ -21,12 +21,9 @@ import { TextTab } from "./text_tab.js"
 
 /** @typedef {{ history: import("./history.js").History, tab: string, view: import("./strip_zoom.js").View }} Keepsake */
 
-const FRAMES = 24 // of a chunk
-
 export class StoryboardDesk {
   /** @type {readonly Item[]} */
   items = []
-  said = "" // what was done last
   tab = "timeline"
   /** @type {(() => void) | undefined} */
   endEdit
@@ -59,9 +56,7 @@ export class StoryboardDesk {
     this.append = iconButton("add", words("add_end"), () => addAtEnd(this))
     this.append.classList.add("magi-append")
     this.append.tabIndex = -1 // the keyboard has it among the tools
-    this.going = part("span", "magi-going") // apart from what is said aloud: it changes every second
-    this.price = part("span", "magi-price", { role: "status" })
-    this.length = part("span", "magi-length")
+    this.foot = new StoryFoot(this.editing)
     this.element = part("div", "magi-desk magi-storyboard", { role: "group", "aria-label": words("storyboard") })
     keepInside(this.element)
     this.#build()
@@ -87,8 +82,7 @@ export class StoryboardDesk {
 
   #build() {
     const head = part("div", "magi-head", {}, this.tabs, this.tools)
-    const foot = part("div", "magi-foot", {}, this.going, this.price, this.length)
-    this.element.append(head, this.banner, this.timeline, this.text.element, foot)
+    this.element.append(head, this.banner, this.timeline, this.text.element, this.foot.element)
     this.strip.content.append(this.append)
     this.strip.keys.setAttribute("aria-description", words("keys"))
     this.show("timeline")
@@ -121,7 +115,7 @@ export class StoryboardDesk {
 
   /** What is known of the chunks has changed. */
   refreshCells() {
-    if (this.editing.replanned() && !this.editing.considered) this.said = "" // the price is news
+    if (this.editing.replanned() && !this.editing.considered) this.foot.forget() // the price is news
     this.#frame ||= requestAnimationFrame(() => {
       this.#frame = 0
       this.draw()
@@ -140,16 +134,7 @@ export class StoryboardDesk {
     strip.draw()
     this.append.style.left = `${strip.left(this.items.at(-1)?.last ?? -1) + strip.chunkWidth}px`
     this.append.disabled = locked
-    const chunks = count(this.story)
-    const time = clock((chunks * FRAMES) / strip.fps)
-    this.length.textContent = words(chunks === 1 ? "one_chunk" : "length", { chunks, time })
-    this.drawPrice()
-  }
-
-  drawPrice() {
-    this.going.textContent = this.host.going()
-    const sentence = sentenceOf(this.editing, this.said)
-    if (this.price.textContent !== sentence) this.price.textContent = sentence
+    this.foot.draw()
   }
 
   /** @param {number} line */
@@ -167,7 +152,7 @@ export class StoryboardDesk {
    */
   do(story, select) {
     if (!this.editing.do(story)) return
-    this.said = ""
+    this.foot.forget()
     this.taken(select)
   }
 
@@ -199,23 +184,17 @@ export class StoryboardDesk {
    */
   consider(story) {
     this.editing.consider(story)
-    this.say(warningOf(this.editing, story))
+    this.foot.say(warningOf(this.editing, story))
   }
 
   /** @param {boolean} keep what was tried or considered is done */
   decide(keep) {
     const { ids } = this
     this.strip.dragged = false
-    this.said = ""
+    this.foot.forget()
     if (this.editing.decide(keep)) this.taken(ids)
     else this.draw()
     this.editing.moves = false
-  }
-
-  /** @param {string} sentence said until something else happens */
-  say(sentence) {
-    this.said = sentence
-    this.price.textContent = sentence
   }
 
   /** @param {string} [tag] what of the window gets the keyboard */
@@ -255,8 +234,8 @@ export class StoryboardDesk {
   }
 
   #select() {
-    this.said = ""
-    this.drawPrice()
+    this.foot.forget()
+    this.foot.drawPrice()
     this.clipboard.selected()
   }
 }

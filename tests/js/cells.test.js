@@ -19,13 +19,13 @@ const ended = (status, sentence = "") => place({ status, sentence })
 
 const ran = (keys, status = "done") => {
   const cells = new Cells()
-  cells.planned("w", plan(keys))
+  cells.runs.planned("w", plan(keys))
   for (const { key, kind } of chunks(keys)) {
     if (status !== "done" && kind === "computed") continue
-    cells.pictured("w", still(key, 1))
-    cells.filmed("w", clip(key))
+    cells.runs.pictured("w", still(key, 1))
+    cells.runs.filmed("w", clip(key))
   }
-  cells.ended("w", ended(status, status === "failed" ? "no room" : ""))
+  cells.runs.ended("w", ended(status, status === "failed" ? "no room" : ""))
   return cells
 }
 const states = (cells, id = "5", workflow = "w") => cells.cellsOf(workflow, id).map(({ state }) => state).join(" ")
@@ -34,38 +34,38 @@ const stale = (cells) => cells.cellsOf("w", "5").filter(({ stale }) => stale).ma
 
 test("a run goes through its cells: queued, denoising with its stage, done", () => {
   const cells = new Cells()
-  cells.planned("w", plan("=k +m a b"))
+  cells.runs.planned("w", plan("=k +m a b"))
   assert.equal(states(cells), "kept remembered queued queued")
-  cells.progressed("w", progress(["a", 2]))
+  cells.runs.progressed("w", progress(["a", 2]))
   assert.equal(states(cells), "kept remembered denoising queued")
   assert.deepEqual([cells.cellsOf("w", "5")[2].stage, cells.cellsOf("w", "5")[2].stages], [2, 4])
-  cells.progressed("w", progress(["b", 1]))
+  cells.runs.progressed("w", progress(["b", 1]))
   assert.equal(states(cells), "kept remembered done denoising")
-  cells.ended("w", ended("done"))
+  cells.runs.ended("w", ended("done"))
   assert.equal(states(cells), "kept remembered done denoising".replace("denoising", "planned"), "left in flight")
 })
 
 test("a chunk whose clip is there is done, although the last step was told before", () => {
   const cells = new Cells()
-  cells.planned("w", plan("a b"))
-  cells.progressed("w", progress(["a", 3], ["b", 2]))
-  cells.filmed("w", clip("a"))
+  cells.runs.planned("w", plan("a b"))
+  cells.runs.progressed("w", progress(["a", 3], ["b", 2]))
+  cells.runs.filmed("w", clip("a"))
   assert.equal(states(cells), "done denoising")
 })
 
 test("what was queued says so before its node begins, until nothing is queued any more", () => {
   const cells = ran("a b")
   cells.wanted("w", [plan("+a +b c", { run: undefined })])
-  cells.queued("elsewhere")
+  cells.runs.queued("elsewhere")
   assert.equal(states(cells), "done done planned")
-  cells.queued("w")
+  cells.runs.queued("w")
   assert.equal(states(cells), "done done queued")
-  cells.idle()
+  cells.runs.idle()
   assert.equal(states(cells), "done done planned")
-  cells.queued("w")
-  cells.planned("w", plan("+a +b c", { run: "r2" }))
+  cells.runs.queued("w")
+  cells.runs.planned("w", plan("+a +b c", { run: "r2" }))
   assert.equal(states(cells), "remembered remembered queued")
-  cells.ended("w", { ...ended("interrupted"), run: "r2" })
+  cells.runs.ended("w", { ...ended("interrupted"), run: "r2" })
   assert.equal(states(cells), "remembered remembered planned", "the wait is over")
 })
 
@@ -74,9 +74,9 @@ test("a stale chunk that is queued says so over its old picture", () => {
   cells.wanted("w", [plan("+a c", { run: undefined })])
   const waits = () => cells.cellsOf("w", "5").map(({ clip, stale, waits }) => [clip, stale, waits].join(" "))
   assert.deepEqual(waits(), ["a.mp4 false false", "b.mp4 true false"])
-  cells.queued("w")
+  cells.runs.queued("w")
   assert.deepEqual(waits(), ["a.mp4 false false", "b.mp4 true true"])
-  cells.planned("w", plan("+a c", { run: "r2" }))
+  cells.runs.planned("w", plan("+a c", { run: "r2" }))
   assert.deepEqual(waits(), ["a.mp4 false false", " false false"])
 })
 
@@ -98,8 +98,8 @@ test("a failure is told until the graph is another one", () => {
 
 test("stills sharpen and never blur again, for every chunk in flight", () => {
   const cells = new Cells()
-  cells.planned("w", plan("a b"))
-  for (const each of [still("a", 0.2), still("b", 0.1), still("a", 0.6), still("a", 0.4)]) cells.pictured("w", each)
+  cells.runs.planned("w", plan("a b"))
+  for (const each of [still("a", 0.2), still("b", 0.1), still("a", 0.6), still("a", 0.4)]) cells.runs.pictured("w", each)
   assert.deepEqual(cells.cellsOf("w", "5").map(({ still }) => still.t), [0.6, 0.1])
 })
 
@@ -120,9 +120,9 @@ test("what is wanted and was not made makes its place stale, and what was made s
 test("with an edit taken back, the old clips are there at once", () => {
   const cells = ran("a b c")
   cells.wanted("w", [plan("+a x y")])
-  cells.planned("w", plan("+a x y", { run: "s" }))
-  for (const key of ["x", "y"]) cells.filmed("w", clip(key, { run: "s" }))
-  cells.ended("w", { ...ended("done"), run: "s" })
+  cells.runs.planned("w", plan("+a x y", { run: "s" }))
+  for (const key of ["x", "y"]) cells.runs.filmed("w", clip(key, { run: "s" }))
+  cells.runs.ended("w", { ...ended("done"), run: "s" })
   assert.equal(clips(cells), "a.mp4 x.mp4 y.mp4")
   cells.wanted("w", [plan("+a +b +c")])
   assert.deepEqual(stale(cells), [])
@@ -147,9 +147,9 @@ test("behind what is not made yet, keys are not known, and staleness is not cert
 
 test("a place where nothing was made is not stale, it is to be made", () => {
   const cells = new Cells()
-  cells.planned("w", plan("a b c"))
-  cells.filmed("w", clip("a"))
-  cells.ended("w", ended("interrupted"))
+  cells.runs.planned("w", plan("a b c"))
+  cells.runs.filmed("w", clip("a"))
+  cells.runs.ended("w", ended("interrupted"))
   cells.wanted("w", [plan("x y z")])
   assert.deepEqual(stale(cells), [0])
   assert.equal(states(cells), "done planned planned")
@@ -172,12 +172,12 @@ test("cells added to the plan are to be made; cells taken away are gone", () => 
 
 test("what was asked while a run went on does not undo what it finished", () => {
   const cells = new Cells()
-  cells.planned("w", plan("a b"))
+  cells.runs.planned("w", plan("a b"))
   cells.wanted("w", [plan("a b")])
-  cells.filmed("w", clip("a"))
+  cells.runs.filmed("w", clip("a"))
   assert.equal(states(cells), "done queued")
-  cells.filmed("w", clip("b"))
-  cells.ended("w", ended("done"))
+  cells.runs.filmed("w", clip("b"))
+  cells.runs.ended("w", ended("done"))
   assert.equal(states(cells), "done done")
 })
 
@@ -191,10 +191,10 @@ test("a chunk that nothing holds any more must be made again, and still shows wh
 
 test("an interrupt leaves what is done, and the rest to be made", () => {
   const cells = new Cells()
-  cells.planned("w", plan("a b c"))
-  cells.filmed("w", clip("a"))
-  cells.progressed("w", progress(["b", 3]))
-  cells.ended("w", ended("interrupted"))
+  cells.runs.planned("w", plan("a b c"))
+  cells.runs.filmed("w", clip("a"))
+  cells.runs.progressed("w", progress(["b", 3]))
+  cells.runs.ended("w", ended("interrupted"))
   assert.equal(states(cells), "done planned planned")
   assert.equal(cells.summaryOf("w", "5").status, "interrupted")
 })
@@ -207,13 +207,13 @@ test("after a failure the cells that were not made say so, with the sentence", (
 
 test("an extend begins at its own first chunk", () => {
   const cells = new Cells()
-  cells.planned("w", plan("a b", { first: 6 }))
+  cells.runs.planned("w", plan("a b", { first: 6 }))
   assert.deepEqual(cells.cellsOf("w", "5").map(({ index }) => index), [6, 7])
 })
 
 test("two workflows with the same node ids do not meet, except where they made the very same chunk", () => {
   const cells = ran("a b")
-  cells.planned("v", plan("+a x", { prompt_id: "q", run: "s" }))
+  cells.runs.planned("v", plan("+a x", { prompt_id: "q", run: "s" }))
   assert.equal(clips(cells, "5", "v"), "a.mp4 ")
   assert.equal(clips(cells), "a.mp4 b.mp4")
   assert.equal(states(cells, "5", "v"), "remembered queued")
@@ -225,7 +225,7 @@ test("what a run has made is not to be made any more", () => {
 
 test("another run on a node begins anew", () => {
   const cells = ran("a b", "failed")
-  cells.planned("w", plan("a b", { run: "s" }))
+  cells.runs.planned("w", plan("a b", { run: "s" }))
   assert.equal(states(cells), "queued queued")
   assert.equal(cells.summaryOf("w", "5").sentence, "")
 })
@@ -259,10 +259,10 @@ test("a page that opens in the middle of a run gets plan, flight, stills, clips 
 test("what is heard while the server is asked is newer than its answer", () => {
   const cells = new Cells()
   const asked = cells.clock
-  cells.progressed("w", progress(["c", 1]))
+  cells.runs.progressed("w", progress(["c", 1]))
   cells.recalled("w", { 5: remembered("a b c") }, asked)
   assert.equal(states(cells), "done queued denoising")
-  cells.ended("w", ended("done"))
+  cells.runs.ended("w", ended("done"))
   cells.recalled("w", { 5: remembered("a b c") }, asked)
   assert.equal(states(cells).includes("denoising"), false)
 })
@@ -270,9 +270,9 @@ test("what is heard while the server is asked is newer than its answer", () => {
 test("whoever subscribed hears whose cells changed, until they stop", () => {
   const cells = new Cells(), heard = []
   const stop = cells.subscribe((workflow, id) => heard.push(`${workflow}/${id}`))
-  cells.planned("w", plan("a"))
-  cells.pictured("v", still("a", 0.5, { node_id: "1:2" }))
+  cells.runs.planned("w", plan("a"))
+  cells.runs.pictured("v", still("a", 0.5, { node_id: "1:2" }))
   stop()
-  cells.ended("w", ended("done"))
+  cells.runs.ended("w", ended("done"))
   assert.deepEqual(heard, ["w/5", "v/1:2"])
 })

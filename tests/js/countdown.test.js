@@ -10,18 +10,18 @@ test("time left counts down between the steps that tell it, and follows them", (
   const place = { prompt_id: "p", node_id: "5", run: "r" }
   const step = { flight: [], done: 0, chunks: 2, step: 1, steps: 9 }
   const chunks = [{ index: 0, key: "a", kind: "computed" }]
-  cells.planned("w", { ...place, chunks, first: 0, cost: 9, seconds: 30, fps: 24, width: 8, height: 8, notes: [] })
+  cells.runs.planned("w", { ...place, chunks, first: 0, cost: 9, seconds: 30, fps: 24, width: 8, height: 8, notes: [] })
   const line = () => lineOf(cells.summaryOf("w", "5"), now)
   assert.equal(line(), "making chunks, about 30 s")
   assert.equal(cells.counts("w"), false, "nothing is known yet")
-  cells.progressed("w", { ...place, ...step, seconds_left: 20 })
+  cells.runs.progressed("w", { ...place, ...step, seconds_left: 20 })
   assert.equal(cells.counts("w"), true)
   assert.equal(line(), "20 s left")
   now += 4000
   assert.equal(line(), "16 s left")
-  cells.progressed("w", { ...place, ...step, seconds_left: 18 })
+  cells.runs.progressed("w", { ...place, ...step, seconds_left: 18 })
   assert.equal(line(), "18 s left")
-  cells.ended("w", { ...place, status: "done", sentence: "" })
+  cells.runs.ended("w", { ...place, status: "done", sentence: "" })
   assert.equal(cells.counts("w"), false)
 })
 
