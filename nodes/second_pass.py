@@ -146,7 +146,11 @@ class MagiSecondPass(io.ComfyNode):
                 seed_input(
                     "Where the noise of what is made anew comes from. -1 takes the take's own, for a video 0.", OWN_SEED
                 ),
-                *size_inputs("the model", of="Another size than a take's own resizes its latents first; 0 keeps it. For a video:"),
+                *size_inputs(
+                    "the model",
+                    of_take="At 0 a take keeps its size; at another its latents are resized before they are made anew. "
+                    "For a video",
+                ),
                 fit_input(),
                 *sampling_inputs(),
                 fps_input("Frame rate that a video is brought to. A take keeps its own."),
