@@ -61,8 +61,8 @@ def release_step(strength: float, settings: SamplingSettings) -> int:
 
 
 def leading(strength: float) -> float:
-    """What a second pass of this strength means for its first chunk, and for one behind a cut or in a new shot: .5 is .65
-    there. 0 and 1 stay."""
+    """What a second pass of this strength means for its first chunk, and for one behind a cut or in a new shot: .5 is
+    .65 there. 0 and 1 stay."""
     return strength if strength == 0 else _bent(LEADING * _bent(strength))
 
 
