@@ -185,7 +185,7 @@ def test_space_plays_the_whole_strip_in_order(desk: Any) -> None:
 
 
 def test_a_chunk_that_has_a_still_alone_is_halted_too_where_the_strip_is_played(desk: Any) -> None:
-    desk.evaluate("tell.plan([['a'], ['b']]), tell.still('a', 1, picture(0)), tell.clip('b'), tell.ended()")
+    desk.evaluate("tell.plan([['a'], ['b']], { fps: 1 }), tell.still('a', 1, picture(0)), tell.clip('b'), tell.ended()")
     desk.locator(".magi-keys").focus()
     desk.keyboard.press("Space")
     slider = "document.querySelector('dialog[open] input[type=range]')"
@@ -193,7 +193,7 @@ def test_a_chunk_that_has_a_still_alone_is_halted_too_where_the_strip_is_played(
     desk.get_by_role("button", name="Pause").click()
     play = desk.get_by_role("button", name="Play", exact=True)
     play.wait_for()
-    assert desk.evaluate(f"Number({slider}.value)") < 1
+    assert desk.evaluate(f"Number({slider}.value)") < 24
     desk.evaluate("tell.still('a', 1, picture(90)), tell.clip('a')")
     desk.wait_for_function("document.querySelector('dialog[open] video:not([hidden])')?.src.includes('a.mp4')")
     assert desk.evaluate("document.querySelector('dialog[open] video').paused"), "its clip has come, and waits as well"
