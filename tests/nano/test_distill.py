@@ -116,6 +116,7 @@ def window(settings: SamplingSettings, forward: int) -> tuple[Batch, object]:
         null=~noisy,
         chunk=torch.arange(6)[None],
         focus=torch.ones(1, 36, 4, 4),
+        worn=torch.zeros(1, 6, dtype=torch.bool),
     )
     return batch, plan
 

@@ -16,7 +16,7 @@ from tools.nano.render import Sheet, draw, make_sheet
 from tools.nano.scenery import weather_covers
 from tools.nano.scenes import Scenes, sample_scenes, with_other_things
 from tools.nano.vocabulary import CHUNK_FRAMES, CHUNKS, FRAMES
-from tools.nano.wear import Wear, at_other_speeds, sample_wear, tinted
+from tools.nano.wear import MOST_LOST, MOST_MORPH, Wear, at_other_speeds, sample_wear, tinted
 
 TILE = 12
 PAIRS, APART = 0.4, 1.05  # share of clips with two objects; their distance in sums of their radii, at least
@@ -62,10 +62,10 @@ def build_corpus(vae: ViTVAE, tokenizer, count: int, seed: int, *, at_once: int 
         latents, first = (torch.cat(parts) for parts in zip(*pieces, strict=True))
         return latents, first
 
-    def worn(scenes: Scenes, seed: int) -> Tensor:
+    def worn(scenes: Scenes, seed: int, morph: float) -> Tensor:
         sheet = make_sheet(scenes, device)
         sheet = replace(sheet, colours=tinted(sheet.colours, seed))
-        return encoded(sheet, everything, sample_wear(scenes, seed, device))[0]
+        return encoded(sheet, everything, sample_wear(scenes, seed, device, morph))[0]
 
     everything = torch.arange(count, device=device)
     latents, first = encoded(make_sheet(scenes, device), everything)
@@ -73,7 +73,8 @@ def build_corpus(vae: ViTVAE, tokenizer, count: int, seed: int, *, at_once: int 
     disguises = latents[:1]
     if len(reshot):
         disguises, _ = encoded(make_sheet(with_other_things(scenes, seed), device), reshot)
-    films = Films(latents, first, disguises, worn(scenes, seed), worn(at_other_speeds(scenes, seed), seed + 1))
+    slipped = worn(at_other_speeds(scenes, seed), seed + 1, MOST_LOST)
+    films = Films(latents, first, disguises, worn(scenes, seed, MOST_MORPH), slipped)
     return make_corpus(scenes, films, tokenizer, seed)
 
 
