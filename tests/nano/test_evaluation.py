@@ -253,6 +253,22 @@ def test_blocks_are_seen_on_the_grid_only():
     assert grid_energy(blocky) > 0
 
 
+def test_a_story_says_how_much_of_the_outline_is_worn_off_after_ten_seconds():
+    frames = film_of(["still"])
+    tracks, seen = judging.look(frames)
+    truth = [seen[0]] * 10
+    for tenth, worn in ((seen[0], 0.0), (seen[0] | {"shape": "nothing"}, 1.0)):
+        found = judging.told(tracks * 10, seen * 9 + [tenth], truth)
+        assert (found["shape worn off"], found["outline worn off"]) == (worn, 0.0)
+    blunt = dataclasses.replace(tracks[0], shape_scores=tracks[0].shape_scores - 0.1)
+    assert judging.told([*tracks * 9, blunt], seen * 10, truth)["outline worn off"] == pytest.approx(0.1)
+
+
+def test_frames_in_which_a_colour_turns_are_found():
+    truth = [{"colour": colour} for colour in ("red", "red", "blue", "blue")]
+    assert judging.turn_of(truth) == slice(52, 60) and judging.turn_of(truth[:2]) is None
+
+
 def test_lines_say_whether_the_bar_is_met():
     lines = (
         Line("single", "shape", "shape", low=0.9),

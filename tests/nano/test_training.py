@@ -47,7 +47,7 @@ from tools.nano.recipe import TINY_VAE, dit_config
 from tools.nano.render import COLOUR_TURN
 from tools.nano.scenes import RECOLOUR, REPAINT, REPEAT, Scenes, sample_scenes
 from tools.nano.text_model import make_text_model, make_tokenizer, save_special_tokens
-from tools.nano.train_vae import Clips, decibels, initialise, normalise_latents, reconstruct, train
+from tools.nano.train_vae import Clips, decibels, initialise, load_grown, normalise_latents, reconstruct, train
 from tools.nano.training_model import SpecialTable, make_dit, predict, read_text
 from tools.nano.vocabulary import CHUNK_FRAMES
 
@@ -328,11 +328,32 @@ def test_going_on_with_the_decoder_leaves_the_latents(tmp_path):
     save_file(before, file)
     short = {"minutes": 5, "reserve": 0, "steps": 2, "batch": 1, "clips": 4, "lr": 1e-3, "seed": 3, "save_seconds": 60}
     args = Namespace(
-        **short, init=file, anchor=0.0, decoder_only=True, dry_run=True, compile=False, conv=None, log_every=100
+        **short,
+        init=file,
+        anchor=0.0,
+        decoder_only=True,
+        depth=None,
+        dry_run=True,
+        compile=False,
+        conv=None,
+        log_every=100,
     )
     after = train(args, CPU, tmp_path).state_dict()
+    assert any(name.startswith("decoder.blocks.1.") for name in set(after) - set(before))
     changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
     assert changed == {"decoder"}
+
+
+def test_a_deeper_autoencoder_begins_as_the_one_it_grew_from():
+    torch.manual_seed(3)
+    made = [ViTVAE(VAEConfig.from_json(TINY_VAE | {"depth": d}), operations=convolutions.LAYERS) for d in (1, 3)]
+    for vae in made:
+        initialise(vae)
+    load_grown(made[1], made[0].state_dict())
+    video = torch.randn(1, 3, 12, 128, 128).clamp(-1, 1)
+    assert torch.allclose(*(reconstruct(vae, video) for vae in made), atol=1e-5)
+    made[1].decode(made[1].encode(video)).square().mean().backward()
+    assert all(trunk.blocks[-1].mlp.fc2.weight.grad.any() for trunk in (made[1].encoder, made[1].decoder))
 
 
 def test_changes_are_seen_more_often_than_chance_has_it():
