@@ -96,7 +96,7 @@ def initialise(vae: ViTVAE) -> None:
 
 @torch.no_grad()
 def load_grown(vae: ViTVAE, weights: Mapping[str, Tensor]) -> None:
-    """Weights of an autoencoder that may have fewer blocks on each side; new ones add nothing until they have learned."""
+    """Weights of an autoencoder that may have fewer blocks on each side; new ones add nothing at first."""
     grown = []
     for name, trunk in (("encoder", vae.encoder), ("decoder", vae.decoder)):
         for i, block in enumerate(trunk.blocks):
