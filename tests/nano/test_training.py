@@ -332,7 +332,7 @@ def test_going_on_with_the_decoder_leaves_the_latents(tmp_path):
         init=file,
         anchor=0.0,
         decoder_only=True,
-        depth=None,
+        depth=2,
         dry_run=True,
         compile=False,
         conv=None,
