@@ -58,6 +58,7 @@ class Run:
         self.frames = torch.arange(36, device=device)
         self.generator = torch.Generator(device).manual_seed(args.seed + 101 * self.rank + 1)
         self.levels = LevelBalance(device, args.balance)
+        self.master = self._fresh_master()
         self._choose_speed()
 
         self.corpus = self._clips()
@@ -66,12 +67,16 @@ class Run:
         if args.init:
             self._begin_from(args.init)
         self.begin()
-        self.master = Master(self.trained(), decay=0.05, betas=(0.9, 0.97), ema=args.ema, clip=1.0)
+        self.master = self._fresh_master()
         if args.resume:
             self.master.go_on_from(load_file(args.init / "raw.safetensors"))
         self.say(f"{len(self.master.weights):,} parameters are trained")
         self.looker = QuickLook(args.look, 4242, self.tokenizer, device, grid) if self.rank == 0 else None
         self.say(f"set up in {self.clock.elapsed:.0f} s")
+
+    def _fresh_master(self) -> Master:
+        """Training state that begins from the weights as they are."""
+        return Master(self.trained(), decay=0.05, betas=(0.9, 0.97), ema=self.args.ema, clip=1.0)
 
     def _begin_from(self, folder: Path) -> None:
         """Load the weights of an earlier run; with `--wait` of one that is still under way, when it has ended."""
