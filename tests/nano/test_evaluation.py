@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from magi_core.text.cleaning import prepare_caption
-from tools.nano import judging, report
+from tools.nano import judging, report, side_by_side
 from tools.nano.analyser import Track, clipped_share, grid_energy, measure, sharpness
 from tools.nano.captions import CONTINUATIONS
 from tools.nano.cases import LONG_CHUNKS, Case
@@ -308,6 +308,17 @@ def test_comparison_allows_three_points():
     entry = report.compare(report.summarise({("single", "generated"): worst}), base)[0]
     assert entry["near"] is False
     assert "difference" in report.markdown([entry]).splitlines()[0]
+
+
+def test_a_model_card_has_both_models_side_by_side():
+    base, distilled = ([{"colour": i >= wrong, "shape": True} for i in range(100)] for wrong in (0, 20))
+    lines = (Line("single", "colour", "colour", low=0.9), Line("single", "shape", "shape"))
+    both = [report.summarise({("single", "generated"): found}, lines) for found in (base, distilled)]
+    assert side_by_side.rows(*both).splitlines()[2:] == [
+        "| single: colour | >= 0.9 | 1.00 (0.96 to 1.00) | 100 | 0.80 (0.71 to 0.87) **missed** | 100 |"
+    ]
+    assert "| single: shape |" in side_by_side.rows(*both, every=True)
+    assert side_by_side.rows(both[0], []).splitlines()[2].endswith("| 100 |  |  |")
 
 
 def test_intervals_contain_the_value_and_narrow_with_n():
