@@ -61,9 +61,6 @@ class Run:
         self.master = self._fresh_master()
         self._choose_speed()
 
-        self.corpus = self._clips()
-        std = self.corpus.latents[:64].float().std()
-        self.say(f"{len(self.corpus.latents)} clips after {self.clock.elapsed:.0f} s; latent std {std:.3f}")
         if args.init:
             self._begin_from(args.init)
         self.begin()
@@ -71,6 +68,9 @@ class Run:
         if args.resume:
             self.master.go_on_from(load_file(args.init / "raw.safetensors"))
         self.say(f"{len(self.master.weights):,} parameters are trained")
+        self.corpus = self._clips()
+        std = self.corpus.latents[:64].float().std()
+        self.say(f"{len(self.corpus.latents)} clips after {self.clock.elapsed:.0f} s; latent std {std:.3f}")
         self.looker = QuickLook(args.look, 4242, self.tokenizer, device, grid) if self.rank == 0 else None
         self.say(f"set up in {self.clock.elapsed:.0f} s")
 
