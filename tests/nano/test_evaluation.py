@@ -11,7 +11,7 @@ import torch
 
 from magi_core.text.cleaning import prepare_caption
 from tools.nano import judging, report, side_by_side
-from tools.nano.analyser import Track, clipped_share, grid_energy, measure, sharpness
+from tools.nano.analyser import Track, clipped_share, grid_energy, measure, patchiness, sharpness
 from tools.nano.captions import CONTINUATIONS
 from tools.nano.cases import LONG_CHUNKS, Case
 from tools.nano.evaluate import ROWS, joined, rounded, tasks_of, unfilmed
@@ -251,6 +251,15 @@ def test_blocks_are_seen_on_the_grid_only():
     shifted[:, :, 11:19] = 140
     assert grid_energy(flat) == grid_energy(shifted) == 0.0
     assert grid_energy(blocky) > 0
+
+
+def test_patches_of_colour_are_seen_inside_objects_only():
+    frames = drawn_frames(film(write_script(np.random.default_rng(4), ["still"])), 4)
+    inside = (frames[0].float() - frames[0, 0, 0].float()).abs().amax(-1) > 60
+    chequered = frames.clone()
+    chequered[:, inside & (torch.arange(128) // 8 % 2 == 0)] += 30
+    assert patchiness(frames) < 0.01 < 0.03 < patchiness(chequered)
+    assert patchiness(torch.full_like(frames, 240)) is None
 
 
 def test_a_story_says_how_much_of_the_outline_is_worn_off_after_ten_seconds():

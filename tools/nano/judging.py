@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tools.nano.analyser import Track, action_of, clipped_share, grid_energy, measure, sharpness
+from tools.nano.analyser import Track, action_of, clipped_share, grid_energy, measure, patchiness, sharpness
 from tools.nano.cases import Case
 from tools.nano.motion import allowed_actions
 from tools.nano.render import COLOUR_TURN
@@ -145,9 +145,12 @@ def turn_of(truth: Sequence[dict[str, str]]) -> slice | None:
 
 
 def changed(frames: Tensor, truth: Sequence[dict[str, str]]) -> Findings:
-    """Energy on the autoencoder's grid while a colour turns: blocks raise it above that of the drawn clip."""
+    """While a colour turns: energy on the autoencoder's grid, and patches of colour inside the object. Blocks raise
+    both above those of the drawn clip; the first also counts outlines, which hide them."""
     turning = turn_of(truth)
-    return {"blocks": None if turning is None else grid_energy(frames[turning])}
+    if turning is None:
+        return {"blocks": None, "patches": None}
+    return {"blocks": grid_energy(frames[turning]), "patches": patchiness(frames[turning])}
 
 
 def seam_jumps(tracks: Sequence[Track]) -> dict[int, float]:

@@ -187,6 +187,8 @@ TABLE: tuple[Line, ...] = (
     Line("memory", "latent motion", "motion inside a latent frame, drawn", "pooled", source="drawn"),
     Line("memory", "latent motion", "motion inside a latent frame, through the VAE", "pooled", "vae", 0.8, 1.2),
     Line("memory", "blocks", "blocks while a colour turns, against drawn clips", "mean", high=1.5, against="drawn"),
+    Line("memory", "patches", "patches inside the object while a colour turns", "mean"),
+    Line("memory", "patches", "the same, drawn, through the VAE", "mean", source="vae"),
     *_image(),
     Line("continuation", "carried on", "same direction, speed within 20%", low=0.90),
     Line("continuation", "same direction", "same direction"),
