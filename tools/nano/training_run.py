@@ -49,15 +49,12 @@ class Run:
         self.add_models()
         self.vae = load_autoencoder(args.vae, device)
 
-        self.corpus = stand_in(self.tokenizer, device)
-        grid = self.corpus.latents.shape[-1]
-        self.slot_tokens = 6 * (grid // 2) ** 2
-        self.backend = args.attention
-        if self.backend == "auto":
-            self.backend = choose_backend(device, self.slot_tokens, config.num_heads, config.head_dim)
         self.frames = torch.arange(36, device=device)
         self.generator = torch.Generator(device).manual_seed(args.seed + 101 * self.rank + 1)
         self.levels = LevelBalance(device, args.balance)
+        self.corpus = stand_in(self.tokenizer, device)
+        grid = self.corpus.latents.shape[-1]
+        self.slot_tokens = 6 * (grid // 2) ** 2
         self.master = self._fresh_master()
         self._choose_speed()
 
@@ -123,6 +120,9 @@ class Run:
 
     def _choose_speed(self) -> None:
         """The fastest way to run the model that survives one forward and backward."""
+        self.backend, config = self.args.attention, self.dit.config
+        if self.backend == "auto":
+            self.backend = choose_backend(self.device, self.slot_tokens, config.num_heads, config.head_dim)
         choices = [(f"{backend}, compiled", (backend, True)) for backend in dict.fromkeys((self.backend, "sdpa"))]
         choices = [*(choices if self.args.compile else []), ("sdpa, eager", ("sdpa", False))]
 
