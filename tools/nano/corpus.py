@@ -86,7 +86,7 @@ def build_corpus(vae: ViTVAE, tokenizer, count: int, seed: int, *, at_once: int 
     everything = torch.arange(count, device=device)
     latents, first = encoded(make_sheet(scenes, device), everything)
     reshot = torch.from_numpy(np.flatnonzero(scenes.new_shot.any(axis=1))).to(device)
-    disguises = latents[:1]
+    disguises = latents[:1].clone()
     if len(reshot):
         disguises, _ = encoded(make_sheet(with_other_things(scenes, seed), device), reshot)
     slipped = worn(at_other_speeds(scenes, seed), seed + 1, MOST_LOST)
