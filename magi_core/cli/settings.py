@@ -28,14 +28,14 @@ AVOID_TOKENS = {
 
 def setting_changes(options: argparse.Namespace) -> dict[str, Any]:
     """The sampling settings that were given, checked as far as they can be without knowing the model."""
-    names = ("steps", "nearly_clean_blend", "window", "clean_kv_range", "shortcut")
+    names = ("steps", "nearly_clean_blend", "window", "clean_kv_range", "shortcut", "draft")
     changes = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     if options.kv_ranges is not None:
         changes["kv_ranges"] = _kv_ranges(options.kv_ranges)
     if not 0 <= changes.get("nearly_clean_blend", 0) <= 1:
         raise MagiError(f"--nearly-clean-blend must lie between 0 and 1: {options.nearly_clean_blend}")
     changes |= _token_changes(options)
-    steps = math.lcm(changes.get("window", 1) or 1, len(changes.get("kv_ranges", ())) or 1, 4)
+    steps = math.lcm(changes.get("window", 1) or 1, len(changes.get("kv_ranges", ())) or 1, 4) * 2
     SamplingSettings().with_changes(**{"steps": steps, **changes})
     return changes
 

@@ -69,7 +69,7 @@ def stage_cost(
     sights = [sight(slot.index) for slot in slots]
     oldest, longest = slots[0].index, settings.longest_range
     seen = None  # what chunks see makes no difference where all of them run
-    if any(own.release != 0 for own in sights):
+    if settings.draft != "off" or any(own.release != 0 for own in sights):
         seen = tuple(Sight(own.ranges, max(0, own.first - oldest), own.release) for own in sights)
     before = oldest if longest is None else min(oldest, longest)
     return _stage_cost(tuple(slot.stage for slot in slots), oldest > run_start, before, settings, distill, seen)
@@ -105,7 +105,7 @@ def _forward_cost(plan: ForwardPlan, times: Sequence[float], settings: SamplingS
         again = plan.cleanest is not None and times[0] > settings.nearly_clean_threshold
         return ForwardCost(1, chunks + again, sum(reads) + again)
     weights = [
-        NOT_ASKED if chunk.tied else pass_weights(settings.guidance, t)
+        NOT_ASKED if chunk.until is None else pass_weights(settings.guidance, t)
         for chunk, t in zip(plan.chunks, times, strict=True)
     ]
     alone, text, fresh = sum(bool(w.alone) for w in weights), any(w.text for w in weights), plan.fresh is not None

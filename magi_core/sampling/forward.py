@@ -65,15 +65,15 @@ class Predictor:
         pages: Mapping[int, KVPage],
         fresh: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
-        """Velocities [C, T, h, w] of the chunks of `plan`, oldest first; `inputs` match them. Those of tied chunks are
-        not to be used.
+        """Velocities [C, T, h, w] of the chunks of `plan`, oldest first; `inputs` match them. Those of chunks that
+        are carried nowhere are not to be used.
 
         pages: K/V by chunk index for `plan.history`. fresh: the latent of `plan.fresh`, where there is one.
         """
         if self.dit.config.distill:
             return self._distilled(plan, inputs, pages)
         weights = [
-            NOT_ASKED if planned.tied else pass_weights(self.settings.guidance, chunk.timestep)
+            NOT_ASKED if planned.until is None else pass_weights(self.settings.guidance, chunk.timestep)
             for planned, chunk in zip(plan.chunks, inputs, strict=True)
         ]
         return tuple(map(_combine, weights, *self.passes(plan, inputs, pages, weights, fresh)))
