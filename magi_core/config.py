@@ -188,11 +188,6 @@ class SamplingSettings:
             )
         if self.draft not in ("off", *DRAFTS):
             raise MagiError(f"unknown draft {echo(self.draft)}: use off, {' or '.join(DRAFTS)}")
-        if self.draft != "off" and self.steps < 2 * self.window:
-            raise MagiError(
-                f"a draft leaves out every other step between two chunks that enter, and {self.steps} steps with a "
-                f"window of {self.window} have one: use {2 * self.window} steps or more, or no draft"
-            )
         if any(r < 1 for r in self.kv_ranges):
             raise MagiError(f"every KV range counts the chunk itself, so it must be at least 1: {self.kv_ranges}")
         if self.clean_kv_range < 1 and self.clean_kv_range != -1:

@@ -35,7 +35,7 @@ def setting_changes(options: argparse.Namespace) -> dict[str, Any]:
     if not 0 <= changes.get("nearly_clean_blend", 0) <= 1:
         raise MagiError(f"--nearly-clean-blend must lie between 0 and 1: {options.nearly_clean_blend}")
     changes |= _token_changes(options)
-    steps = math.lcm(changes.get("window", 1) or 1, len(changes.get("kv_ranges", ())) or 1, 4) * 2
+    steps = math.lcm(changes.get("window", 1) or 1, len(changes.get("kv_ranges", ())) or 1, 4)
     SamplingSettings().with_changes(**{"steps": steps, **changes})
     return changes
 

@@ -78,9 +78,14 @@ def plan(
 
 
 def check_schedule(settings: SamplingSettings, distill: bool) -> None:
-    """Raise `MagiError` where the steps do not fit the window. A distilled model is told one step size for all chunks
+    """Raise `MagiError` where the steps do not fit the window or the draft. A distilled model is told one step size for all chunks
     of a forward, so all must take steps of the same size."""
     steps, per_stage = settings.steps, settings.steps // settings.window
+    if settings.draft != "off" and per_stage < 2:
+        raise MagiError(
+            f"a draft leaves out every other step between two chunks that enter, and {steps} steps with a window of "
+            f"{settings.window} have one: use {2 * settings.window} steps or more, or no draft"
+        )
     sizes = [step_factor(steps, interval) for interval in step_intervals(steps, settings.shortcut)]
     if distill and any(sizes[k] != sizes[k % per_stage] for k in range(steps)):
         fitting = [window for window in range(1, steps + 1) if steps % (3 * window) == 0]

@@ -245,8 +245,9 @@ def test_what_differs_is_said_in_words() -> None:
 def test_a_draft_that_is_none_and_one_without_steps_to_leave_out_are_refused() -> None:
     with pytest.raises(MagiError, match="unknown draft 'fast': use off, light or strong"):
         SamplingSettings(draft="fast")
+    engine = tiny_engine(steps=4, draft="light")
     with pytest.raises(MagiError, match="use 8 steps or more"):
-        SamplingSettings(steps=4, draft="light")
+        engine.plan(engine.begin(**SIZE), "red")
 
 
 def test_a_walled_chunk_lets_cleaner_ones_be_left_out() -> None:
