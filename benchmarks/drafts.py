@@ -28,8 +28,7 @@ from magi_core.engine import Engine
 from magi_core.loading import load
 from tools.nano.intervals import bootstrap
 from tools.nano.judging import decibels, look
-from tools.nano.second_cases import drafted
-from tools.nano.second_cases import SecondCase
+from tools.nano.second_cases import SecondCase, drafted
 from tools.nano.vocabulary import SIZE
 
 ATTRIBUTES = ("colour", "shape", "size", "background", "motion")
@@ -52,7 +51,12 @@ def film(engine: Engine, counter: Counter, case: SecondCase) -> Film:
     seconds, forwards = time.process_time() - began, counter.taken().chunks
     frames = torch.cat(list(engine.decode(state)))
     _, seen = look(frames)
-    named = [(words[name] == want[name]) for words, want in zip(seen, case.truth, strict=True) for name in ATTRIBUTES if name in want]
+    named = [
+        (words[name] == want[name])
+        for words, want in zip(seen, case.truth, strict=True)
+        for name in ATTRIBUTES
+        if name in want
+    ]
     return Film(frames, sum(named) / len(named), forwards, seconds)
 
 

@@ -69,7 +69,7 @@ def stage_cost(
     sights = [sight(slot.index) for slot in slots]
     oldest, longest = slots[0].index, settings.longest_range
     seen = None  # what chunks see makes no difference where all of them run
-    if settings.draft != "off" or any(own.release != 0 for own in sights):
+    if any(own.release != 0 for own in sights):
         seen = tuple(Sight(own.ranges, max(0, own.first - oldest), own.release) for own in sights)
     before = oldest if longest is None else min(oldest, longest)
     return _stage_cost(tuple(slot.stage for slot in slots), oldest > run_start, before, settings, distill, seen)

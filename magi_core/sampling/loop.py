@@ -72,7 +72,7 @@ class Loop:
         self.past, self.sight, self.frontier, self.pages, self.anchor = past, sight, frontier, pages, anchor
         self._contexts: dict[str, TextContext] = {}
         self._moving: dict[int, InFlight] = {}
-        self._held: dict[int, _Held] = {}
+        self._held: dict[int, tuple[Callable[[], Tensor], int]] = {}  # heading; step it is carried to
         self.watch = Watch()
 
     def __call__(self, entering: Sequence[Entering], *, drain: bool = True) -> Iterator[Event]:
@@ -127,6 +127,7 @@ class Loop:
     def _leave(self, slots: Sequence[Slot]) -> InFlight | None:
         """Every chunk has one more stage behind it; the oldest leaves when that was its last. Unused texts go."""
         self._held.clear()
+        self.predictor.forget_held()
         for slot in slots:
             self._moving[slot.index] = replace(self._moving[slot.index], stage=slot.stage + 1)
         finished = None
@@ -160,37 +161,30 @@ class Loop:
         for planned, before, velocity in zip(plan.chunks, inputs, velocities, strict=True):
             if planned.until is None:
                 continue
-            latent = self._carried(before.latent, velocity, planned.step, planned.until)
+            width = predictor.grid[planned.until] - predictor.grid[planned.step]
+            latent = before.latent + velocity * width.to(velocity.device)
             self._moving[planned.index] = replace(self._moving[planned.index], latent=latent)
             self.watch.note(planned.index, planned.until, latent)
-            estimate = heading[planned.index] = _Estimate(before.latent, velocity, before.timestep)
+            heading[planned.index] = _Estimate(before.latent, velocity, before.timestep)
             self._held.pop(planned.index, None)
             if planned.until > planned.step + 1:
-                self._held[planned.index] = _Held(estimate, planned.step, planned.until)
+                self._held[planned.index] = heading[planned.index], planned.until
         return heading
 
-    def _carried(self, latent: Tensor, velocity: Tensor, step: int, until: int) -> Tensor:
-        """A latent at Euler step `step` after the way to `until` at this velocity."""
-        width = self.predictor.grid[until] - self.predictor.grid[step]
-        return latent + velocity * width.to(velocity.device)
-
     def _before(self, chunk: InFlight, step: int) -> Tensor:
-        """The latent of a chunk as it comes to Euler step `step`: up to its release on the line to its source, and
-        while it is held on the way along its last velocity."""
-        latent, source, held = chunk.latent, chunk.source, self._held.get(chunk.index)
-        if held is not None and step < held.until:
-            latent = self._carried(held.estimate.latent, held.estimate.velocity, held.step, step)
-        elif source is not None and (source.release is None or step <= source.release):
+        """The latent of a chunk as it comes to Euler step `step`: up to its release on the line to its source."""
+        latent, source = chunk.latent, chunk.source
+        if source is not None and (source.release is None or step <= source.release):
             latent = source.line(latent, self.predictor.grid[step])
         return self._anchored(chunk.index, latent)
 
     def _where(self, slot: Slot, step: int, heading: Callable[[], Tensor] | None) -> Denoising:
         """Where a chunk is after the forward of step `step` of its stage; a tied one is heading for its source, a held
-        one for where it was before."""
+        one has reached where its last velocity carries it."""
         chunk, held = self._moving[slot.index], self._held.get(slot.index)
         reached = slot.stage * (self.settings.steps // self.settings.window) + step + 1
         if held is not None:
-            heading, reached = held.estimate, max(reached, held.until)
+            heading, reached = held
         if heading is None:
             assert chunk.source is not None, "a chunk that is free is looked at or held"
             latent, device = chunk.source.record.latent, self.predictor.dit.device
@@ -235,12 +229,3 @@ class _Estimate:
 
     def __call__(self) -> Tensor:
         return self.latent + (1 - self.t) * self.velocity
-
-
-@dataclass(frozen=True, eq=False)
-class _Held:
-    """A chunk of a draft that goes on from Euler step `step` to `until` as it went at `step`."""
-
-    estimate: _Estimate
-    step: int
-    until: int

@@ -18,6 +18,7 @@ from magi_core.kernels.fast import has_fast_forms
 from magi_core.sampling.asked import new_chunks, ranges_of
 from magi_core.sampling.broken_off import start_of
 from magi_core.sampling.cost import StageCost, stage_cost
+from magi_core.sampling.drafts import check_draft, pages_held
 from magi_core.sampling.extension import ChunkFate, Extension, Kind, NewChunk, Piece, Recalled
 from magi_core.sampling.handoff import differences, remembered_frontier
 from magi_core.sampling.keys import planned_frontier_key
@@ -47,6 +48,7 @@ def plan(
 
     Raises `MagiError` for what cannot be done. See `Engine.plan`.
     """
+    settings = _whole(state, settings, second)
     check_schedule(settings or state.settings, engine.dit.config.distill)
     check_ranges(directions, settings or state.settings)
     going_on = start_of(engine, state, directed(second, state, directions), handoff, settings, second)
@@ -77,15 +79,22 @@ def plan(
     return replace(planned, stages=costs, need=_need(engine, begun, new, stop, pages))
 
 
+def _whole(
+    state: SamplerState, settings: SamplingSettings | None, second: SecondPass | None
+) -> SamplingSettings | None:
+    """`settings` without a draft where there is a second pass, asked for or in flight."""
+    moving = [*state.pending, *(() if state.unfinished is None else state.unfinished.frontier.chunks)]
+    if second is None and all(chunk.source is None for chunk in moving):
+        return settings
+    drafting = (settings or state.settings).draft != "off"
+    return (settings or state.settings).with_changes(draft="off") if drafting else settings
+
+
 def check_schedule(settings: SamplingSettings, distill: bool) -> None:
     """Raise `MagiError` where the steps do not fit the window or the draft. A distilled model is told one step size for all chunks
     of a forward, so all must take steps of the same size."""
     steps, per_stage = settings.steps, settings.steps // settings.window
-    if settings.draft != "off" and per_stage < 2:
-        raise MagiError(
-            f"a draft leaves out every other step between two chunks that enter, and {steps} steps with a window of "
-            f"{settings.window} have one: use {2 * settings.window} steps or more, or no draft"
-        )
+    check_draft(settings, distill)
     sizes = [step_factor(steps, interval) for interval in step_intervals(steps, settings.shortcut)]
     if distill and any(sizes[k] != sizes[k % per_stage] for k in range(steps)):
         fitting = [window for window in range(1, steps + 1) if steps % (3 * window) == 0]
@@ -292,6 +301,7 @@ def _need(engine: Sampler, state: SamplerState, new: Mapping[int, NewChunk], chu
         itemsize=engine.dit.dtype.itemsize,
         fused=has_fast_forms(engine.dit.device) and engine.dit.dtype == torch.bfloat16,
         pages=pages,
+        held=pages_held(state.settings, engine.dit.config.distill),
         page_budget=engine.cache.stats["pages"].budget,
         text_tokens=max([NULL_TEXT_LENGTH, *(chunk.text.most_tokens for chunk in new.values())]),
     )

@@ -7,7 +7,7 @@ after `window` stages. So chunks in flight sit one stage apart, the oldest clean
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from magi_core.config import SamplingSettings
 from magi_core.sampling.drafts import carried_to
@@ -48,14 +48,16 @@ class PlannedChunk:
     """One chunk of one forward. `attends` is a half-open range of absolute chunk indices, itself included.
 
     step: Euler steps behind it; for a finished chunk whose K/V page is made, all of them.
-    until: Euler step to which its velocity carries it. None: it is there to be attended to, and its velocity is not
-    used; it is tied to its source, held in a draft, or finished.
+    until: Euler step to which its velocity carries it. None: its velocity is not used; it is tied to its source, or
+    finished, and there to be attended to, or held in a draft.
+    held: it is on its way to where its last velocity carries it, and is attended to as it was then, without running.
     """
 
     index: int
     step: int
     attends: tuple[int, int]
     until: int | None = None
+    held: bool = False
 
     @property
     def history(self) -> range:
@@ -65,17 +67,19 @@ class PlannedChunk:
 
 @dataclass(frozen=True)
 class ForwardPlan:
-    """One step of the chunks in flight, oldest first, those left out that are tied or held and that no other needs.
+    """One step of the chunks in flight, oldest first, those left out that are held, or tied and needed by no other.
 
     step: Euler steps of the stage before it. whole: whether the oldest chunk in flight is among them.
     fresh: the chunk just finished, in the first step after it, where a guided model's text pass encodes that chunk
     under the text's condition and does not read its page.
+    keep: of its chunks, those that are held later in the stage and whose K/V is read then.
     """
 
     chunks: tuple[PlannedChunk, ...]
     fresh: PlannedChunk | None = None
     step: int = 0
     whole: bool = True
+    keep: tuple[int, ...] = ()
 
     @property
     def cleanest(self) -> PlannedChunk | None:
@@ -84,7 +88,7 @@ class ForwardPlan:
 
     @property
     def history(self) -> range:
-        """Finished chunks whose K/V pages it reads."""
+        """Chunks that are not in it and whose K/V it reads: finished, or held, which are the oldest in flight."""
         return range(min(c.attends[0] for c in self.chunks), self.chunks[0].index)
 
 
@@ -106,6 +110,14 @@ def plan_stage(
     run_start: index of the run's first new chunk. Once the window has moved past it, every stage follows a chunk that
     has just been finished.
     """
+    forwards = list(_forwards(slots, run_start, settings, sight))
+    for place, forward in enumerate(forwards):
+        yield replace(forward, keep=_kept(forward, forwards[place + 1 :])) if settings.draft != "off" else forward
+
+
+def _forwards(
+    slots: Sequence[Slot], run_start: int, settings: SamplingSettings, sight: SightOf
+) -> Iterator[ForwardPlan]:
     per_stage = settings.steps // settings.window
     oldest = slots[0].index
     for k in range(per_stage):
@@ -113,7 +125,9 @@ def plan_stage(
         for slot in slots:
             own, step = sight(slot.index), slot.stage * per_stage + k
             attends = attended(slot.index, step, settings, own)
-            chunks.append(PlannedChunk(slot.index, step, attends, carried_to(step, own.release, settings)))
+            until = carried_to(step, own.release, settings)
+            held = until is None and own.release == 0
+            chunks.append(PlannedChunk(slot.index, step, attends, until, held))
         needed = _needed(chunks)
         if not needed:
             continue
@@ -123,15 +137,24 @@ def plan_stage(
 
 
 def _needed(chunks: Sequence[PlannedChunk]) -> tuple[PlannedChunk, ...]:
-    """Those of `chunks` whose velocity is used, oldest first, and those that they attend to, directly or by way of
-    others."""
+    """Those of `chunks` whose velocity is used, oldest first, and the tied ones that they attend to, directly or by way
+    of others."""
     needed: list[PlannedChunk] = []
     read = chunks[-1].index + 1  # from this chunk on, all that are older than one needed are attended to
     for chunk in reversed(chunks):
-        if chunk.until is not None or chunk.index >= read:
+        if chunk.until is not None or chunk.index >= read and not chunk.held:
             needed.append(chunk)
             read = min(read, chunk.attends[0])
     return tuple(reversed(needed))
+
+
+def _kept(forward: ForwardPlan, later: Sequence[ForwardPlan]) -> tuple[int, ...]:
+    """Chunks of `forward` that are in a history before they run again."""
+    left, kept = {chunk.index for chunk in forward.chunks}, set()
+    for other in later:
+        left -= {chunk.index for chunk in other.chunks}
+        kept |= left & set(other.history)
+    return tuple(sorted(kept))
 
 
 def pages_read(slots: Sequence[Slot], run_start: int, settings: SamplingSettings, sight: SightOf = everything) -> range:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor
 
-from magi_core.state.behind import one_behind
 from magi_core.config import CHUNK_FRAMES, VIDEO_FRAMES_PER_CHUNK
 from magi_core.errors import MagiError
 from magi_core.host_memory import return_freed_memory
+from magi_core.state.behind import one_behind
 from magi_core.state.state import SamplerState
 
 if TYPE_CHECKING:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
-from unittest.mock import patch
 
 import pytest
 import torch
 
-from magi_core.config import DRAFTS, SamplingSettings
+from magi_core.config import DRAFTS, Guidance, SamplingSettings
 from magi_core.errors import MagiError
-from magi_core.sampling import cost, drafts, window
+from magi_core.sampling import cost, window
 from magi_core.sampling.drafts import carried_to
+from magi_core.sampling.loop import Loop
 from magi_core.sampling.timesteps import timesteps
-from magi_core.sampling.window import Sight, Slot, plan_stage
+from magi_core.sampling.window import Slot, plan_stage, stages
 from magi_core.state import Cancelled, load_state
 from magi_core.story.chunk import ChunkSpec
 from tools.small_models import tiny_engine
@@ -49,31 +49,42 @@ def close(one: torch.Tensor, other: torch.Tensor) -> bool:
     return float((one - other).norm() / other.norm()) < 1e-5
 
 
-def looked_at(settings: SamplingSettings, release: int = 0) -> list[int]:
-    return [step for step in range(settings.steps) if carried_to(step, release, settings) is not None]
+def looked_at(settings: SamplingSettings) -> list[int]:
+    return [step for step in range(settings.steps) if carried_to(step, 0, settings) is not None]
 
 
-def test_a_light_draft_leaves_the_last_quarter_whole_and_a_strong_one_does_not() -> None:
+def test_a_light_draft_leaves_the_first_quarter_whole_and_a_strong_one_does_not() -> None:
     light, strong = (SamplingSettings(steps=16, draft=name) for name in DRAFTS)
-    assert looked_at(light) == [0, 2, 4, 6, 8, 10, 12, 13, 14, 15]
+    assert looked_at(light) == [0, 1, 2, 3, 4, 6, 8, 10, 12, 14]
     assert looked_at(strong) == list(range(0, 16, 2))
     assert looked_at(SamplingSettings(steps=16)) == list(range(16))
 
 
 @pytest.mark.parametrize("draft", DRAFTS)
 @pytest.mark.parametrize(("steps", "many"), [(8, 4), (16, 4), (12, 3), (64, 4), (9, 3), (10, 2), (6, 1)])
-@pytest.mark.parametrize("release", [0, 1, 3, 5])
-def test_every_step_is_taken_once_and_the_first_of_a_stage_and_of_freedom_is_looked_at(draft, steps, many, release):
+def test_every_step_is_taken_once_and_the_first_of_a_stage_is_looked_at(draft, steps, many):
     settings = SamplingSettings(steps=steps, window=many, kv_ranges=(2,), draft=draft)
-    looks = looked_at(settings, release)
-    assert [carried_to(step, release, settings) for step in looks] == [*looks[1:], steps]
-    firsts = range(0, steps, steps // many)
-    assert {release, *(step for step in firsts if step > release)} <= set(looks) and min(looks) == release
+    looks = looked_at(settings)
+    assert [carried_to(step, 0, settings) for step in looks] == [*looks[1:], steps]
+    assert set(range(0, steps, steps // many)) <= set(looks)
+
+
+@pytest.mark.parametrize("draft", DRAFTS)
+def test_those_that_are_held_are_the_oldest_and_what_is_kept_is_what_is_read(draft):
+    for steps, many in ((8, 4), (16, 4), (12, 3), (10, 2), (32, 8)):
+        settings = SamplingSettings(steps=steps, window=many, kv_ranges=(5, 2), draft=draft)
+        for slots in stages(0, 2 * many, many):
+            kept: set[int] = set()
+            for forward in plan_stage(slots, 0, settings):
+                there = {chunk.index for chunk in forward.chunks}
+                read = {slot.index for slot in slots} & set(forward.history)
+                assert all(index < min(there) for index in read) and read <= kept - there
+                kept = kept - there | set(forward.keep)
 
 
 def test_a_held_chunk_goes_on_as_it_went_by_hand() -> None:
     """One chunk alone: its own velocities, each used for two steps."""
-    settings = {"window": 1, "steps": 8, "kv_ranges": (1,), "guidance": replace(SamplingSettings().guidance)}
+    settings = {"window": 1, "steps": 8, "kv_ranges": (1,), "guidance": SamplingSettings().guidance}
     engine = tiny_engine(draft="strong", **settings)
     begun, asked = engine.begin(**SIZE, seed=5), []
     inputs = engine.dit.register_forward_hook(lambda _m, args, out: asked.append((args[0][0], float(args[1][0, 0]))))
@@ -118,32 +129,29 @@ def test_price_is_what_is_spent_and_less_than_without(kind, draft, story) -> Non
 @pytest.mark.parametrize("draft", DRAFTS)
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 @pytest.mark.parametrize("story", STORIES.values(), ids=STORIES)
-def test_leaving_out_what_nobody_looks_at_changes_nothing(kind, draft, story) -> None:
-    """As a run in which every chunk in flight is in every forward."""
+def test_a_held_chunk_is_attended_to_as_it_was_looked_at_last(kind, draft, story, monkeypatch) -> None:
+    """As a run in which every chunk is in every forward, the held ones again as at their last look."""
 
     def made():
+        cost._stage_cost.cache_clear()
         engine = tiny_engine(draft=draft, **kind)
         return engine.extend(engine.begin(**SIZE, seed=7), story).latents
 
-    cost._stage_cost.cache_clear()
-    with patch.object(window, "_needed", tuple):
-        whole = made()
-    cost._stage_cost.cache_clear()
-    assert close(made(), whole)
+    left_out, looks, latents = made(), {}, {}
+    before = Loop._before
 
+    def again(chunks):
+        looks.update({chunk.index: chunk for chunk in chunks if not chunk.held})
+        return tuple(replace(looks[chunk.index], until=chunk.until) for chunk in chunks)
 
-@pytest.mark.parametrize("draft", DRAFTS)
-def test_a_noisier_chunk_reads_a_held_one_where_it_is_by_then(draft) -> None:
-    """A held chunk runs where a noisier one is looked at: at the latent and the timestep that it has come to."""
-    engine, seen = tiny_engine(steps=16, draft=draft), []
-    hook = engine.dit.register_forward_hook(lambda _m, args, _o: seen.append(args[1][0].tolist()))
-    with patch.object(drafts, "_held", lambda step, settings: step % 4 == 1 and step >= 12):
-        cost._stage_cost.cache_clear()
-        engine.extend(engine.begin(**SIZE), PROMPTS)
+    def as_then(self, chunk, step):
+        return latents.setdefault((chunk.index, step), before(self, chunk, step))
+
+    monkeypatch.setattr(window, "_needed", again)
+    monkeypatch.setattr(Loop, "_before", as_then)
+    whole = made()
     cost._stage_cost.cache_clear()
-    hook.remove()
-    grid = [float(t) for t in timesteps(16)]
-    assert any(grid[13] in times and grid[9] in times for times in seen)
+    assert close(left_out, whole)
 
 
 def test_off_has_the_keys_it_had_before_there_were_drafts() -> None:
@@ -199,18 +207,32 @@ def test_stopped_in_the_middle_of_a_stage_it_goes_on_bit_for_bit(tmp_path) -> No
     assert torch.equal(made.latents, whole.latents)
 
 
-@pytest.mark.parametrize("draft", DRAFTS)
-@pytest.mark.parametrize("distill", [False, True])
-def test_a_second_pass_of_a_draft_is_priced_and_made(draft, distill) -> None:
-    engine, counted = tiny_engine(distill, steps=16, draft=draft), []
+@pytest.mark.parametrize("drain", [True, False])
+def test_a_second_pass_is_made_whole(drain) -> None:
+    engine, whole = (tiny_engine(steps=8, draft=draft) for draft in ("light", "off"))
     take = engine.extend(engine.begin(**SIZE, seed=7), PROMPTS)
-    told = [ChunkSpec("green", strength=s) for s in (0.0, 0.3, 0.5, 0.9, 1.0, 0.7)]
-    extension = engine.plan(engine.begin(**SIZE, seed=1), told, source=take)
-    hook = count_forwards(engine, counted)
-    *_, made = engine.run(extension)
-    hook.remove()
-    assert sum(counted) == extension.cost.total
-    assert torch.equal(made.chunks[0].latent, take.chunks[0].latent)
+    told = [ChunkSpec("green", strength=s) for s in (0.0, 0.3, 0.5, 0.9)]
+    passes = [
+        one.extend(one.begin(**SIZE, seed=1), told, source=take, drain=drain, settings=settings)
+        for one, settings in ((engine, None), (whole, None), (whole, engine.settings))
+    ]
+    ends = [engine.extend(one, "red", settings=settings) for one in passes for settings in (None, engine.settings)]
+    assert {one.settings.draft for one in passes} == {"off"}
+    for one in passes:
+        assert torch.equal(one.latents, passes[1].latents)
+    drafted = {end.settings.draft for end in ends[1::2]}
+    assert drafted == ({"light"} if drain else {"off"}), "what is in flight of a second pass is made whole, too"
+
+
+@pytest.mark.parametrize("draft", DRAFTS)
+def test_the_memory_of_held_chunks_is_told(draft) -> None:
+    needs = []
+    for name in ("off", draft):
+        engine = tiny_engine(True, steps=8, draft=name)
+        needs.append(engine.plan(engine.begin(**SIZE), PROMPTS).need.pages)
+    engine.extend(engine.begin(**SIZE), PROMPTS)
+    page = engine.cache.pages.stats.bytes // engine.cache.pages.stats.entries
+    assert needs[1] - needs[0] == (3 * page if draft == "light" else 0)
 
 
 @pytest.mark.parametrize("draft", ["off", *DRAFTS])
@@ -250,12 +272,8 @@ def test_a_draft_that_is_none_and_one_without_steps_to_leave_out_are_refused() -
         engine.plan(engine.begin(**SIZE), "red")
 
 
-def test_a_walled_chunk_lets_cleaner_ones_be_left_out() -> None:
-    """Behind a cut a noisier chunk does not look at them, so they are in no forward in which they are held."""
-    settings = SamplingSettings(steps=8, draft="strong")
-    slots = [Slot(3, 1), Slot(4, 0)]
-    with patch.object(drafts, "_held", lambda step, settings: step == 3):
-        apart = list(plan_stage(slots, 3, settings, lambda i: Sight(first=4 if i == 4 else 0)))
-        together = list(plan_stage(slots, 3, settings))
-    assert [[chunk.index for chunk in plan.chunks] for plan in apart] == [[3, 4], [4]]
-    assert [[chunk.index for chunk in plan.chunks] for plan in together] == [[3, 4], [3, 4]]
+def test_guidance_that_begins_again_has_no_draft() -> None:
+    guidance = Guidance(knots=(0.0, 0.1, 0.3), previous=(1.5, 1.0, 1.0), text=(5.0, 0.0, 2.0))
+    engine = tiny_engine(steps=8, draft="light", guidance=guidance)
+    with pytest.raises(MagiError, match="does not begin again"):
+        engine.plan(engine.begin(**SIZE), "red")
