@@ -51,12 +51,8 @@ def film(engine: Engine, counter: Counter, case: SecondCase) -> Film:
     seconds, forwards = time.process_time() - began, counter.taken().chunks
     frames = torch.cat(list(engine.decode(state)))
     _, seen = look(frames)
-    named = [
-        (words[name] == want[name])
-        for words, want in zip(seen, case.truth, strict=True)
-        for name in ATTRIBUTES
-        if name in want
-    ]
+    chunks = zip(seen, case.truth, strict=True)
+    named = [words[name] == want[name] for words, want in chunks for name in ATTRIBUTES if name in want]
     return Film(frames, sum(named) / len(named), forwards, seconds)
 
 

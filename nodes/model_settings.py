@@ -38,8 +38,8 @@ class MagiModelSettings(io.ComfyNode):
             display_name="Magi Model Settings",
             category=CATEGORY,
             description="Changes how a model runs: how attention is computed, whether it is compiled, how much of a "
-            "GPU's memory it keeps to, how much of that its KV cache may take between runs, and whether it makes drafts. "
-            "Weights are shared with the model that comes in, which is not changed.",
+            "GPU's memory it keeps to, how much of that its KV cache may take between runs, and whether it makes "
+            "drafts. Weights are shared with the model that comes in, which is not changed.",
             search_aliases=[
                 "magi performance",
                 "attention backend",
@@ -92,9 +92,9 @@ class MagiModelSettings(io.ComfyNode):
                     options=["off", *DRAFTS],
                     default="off",
                     optional=True,
-                    tooltip="A quicker look: at every other step a chunk goes on as it went at the step before. light "
-                    "leaves the last quarter of the way whole, strong does not. Another take than without, and less "
-                    "sharp; a take that was begun with a draft goes on as one. Second Pass makes a draft whole.",
+                    tooltip="Quicker: at every other step a chunk goes on as it went at the step before. light does so "
+                    "from the second quarter of its way on and hardly changes the picture, strong all the way. Another "
+                    "take than without; one that was begun with a draft goes on as one. Second passes are made whole.",
                 ),
             ],
             outputs=[

@@ -48,7 +48,7 @@ def plan(
 
     Raises `MagiError` for what cannot be done. See `Engine.plan`.
     """
-    settings = _whole(state, settings, second)
+    settings, left_out = _whole(state, settings, second)
     check_schedule(settings or state.settings, engine.dit.config.distill)
     check_ranges(directions, settings or state.settings)
     going_on = start_of(engine, state, directed(second, state, directions), handoff, settings, second)
@@ -56,7 +56,7 @@ def plan(
     new = new_chunks(engine, begun, replace(frontier, run_start=run_start), going_on.directions, second)
     stop = begun.finished + len(new)
     end_of_take, note = _end_kept(engine, begun, new, second) if drain else (None, "")
-    begun = replace(begun, notes=(*begun.notes, note)) if note else begun
+    begun = replace(begun, notes=(*begun.notes, *filter(None, [left_out, note])))
     parts, final = _Parts(begun, frontier, run_start, new, engine.cache, drain, end_of_take).found()
     planned = Extension(
         given=state,
@@ -81,18 +81,19 @@ def plan(
 
 def _whole(
     state: SamplerState, settings: SamplingSettings | None, second: SecondPass | None
-) -> SamplingSettings | None:
-    """`settings` without a draft where there is a second pass, asked for or in flight."""
+) -> tuple[SamplingSettings | None, str]:
+    """`settings` without a draft where there is a second pass, asked for or in flight; and a note where it had one."""
     moving = [*state.pending, *(() if state.unfinished is None else state.unfinished.frontier.chunks)]
     if second is None and all(chunk.source is None for chunk in moving):
-        return settings
-    drafting = (settings or state.settings).draft != "off"
-    return (settings or state.settings).with_changes(draft="off") if drafting else settings
+        return settings, ""
+    if (settings or state.settings).draft == "off":
+        return settings, ""
+    return (settings or state.settings).with_changes(draft="off"), "a second pass is made whole: no draft"
 
 
 def check_schedule(settings: SamplingSettings, distill: bool) -> None:
-    """Raise `MagiError` where the steps do not fit the window or the draft. A distilled model is told one step size for all chunks
-    of a forward, so all must take steps of the same size."""
+    """Raise `MagiError` where the steps do not fit the window or the draft. A distilled model is told one step size for
+    all chunks of a forward, so all must take steps of the same size."""
     steps, per_stage = settings.steps, settings.steps // settings.window
     check_draft(settings, distill)
     sizes = [step_factor(steps, interval) for interval in step_intervals(steps, settings.shortcut)]

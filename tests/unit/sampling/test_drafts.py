@@ -218,6 +218,8 @@ def test_a_second_pass_is_made_whole(drain) -> None:
     ]
     ends = [engine.extend(one, "red", settings=settings) for one in passes for settings in (None, engine.settings)]
     assert {one.settings.draft for one in passes} == {"off"}
+    said = ["a second pass is made whole: no draft" in one.notes for one in passes]
+    assert said == [True, False, True]
     for one in passes:
         assert torch.equal(one.latents, passes[1].latents)
     drafted = {end.settings.draft for end in ends[1::2]}
