@@ -19,15 +19,17 @@ FP8 = 1  # bytes
 
 @dataclass(frozen=True)
 class SamplingMemory:
-    """Bytes on the device. activations: of one forward. pages: K/V of finished chunks. text: K/V of prompts."""
+    """Bytes on the device. activations: of one forward. pages: K/V of finished chunks, and of those that a draft holds.
+    text: K/V of prompts. frames: of the VAE, which may decode a chunk beside the forwards of the next."""
 
     activations: int
     pages: int
     text: int
+    frames: int = 0
 
     @property
     def total(self) -> int:
-        return self.activations + self.pages + self.text
+        return self.activations + self.pages + self.text + self.frames
 
 
 def sampling_memory(

@@ -293,7 +293,7 @@ def _fates(
 
 
 def _need(engine: Sampler, state: SamplerState, new: Mapping[int, NewChunk], chunks: int, pages: int) -> SamplingMemory:
-    return sampling_memory(
+    need = sampling_memory(
         replace(engine.dit.config, fp8=engine.dit.config.fp8 or engine.dit.fp8_rows),
         state.settings,
         width=state.width,
@@ -306,6 +306,7 @@ def _need(engine: Sampler, state: SamplerState, new: Mapping[int, NewChunk], chu
         page_budget=engine.cache.stats["pages"].budget,
         text_tokens=max([NULL_TEXT_LENGTH, *(chunk.text.most_tokens for chunk in new.values())]),
     )
+    return replace(need, frames=engine.decoding_bytes(state.width, state.height))
 
 
 def _stages(engine: Sampler, extension: Extension, pieces: Sequence[Piece]) -> tuple[tuple[StageCost, ...], int]:

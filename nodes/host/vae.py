@@ -16,6 +16,7 @@ from torch import Tensor
 
 from magi_core.engine import USUAL_SIZE
 from magi_core.errors import MagiError, printable
+from magi_core.kernels.fast import has_fast_forms
 from magi_core.vae import VAE as Codec
 from magi_core.vae.memory import vae_bytes
 
@@ -114,7 +115,8 @@ class PlacedVAE(comfy.sd.VAE):
     def _announced(self, frames: int, height: int, width: int) -> int:
         codec = self.codec
         size = {"width": width, "height": height, "frames": frames, "at_once": codec.at_once_on(self.device)}
-        return vae_bytes(codec.model.config, codec.tile, **size, itemsize=codec.dtype.itemsize)
+        fused = has_fast_forms(self.device) and codec.dtype == torch.bfloat16
+        return vae_bytes(codec.model.config, codec.tile, fused=fused, itemsize=codec.dtype.itemsize, **size)
 
 
 def fill(frames: Tensor, blocks: Iterable[Tensor], on_frames: Any = None) -> None:
