@@ -22,8 +22,9 @@ def vae_bytes(
     itemsize: int,
     at_once: int = 1,
     fused: bool = False,
+    encoding: bool = False,
 ) -> int:
-    """Decoding `frames` frames of a size in pixels, `at_once` tiles of one shape together; encoding takes less.
+    """Decoding `frames` frames of a size in pixels, or `encoding` them, `at_once` tiles of one shape together.
 
     fused: whether it computes in the fast forms of `magi_core.kernels`. Either the last of the largest tiles are
     coded, with the others of them there, or the tiles become a whole picture.
@@ -40,6 +41,10 @@ def vae_bytes(
     block = max(_block_bytes(config, itemsize, fused), _unpacked_bytes(config, itemsize))
     coded = together * tokens * block + _position_bytes(config, shape, itemsize)
     others = (largest - together) * first
+    if encoding:  # the frames of a slab, and those of the tiles at work in float32 and as they go in
+        pixels = first // FP32 * (itemsize + (FP32 if itemsize < FP32 else 0))
+        coded = together * (tokens * _block_bytes(config, itemsize, fused) + pixels)
+        return int(MARGIN * (whole + coded + _position_bytes(config, shape, itemsize)))
     handed_out = whole // FP32 if frames > length else 0  # the frames before, in bytes
     return int(MARGIN * (handed_out + max(others + coded, tiles + (tiles - first) + 2 * whole, 3 * whole)))
 

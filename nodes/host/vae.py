@@ -113,10 +113,13 @@ class PlacedVAE(comfy.sd.VAE):
             self.codec.tile = tile
 
     def _announced(self, frames: int, height: int, width: int) -> int:
+        """Bytes for either direction."""
         codec = self.codec
         size = {"width": width, "height": height, "frames": frames, "at_once": codec.at_once_on(self.device)}
         fused = has_fast_forms(self.device) and codec.dtype == torch.bfloat16
-        return vae_bytes(codec.model.config, codec.tile, fused=fused, itemsize=codec.dtype.itemsize, **size)
+        config, tile, itemsize = codec.model.config, codec.tile, codec.dtype.itemsize
+        ways = (vae_bytes(config, tile, itemsize=itemsize, fused=fused, encoding=way, **size) for way in (False, True))
+        return max(ways)
 
 
 def fill(frames: Tensor, blocks: Iterable[Tensor], on_frames: Any = None) -> None:
