@@ -13,7 +13,7 @@ from torch import Tensor
 
 from magi_core.engine import Engine
 from magi_core.errors import MagiError
-from magi_core.state import SamplerState
+from magi_core.state import SamplerState, resized
 
 from .chunk_sampler import Begun
 from .desk.desk import node_run
@@ -48,6 +48,7 @@ from .ui.widgets import (
 from .wires import CATEGORY, HeldState, Model, Prompt, Prompts, State
 
 OWN_SEED = -1
+SHARP = 0.3  # from this strength on what is made of resized latents is a sharp picture
 
 
 def _check_one(state: object = None, video: object = None, images: object = None) -> None:
@@ -145,7 +146,11 @@ class MagiSecondPass(io.ComfyNode):
                 seed_input(
                     "Where the noise of what is made anew comes from. -1 takes the take's own, for a video 0.", OWN_SEED
                 ),
-                *size_inputs("the model", of="Of a video; a take keeps its own."),
+                *size_inputs(
+                    "the model",
+                    of_take="At 0 a take keeps its size; at another its latents are resized before they are made anew. "
+                    "For a video",
+                ),
                 fit_input(),
                 *sampling_inputs(),
                 fps_input("Frame rate that a video is brought to. A take keeps its own."),
@@ -203,23 +208,30 @@ class MagiSecondPass(io.ComfyNode):
 
 
 def begin(model: Engine, widgets: Mapping[str, Any], source: SamplerState, *, is_take: bool) -> Begun:
-    """The empty video that `source` is made again in. Raises `MagiError` for another size than a take's."""
+    """The empty video that `source` is made again in."""
     engine = model.copy(settings=settings_from(model.settings, dict(widgets)))
     own = own_values(engine.settings, dict(widgets), distilled=model.dit.config.distill)
     state = engine.begin_again(source, seed=None if widgets["seed"] == OWN_SEED else widgets["seed"])
     if not is_take:
         state = replace(state, prefix=None, prefix_key="", filled=0)
-    elif (widgets["width"] or source.width, widgets["height"] or source.height) != (source.width, source.height):
-        raise MagiError(
-            f"width and height are for a video, and this take is {source.width}x{source.height}, which a second pass "
-            "keeps: set both to 0"
-        )
     return Begun(engine, state, tuple(own), (engine.far_from_own_size(source.width, source.height),))
 
 
 def size_of(own: tuple[int, int], widgets: Mapping[str, Any]) -> tuple[int, int]:
-    """Width and height that a video is brought to. own: the model's."""
+    """Width and height that a source is brought to. own: the take's, or the model's where it is a video."""
     return widgets["width"] or own[0], widgets["height"] or own[1]
+
+
+def sized(take: SamplerState, widgets: Mapping[str, Any]) -> tuple[SamplerState, tuple[str, ...]]:
+    """The take at the size asked for, and what was done to it."""
+    own = (take.width, take.height)
+    width, height = size_of(own, widgets)
+    if (width, height) == own:
+        return take, ()
+    note = f"the take's latents are brought from {own[0]}x{own[1]} to {width}x{height}"
+    if widgets["strength"] < SHARP:
+        note += f": resized latents are no sharp picture, which a strength of {SHARP:g} or more makes of them"
+    return resized(take, width, height), (note,)
 
 
 def _source(
@@ -233,7 +245,7 @@ def _source(
 ) -> tuple[SamplerState, tuple[str, ...]]:
     """The take that came in, or that a video is, and what was done to that."""
     if state is not None:
-        return state.state, ()
+        return sized(state.state, widgets)
     placed = magi_vae(vae)
     wanted = Wanted(*size_of(model.size, widgets), widgets["fit"], widgets["fps"])
     with noting(placed.codec, node_id):

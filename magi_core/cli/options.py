@@ -119,7 +119,9 @@ def second_pass_options(command: argparse.ArgumentParser, name: str) -> None:
     else:
         what.add_argument("--seed", metavar="N", type=_whole, help="other noise (default: the take's seed, or 0)")
     if name == "restyle":
-        what.add_argument("--width", metavar="W", type=_whole, help="of a video (default: the model's own)")
+        what.add_argument(
+            "--width", metavar="W", type=_whole, help="pixels (default: a take's own, for a video the model's)"
+        )
         what.add_argument("--height", metavar="H", type=_whole, help="as --width")
     if name == "finish":
         what.add_argument("--size", metavar="WxH", help="another size in pixels, multiples of 16, such as 1280x720")

@@ -88,17 +88,13 @@ def _take(options: argparse.Namespace) -> SamplerState | None:
         if options.command == "retouch":
             first, last = _places(options.chunks)
             check_places(take, first, last, options.join)
-        elif options.command == "finish" and options.size is not None:
-            _size(options.size)
-        elif options.command == "restyle" and (options.width or options.height):
-            raise MagiError(f"--width and --height are for a video; this take is {take.width}x{take.height}")
+        else:
+            _size(options, (take.width, take.height))
         return take
     if options.command != "restyle":
         raise MagiError(f"{options.command} needs a saved take (.magi): {echo(options.source)}")
     check_video(options.source)
-    for name, pixels in (("width", options.width), ("height", options.height)):
-        if pixels is not None:
-            check_side(name, pixels)
+    _size(options, (0, 0))
     return None
 
 
@@ -108,8 +104,8 @@ def _story(options: argparse.Namespace, fps: float) -> Storyboard | None:
 
 
 def _begun(options: argparse.Namespace, engine: Any, take: SamplerState, story: Storyboard | None) -> Made:
-    if options.command == "finish" and options.size is not None:
-        take = resized(take, *_size(options.size))
+    if options.command != "retouch":
+        take = resized(take, *_size(options, (take.width, take.height)))
     if options.command == "retouch":
         first, last = _places(options.chunks)
         count = last - first + 1
@@ -127,7 +123,7 @@ def _begun(options: argparse.Namespace, engine: Any, take: SamplerState, story: 
 
 def _from_video(options: argparse.Namespace, engine: Any, story: Storyboard | None) -> Made:
     """A video as a take that was only given."""
-    size = {"width": options.width or engine.size[0], "height": options.height or engine.size[1]}
+    size = dict(zip(("width", "height"), _size(options, engine.size), strict=True))
     begun = engine.begin(**size, seed=options.seed or 0)
     video = encode_source(engine.vae, options.source, **size)
     for note in video.notes:
@@ -146,12 +142,23 @@ def _to_length(options: argparse.Namespace, story: Storyboard, chunks: int) -> S
     return board
 
 
-def _size(text: str) -> tuple[int, int]:
-    width, _, height = text.lower().partition("x")
-    if not width.isdecimal() or not height.isdecimal():
+def _size(options: argparse.Namespace, own: tuple[int, int]) -> tuple[int, int]:
+    """Width and height that are asked for; `own` where nothing is."""
+    if options.command == "finish":
+        return own if options.size is None else _sides(options.size)
+    for name in ("width", "height"):
+        if (pixels := getattr(options, name)) is not None:
+            check_side(name, pixels)
+    return options.width or own[0], options.height or own[1]
+
+
+def _sides(text: str) -> tuple[int, int]:
+    sides = re.fullmatch(r"(\d{1,9})[xX](\d{1,9})", text, re.ASCII)
+    if sides is None:
         raise MagiError(f"--size is a width and a height in pixels, such as 1280x720: {echo(text)}")
-    check_size(int(width), int(height))
-    return int(width), int(height)
+    width, height = map(int, sides.groups())
+    check_size(width, height)
+    return width, height
 
 
 def _places(text: str) -> tuple[int, int]:

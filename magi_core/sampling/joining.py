@@ -20,9 +20,8 @@ from magi_core.sampling.timesteps import timesteps
 
 SETTLED = 0.15
 """Timestep from which on a released chunk hardly moves its layout: tied as far as that, it is where its source is."""
-APART = 0.35
-"""Share of what stands out of the picture that is elsewhere, from which on two frames do not join. Calibrated with
-nano, see docs/second_pass.md."""
+APART = 1 / 16
+"""Share of the picture's shorter side by which what stands out has to move, on average, for two frames not to join."""
 ELSEWHERE = ("cut", "new_shot")
 
 
@@ -65,7 +64,8 @@ class Joining:
         if heading is None:  # it was finished before
             return False
         sides = border.sides or (chunk.clean_estimate()[:, 0],)
-        return min(elsewhere(heading()[:, -1], side) for side in sides) > APART
+        end = heading()[:, -1]
+        return min(displacement(end, side) for side in sides) > APART * min(end.shape[1:])
 
     def _forget_from(self, index: int) -> None:
         """What comes right behind a border that does not join is one thing with it, and told with it."""
@@ -92,19 +92,23 @@ def _border(chunk: NewChunk, behind: NewChunk, extension: Extension) -> _Border 
     return _Border(index, index, grid[free], tuple(sides), kept=tied is None)
 
 
-def elsewhere(frame: Tensor, other: Tensor) -> float:
-    """How much of what stands out in one latent frame [C, h, w] stands elsewhere in the other: 0 none, 1 all of it.
+def displacement(frame: Tensor, other: Tensor) -> float:
+    """How far what stands out in one latent frame [C, h, w] has to move, on average and in places of it, to be where
+    it is in the other: the earth mover's distance along rows and along columns, put together as sides of a triangle.
 
     What stands out is how far a place is from the frame's median, so that another colour or light at the same place
     counts little.
     """
-    return float((_standing_out(frame) - _standing_out(other)).abs().sum() / 2)
+    apart = _standing_out(frame) - _standing_out(other)
+    along = [apart.sum(dim=dim).cumsum(0).abs().sum() for dim in (0, 1)]
+    return float(torch.stack(along).norm())
 
 
 def _standing_out(frame: Tensor) -> Tensor:
-    """[h * w], sum 1."""
-    places = frame.detach().to("cpu", torch.float32).flatten(1)
-    distance = (places - places.median(dim=1, keepdim=True).values).norm(dim=0)
+    """[h, w], sum 1."""
+    latent = frame.detach().to("cpu", torch.float32)
+    median = latent.flatten(1).median(dim=1).values
+    distance = (latent - median[:, None, None]).norm(dim=0)
     above = (distance - distance.median()).clamp(min=0)
     return above / above.sum().clamp(min=1e-6)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from magi_core.errors import MagiError
+from magi_core.sampling.second_pass import leading
 from magi_core.state import SamplerState
 from magi_core.story.direction import Direction, spec_of, with_spec
 
@@ -39,8 +40,9 @@ def retouched(
 ) -> list[Direction]:
     """What is said of chunk `first` of `take` and all after it, where `directions` say what becomes of it and the next.
 
-    strength: of those that say none. join: how many of them, at their end, come ever closer to the take, so that what
-    is kept after them follows on: of 2 the last has a third of its strength, the one before it two thirds.
+    strength: of those that say none, for the first of them a little more, see `leading`. join: how many of them, at
+    their end, come ever closer to the take, so that what is kept after them follows on: of 2 the last has a third of its
+    strength, the one before it two thirds.
     Raises `MagiError` for chunks that the take does not have.
     """
     last = first + len(directions) - 1
@@ -48,7 +50,8 @@ def retouched(
     told = []
     for index, direction in enumerate(directions, start=first):
         spec = spec_of(direction)
-        own = strength if spec.strength is None else spec.strength
+        usual = leading(strength) if index == first else strength
+        own = usual if spec.strength is None else spec.strength
         share = min(1.0, (last + 1 - index) / (join + 1)) if last + 1 < take.finished else 1.0
         told.append(with_spec(direction, replace(spec, strength=own * share)))
     kept = [replace(record.spec, strength=0.0) for record in take.chunks[last + 1 - take.first_chunk :]]

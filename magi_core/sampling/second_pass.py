@@ -24,12 +24,15 @@ from magi_core.story.direction import Direction, spec_of, with_spec
 USUAL_STRENGTH = 0.5
 EVEN = 3.0
 """How far the curve from strength to timestep bends, so that .5 is t = .2."""
+LEADING = 0.6
+"""Share of its timestep at which a chunk is released that nothing of its pass goes before. Others take their new look
+from what was made before them; this one has its words alone against what its source, or the take before it, shows."""
 
 
 @dataclass(frozen=True, eq=False)
 class SecondPass:
     """take: its finished chunks, given ones included, are the sources of the chunks at their indices.
-    strength: of chunks that say none themselves."""
+    strength: of chunks that say none themselves; the first has a little more, see `leading`."""
 
     take: SamplerState
     strength: float = USUAL_STRENGTH
@@ -53,9 +56,19 @@ def release_step(strength: float, settings: SamplingSettings) -> int:
     Strengths of 0, .25, .5, .75 and 1 are t = 1, .43, .2, .077 and 0: about even steps in what is seen, where most of
     what moves an object is settled before t = .2. 0: `settings.steps`, never. 1: 0, at once.
     """
-    t = (1 - strength) / (1 + EVEN * strength)
     grid = timesteps(settings.steps, settings.shortcut)
-    return int((grid - t).abs().argmin())
+    return int((grid - _bent(strength)).abs().argmin())
+
+
+def leading(strength: float) -> float:
+    """What a second pass of this strength means for its first chunk, and for one behind a cut or in a new shot: .5 is
+    .65 there. 0 and 1 stay."""
+    return strength if strength == 0 else _bent(LEADING * _bent(strength))
+
+
+def _bent(x: float) -> float:
+    """Strength to timestep, and timestep to strength."""
+    return (1 - x) / (1 + EVEN * x)
 
 
 def directed(second: SecondPass | None, state: SamplerState, directions: Sequence[Direction]) -> list[Direction]:
@@ -71,7 +84,9 @@ def directed(second: SecondPass | None, state: SamplerState, directions: Sequenc
         there = second is not None and index < second.take.finished
         if there and spec.strength is None:
             assert second is not None
-            direction = with_spec(direction, replace(spec, strength=second.strength))
+            leads = index == state.first_chunk or spec.transition in ("cut", "new_shot")
+            strength = leading(second.strength) if leads else second.strength
+            direction = with_spec(direction, replace(spec, strength=strength))
         elif not there and spec.strength is not None and spec.strength < 1:
             length = f"of more than {index} chunks" if second is None else f"longer than its {second.take.finished}"
             raise MagiError(

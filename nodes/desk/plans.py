@@ -218,7 +218,7 @@ class _Graph:
 
     def _restyled(self, name: str, model: Model, widgets: Mapping[str, Any]) -> _Told:
         is_take = is_link(inputs_of(self.graph[name]).get("state"))
-        incoming = self._state(self.given.link(name, "state")) if is_take else self._encoded_video(name, model, widgets)
+        incoming = self._sized_take(name, widgets) if is_take else self._encoded_video(name, model, widgets)
         begun = second_pass.begin(model.engine(), widgets, incoming.state, is_take=is_take)
         said, engine = self._said(name), self._reading(name, _for(begun.engine, incoming))
         told = restyling(
@@ -253,6 +253,11 @@ class _Graph:
             return said.known
         read = {prompt for prompt in map(prompt_of, directions) if isinstance(prompt, str)}
         return all(self.given.origin(name, prompt, clean=True) for prompt in read)
+
+    def _sized_take(self, name: str, widgets: Mapping[str, Any]) -> _Incoming:
+        incoming = self._state(self.given.link(name, "state"))
+        take, _ = second_pass.sized(incoming.state, widgets)
+        return replace(incoming, state=take)
 
     def _encoded_video(self, name: str, model: Model, widgets: Mapping[str, Any]) -> _Incoming:
         """The take that a video is, without its latents."""
@@ -359,8 +364,9 @@ def _without_pages(cache: EngineCache) -> EngineCache:
 
 
 def _after(extension: Extension) -> SamplerState:
-    """The state that a run would end with, without latents."""
-    state, nothing = extension.begun, torch.empty(0, device="meta")
+    """The state that a run would end with; its latents have shapes and no numbers."""
+    state = extension.begun
+    nothing, latent = torch.empty(0, device="meta"), torch.empty(state.latent_shape, device="meta")
     starts = {
         index: part.frontier.run_start
         for part in extension.parts
@@ -372,10 +378,10 @@ def _after(extension: Extension) -> SamplerState:
     for index in range(state.finished, finished):
         run_start = starts.get(index, extension.run_start)
         new = extension.new[index]
-        state = state.with_chunk(new.kept or ChunkRecord(new.at, nothing, run_start))
+        state = state.with_chunk(new.kept or ChunkRecord(new.at, latent, run_start))
     start = max([extension.run_start, *starts.values()])
     flying = [
-        InFlight(new.at, ChunkText(nothing, new.text.key), nothing, stop - index, source=new.source)
+        InFlight(new.at, ChunkText(nothing, new.text.key), latent, stop - index, source=new.source)
         for index, new in extension.new.items()
         if index >= max(start, stop - window + 1)
     ]

@@ -59,10 +59,10 @@ def take_inputs(vae: str = "") -> list[io.Input]:
     ]
 
 
-def size_inputs(whose: str, of: str = "") -> list[io.Input]:
-    """whose: what tells the size at 0. of: what has the size, where that is not plain."""
-    tooltip = f"Pixels, a multiple of 16. 0 takes the size that {whose} was made for: 128 for nano, 720 for the others."
-    tooltip = f"{of} {tooltip}".strip()
+def size_inputs(whose: str, *, of_take: str = "") -> list[io.Input]:
+    """whose: what tells the size at 0. of_take: what is done with a take, where one can be given."""
+    zero = f"0 takes the size that {whose} was made for: 128 for nano, 720 for the others."
+    tooltip = " ".join(filter(None, ("Pixels, a multiple of 16.", of_take, zero)))
     return [io.Int.Input(name, default=0, min=0, max=8192, step=16, tooltip=tooltip) for name in ("width", "height")]
 
 

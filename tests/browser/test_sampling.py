@@ -168,7 +168,7 @@ def test_the_player_is_halted_and_goes_on_by_a_button(desk: Any) -> None:
     desk.wait_for_function(f"{video}.paused")
     desk.get_by_role("button", name="Play", exact=True).click()
     desk.wait_for_function(f"!{video}.paused")
-    assert desk.get_by_role("button", name="Pause").is_visible()
+    desk.get_by_role("button", name="Pause").wait_for()  # named so by the event that follows
 
 
 def test_space_plays_the_whole_strip_in_order(desk: Any) -> None:

@@ -127,9 +127,10 @@ def test_a_linked_input_has_a_row_of_its_own_where_its_link_ends(frontend, linke
     height = page.evaluate("app.graph.nodes[0].size[1]")
     page.evaluate(LINK, linked)
     assert page.evaluate(VISIBLE) == list(dict.fromkeys([*PLAIN, linked]))
-    page.evaluate("app.canvas.draw(true, true)")
+    page.evaluate("app.canvas.setDirty(true, true)")
+    page.evaluate(AT_REST, LINK_ENDS)  # nodes are laid out with the next frames
     rows = page.evaluate(LINK_ENDS)
-    assert all(end - top == pytest.approx(10, abs=10) for top, end in rows), "every link ends at its widget"
+    assert all(end - top == pytest.approx(10, abs=10) for top, end in rows), f"every link ends at its widget: {rows}"
     assert all(below - top >= 20 for (top, _), (below, _) in pairwise(rows)), "no row lies over another"
     page.evaluate(UNLINK, linked)
     assert page.evaluate(VISIBLE) == PLAIN

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from magi_core.errors import MagiError
-from magi_core.state import load_state
+from magi_core.sampling.second_pass import leading
+from magi_core.state import load_state, resized
 from tests.unit.video.sounds import RATE, beeps, flashing, starts
 from tools.small_models import WordEncoder
 
@@ -111,9 +112,19 @@ def test_a_take_of_another_vae_is_refused_where_that_can_be_seen(again, take, pr
         again(state=take._replace(state=other), conditioning=prompt("a tree"))
 
 
-def test_a_take_keeps_its_size(again, take, prompt) -> None:
-    with pytest.raises(MagiError, match="width and height are for a video, and this take is 32x32"):
-        again(state=take, conditioning=prompt("a tree"), width=64)
+def test_a_take_is_made_again_at_another_size(again, model, take, prompt, said) -> None:
+    made = again(state=take, conditioning=prompt("a tree"), width=48, height=64, seed=9).state
+    engine, source = model.with_settings(steps=4), resized(take.state, 48, 64)
+    begun = engine.begin(width=48, height=64, seed=9)
+    expected = engine.extend(begun, [prompt("a tree").embedding] * 7, source=source, strength=0.5)
+    assert (made.width, made.height) == (48, 64) and torch.equal(made.latents, expected.latents)
+    assert any("the take's latents are brought from 32x32 to 48x64" in text for text in said())
+
+
+def test_one_side_alone_leaves_the_other_and_little_strength_is_told_to_be_soft(again, take, prompt, said) -> None:
+    made = again(state=take, conditioning=prompt("a tree"), width=48, strength=0.2).state
+    assert (made.width, made.height) == (48, 32)
+    assert any("resized latents are no sharp picture" in text for text in said())
 
 
 def test_a_video_is_made_again_with_its_sound(run, again, prompt, vae, tmp_path, said) -> None:
@@ -199,7 +210,7 @@ def test_a_retouch_keeps_every_other_chunk_bit_for_bit(retouch, take, prompt) ->
     made = retouch(state=take, conditioning=prompt("a tree"), first=2, last=3, strength=0.8, join=1)
     assert same(made, take) == [True, True, False, False, True, True, True]
     assert words(made) == ("red", "blue", "a tree", "a tree", "blue", "green", "red")
-    assert [chunk.spec.strength for chunk in made.state.chunks[2:4]] == [0.8, 0.4]
+    assert [chunk.spec.strength for chunk in made.state.chunks[2:4]] == pytest.approx([leading(0.8), 0.4])
     assert made.state.chunks[2].spec.seed_offset == 1
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from magi_core.sampling.events import Denoising, Stepped
 from magi_core.sampling.extension import Extension
-from magi_core.sampling.joining import APART, Joining, elsewhere
+from magi_core.sampling.joining import APART, Joining, displacement
 from magi_core.sampling.timesteps import timesteps
 from magi_core.state import ChunkRecord, PlacedChunk, SamplerState
 from magi_core.story.chunk import ChunkSpec
@@ -53,12 +53,17 @@ def told(extension: Extension, heading: dict[int, Tensor]) -> list[tuple[int, in
     return notes
 
 
-def test_another_colour_at_its_place_is_not_elsewhere_and_another_place_is() -> None:
-    assert elsewhere(disc(8, 8), disc(8, 8, colour=2)) < 0.05
-    assert elsewhere(disc(8, 8), disc(8.5, 8)) < APART
-    assert elsewhere(disc(8, 8), disc(10, 8, colour=2)) > APART
-    assert elsewhere(disc(4, 4), disc(12, 12)) == pytest.approx(1)
-    assert elsewhere(torch.zeros(4, 2, 2), torch.zeros(4, 2, 2)) == 0
+@pytest.mark.parametrize("radius", [2.0, 3.0])
+def test_displacement_is_how_far_an_object_is_away_whatever_its_size_and_colour(radius: float) -> None:
+    assert displacement(disc(8, 8, radius), disc(8, 8, radius, colour=2)) < 0.1
+    for x, y, away in ((9, 8, 1), (8, 5, 3), (11, 4, 5)):
+        assert displacement(disc(8, 8, radius), disc(x, y, radius, colour=2)) == pytest.approx(away, abs=0.1)
+    assert displacement(disc(8, 8), disc(8, 8)) == displacement(torch.zeros(4, 2, 2), torch.zeros(4, 2, 2)) == 0
+
+
+def test_a_sixteenth_of_the_picture_is_too_far(take) -> None:
+    assert APART * SIDE == 1
+    assert told(retouched(take), {4: disc(9.6, 8)}) and not told(retouched(take), {4: disc(8.5, 8)})
 
 
 def test_what_ends_elsewhere_is_told_at_the_first_free_step_and_once(take) -> None:
@@ -75,7 +80,8 @@ def test_on_a_ramp_it_is_told_where_a_chunk_meets_one_that_is_held_to_its_place(
         assert (index, step) == (first, ramp.new[first].sight.release + 1)
         begins = f"chunk {first + 1} begins, which {'stays as it was' if first == 4 else 'is held close to the take'}"
         assert begins in note
-    assert told(retouched(take, strength=0.5), {2: disc(12, 12)}) == [], "the next is as free as it is"
+    even = tiny_engine(steps=8).retouch(take, [ChunkSpec("red", strength=0.5)] * 3, 2)
+    assert told(even, {2: disc(12, 12)}) == [], "the next is as free as it is"
     ((index, step, note),) = told(ramp, {2: disc(12, 12)})  # the next may follow, until it has taken a step
     assert (index, step) == (3, ramp.new[3].sight.release + 1) and "chunk 2 is heading elsewhere than chunk 3" in note
     loose = [ChunkSpec("red", strength=strength) for strength in (1, 0.85, 1)]

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from magi_core.errors import MagiError
+from magi_core.sampling.second_pass import leading
 from magi_core.state import load_state
 from tools.small_models import tiny_engine
 
@@ -55,7 +56,7 @@ def test_joining_chunks_come_closer_to_what_follows() -> None:
     take = a_take(engine)
     extension = engine.retouch(take, "a tree", 3, 3, strength=0.9, join=2)
     strengths = [new.at.spec.strength for new in extension.new.values()]
-    assert strengths == pytest.approx([0.9, 0.6, 0.3, 0, 0, 0])
+    assert strengths == pytest.approx([leading(0.9), 0.6, 0.3, 0, 0, 0])
     for first, count, join in ((8, 2, 0), (3, 1, 2), (3, 4, 4)):
         with pytest.raises(MagiError):
             engine.retouch(take, "a tree", first, count, join=join)
