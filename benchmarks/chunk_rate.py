@@ -6,8 +6,8 @@
 Distilled, 8 steps, random weights, through the engine; every chunk is decoded to frames in main memory before the next
 one goes on. Medians of the chunks in steady state: not the first two, in which kernels are built and history is short.
 `sampling` and `vae`: what either took of it. With --behind chunks are decoded beside the sampling of the next, as where
-videos are written: `vae` is then from a chunk's beginning to its end there. `same`: whether the last chunk has the frames
-that decoding it alone gives.
+videos are written: `vae` is then from a chunk's beginning to its end there. `same`: whether the last chunk has the
+frames that decoding it alone gives.
 """
 
 from __future__ import annotations
