@@ -67,13 +67,13 @@ def test_the_official_model_is_announced_as_a_few_gigabytes() -> None:
 
 
 @pytest.mark.parametrize("standardised", [False, True])
-@pytest.mark.parametrize(("width", "final_projection"), [(128, True), (256, False), (768, False)])
+@pytest.mark.parametrize(("width", "final_projection"), [(128, True), (512, False)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize(("size", "tokens"), [((128, 128), 0), ((320, 192), 0), ((320, 192), 2000), ((128, 64), 0)])
 def test_the_vae_takes_what_is_announced(standardised, width, final_projection, dtype, size, tokens) -> None:
     """Within a tenth, whichever is widest: a block, a tile that becomes pixels, tiles that become a picture."""
     shape = {"embed_dim": width, "use_final_proj": final_projection, "ln_in_attn": standardised}
-    config = VAEConfig(z_chans=16, depth=2, num_heads=4, video_size=128, video_length=12, **shape)
+    config = VAEConfig(z_chans=16, depth=1, num_heads=4, video_size=128, video_length=12, **shape)
     tile = TileSettings(128, 128, 12)
     vae = VAE(ViTVAE(config, dtype=dtype).requires_grad_(False), tile=tile, tokens=tokens)
     what = {"width": size[0], "height": size[1], "frames": 24, "itemsize": dtype.itemsize, "at_once": vae.at_once}
