@@ -147,3 +147,11 @@ def test_the_price_is_what_is_spent_where_pages_wait_on_the_host() -> None:
 
 def test_the_price_is_what_is_spent_where_pages_are_made_together() -> None:
     _prices(True, None, **LARGE)
+
+
+def test_the_price_of_a_draft_is_what_is_spent() -> None:
+    _prices(False, None, steps=6, draft="strong")
+
+
+def test_the_price_of_a_light_draft_with_room_for_two_pages_is_what_is_spent() -> None:
+    _prices(True, 2 * _page_bytes(), steps=9, draft="light")
