@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeGuard
 
 from magi_core.errors import MagiError, echo
@@ -18,6 +18,7 @@ MOST = {"num_layers": 1000, "hidden_size": 1 << 17, "ffn_hidden_size": 1 << 20, 
 MOST |= {"num_groups": 1 << 12, "head_dim": 1 << 12, "caption_channels": 1 << 17, "caption_max_length": 1 << 16}
 MOST |= {"in_channels": 1 << 12, "out_channels": 1 << 12, "patch_size": 64, "t_patch_size": 64}
 MAX_CHUNKS = 100_000  # of one extend, and of a video that is announced: more than a day
+DRAFTS = ("light", "strong")
 LATENT_SCALE = 0.18215  # latents travel as VAE output times this factor
 
 
@@ -142,6 +143,8 @@ class SamplingSettings:
     shortcut: grid of the 12-step schedule ("8,16,16" or "16,16,8").
     negative_tokens: names of special tokens prepended to the null text.
     reference_quirks: reproduce the reference's defects, nothing else (docs/reference_quirks.md).
+    draft: "off", or one of `DRAFTS`: see `sampling.drafts`. Not in the repr, so that digests of settings without it are
+    what they were before there were drafts; `sampling.keys` takes it in by itself.
     """
 
     steps: int = 64
@@ -157,6 +160,7 @@ class SamplingSettings:
     special_tokens: tuple[str, ...] = ("HQ",)
     duration_tokens: bool = True
     reference_quirks: bool = False
+    draft: str = field(default="off", repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kv_ranges", tuple(self.kv_ranges))
@@ -182,6 +186,8 @@ class SamplingSettings:
                 f"steps must be a multiple of the number of KV ranges ({len(self.kv_ranges)}): {self.steps} -> use "
                 f"{_neighbours(self.steps, len(self.kv_ranges))}"
             )
+        if self.draft not in ("off", *DRAFTS):
+            raise MagiError(f"unknown draft {echo(self.draft)}: use off, {' or '.join(DRAFTS)}")
         if any(r < 1 for r in self.kv_ranges):
             raise MagiError(f"every KV range counts the chunk itself, so it must be at least 1: {self.kv_ranges}")
         if self.clean_kv_range < 1 and self.clean_kv_range != -1:

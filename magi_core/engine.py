@@ -133,15 +133,7 @@ class Engine:
             raise MagiError("give an image or a video to start from, not both")
         notes: tuple[str, ...] = ()
         if image is not None or video is not None:
-            from magi_core.vae.prefix import (
-                encode_prefix,
-                missing_frames,
-            )  # brings in the video codecs, which sampling does without
-
-            if self.vae is None:
-                raise MagiError("this engine has no VAE: load one to start from an image or a video")
-            prefix, notes = encode_prefix(self.vae, width=width, height=height, image=image, video=video, policy=fit)
-            filled = 0 if video is None else missing_frames(len(video))
+            prefix, filled, notes = self._encoded(width, height, image, video, fit)
         state = SamplerState(
             width=width,
             height=height,
@@ -155,6 +147,17 @@ class Engine:
             notes=notes,
         )
         return state if prefix is None else _with_prefix(state, prefix, filled)
+
+    def _encoded(
+        self, width: int, height: int, image: Tensor | Any, video: Tensor | Any, fit: str
+    ) -> tuple[Tensor, int, tuple[str, ...]]:
+        """The prefix that an image or a video makes, the frames that fill it up, and notes: see `begin`."""
+        from magi_core.vae.prefix import encode_prefix, missing_frames  # brings in codecs, which sampling does without
+
+        if self.vae is None:
+            raise MagiError("this engine has no VAE: load one to start from an image or a video")
+        prefix, notes = encode_prefix(self.vae, width=width, height=height, image=image, video=video, policy=fit)
+        return prefix, 0 if video is None else missing_frames(len(video)), notes
 
     def begin_again(self, take: SamplerState, *, seed: int | None = None) -> SamplerState:
         """An empty state for a second pass over `take`, of its size, rate, announced length, given frames and sound,
@@ -327,6 +330,12 @@ class Engine:
         if self.vae is None:
             raise MagiError("this engine has no VAE: load one to see frames")
         return TakeDecoder(self.vae).decode(state, start=start, stop=stop)
+
+    def decoding_bytes(self, width: int, height: int) -> int:
+        """Bytes that decoding one chunk takes on the transformer's device; 0 where the VAE is elsewhere, or nowhere."""
+        if self.vae is None or self.vae.device != self.dit.device:
+            return 0
+        return self.vae.decoding_bytes(width, height)
 
     def far_from_own_size(self, width: int, height: int) -> str:
         """A warning where a video has many more or fewer pixels than the model was made for; "" elsewhere."""

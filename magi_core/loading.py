@@ -12,6 +12,7 @@ from magi_core.attention.spans import Attention
 from magi_core.budget import WithinBudget, allowed_on, without_holes
 from magi_core.cache.engine_cache import EngineCache
 from magi_core.config import Guidance, SamplingSettings
+from magi_core.dit import DiT
 from magi_core.dit.memory import sampling_memory
 from magi_core.engine import USUAL_SIZE, Engine, check_size
 from magi_core.errors import MagiError, echo
@@ -21,7 +22,7 @@ from magi_core.inputs.regular import possible
 from magi_core.kernels.compilation import Compiler, check_compilation
 from magi_core.operations import PLAIN, Operations, Streamed
 from magi_core.text import load_special_tokens, load_text_encoder
-from magi_core.vae import load_vae
+from magi_core.vae import VAE, load_vae
 from magi_core.weights import ModelFiles, find_model, fingerprint, pick_device, read_dit, read_tensors
 from magi_core.weights.fingerprint import in_fp8
 from magi_core.weights.reader import Checkpoint
@@ -91,28 +92,41 @@ def load(
         operations=streamed or operations,
         compute=compute or device,
     )
-    channels = dit.config.caption_channels
-    compiler = Compiler() if compiled else None
     vae = None
     if encoders and files.vae is not None:
         vae = load_vae(files.vae, device=device, dtype=dtype, operations=operations)
-    host: Host = Alone()
-    cache = EngineCache(dit.device)
-    if streamed is not None and allowed is not None:
-        beside = 0 if vae is None else sum(parameter.nbytes for parameter in vae.model.parameters())
-        budgeted = WithinBudget(dit, streamed, device, allowed, beside)
-        host, cache = budgeted, EngineCache(budgeted.device, device_bytes=allowed // 10)
+    host, cache = _placed(dit, vae, streamed, device, allowed)
+    compiler = Compiler() if compiled else None
     engine = Engine(dit, vae=vae, attention=backend, compiler=compiler, host=host, cache=cache)
     name = in_fp8 if dit.fp8_rows else str
     engine = engine.copy(fingerprint=name(fingerprint(checkpoint)), weights_digest=name(contents))
+    engine = _reading(engine, files, device, allowed, encoders)
+    return engine.copy(settings=recommended_settings(files, engine.settings), size=own_size(files))
+
+
+def _placed(
+    dit: DiT, vae: VAE | None, streamed: Streamed | None, device: torch.device, allowed: int | None
+) -> tuple[Host, EngineCache]:
+    """What places the weights of `dit` from now on, within the `allowed` bytes where it is made with `streamed`, and a
+    cache that fits beside."""
+    if streamed is None or allowed is None:
+        return Alone(), EngineCache(dit.device)
+    beside = 0 if vae is None else sum(parameter.nbytes for parameter in vae.model.parameters())
+    host = WithinBudget(dit, streamed, device, allowed, beside)
+    return host, EngineCache(host.device, device_bytes=allowed // 10)
+
+
+def _reading(engine: Engine, files: ModelFiles, device: torch.device, allowed: int | None, encoders: bool) -> Engine:
+    """`engine` with what it reads texts with: special tokens and, with the `encoders`, T5."""
+    config = engine.dit.config
+    channels, limit = config.caption_channels, config.caption_max_length
     if encoders and files.t5 is not None:
-        limit = dit.config.caption_max_length
         place = device if allowed is None or _fits_beside(files.t5, engine, allowed) else "cpu"
         encoder = load_text_encoder(files.t5, device=place, dtype="auto", max_length=limit, channels=channels)
         engine = engine.copy(text_encoder=encoder)
     if files.special_tokens is not None:
         engine = engine.copy(special_tokens=load_special_tokens(files.special_tokens, channels=channels))
-    return engine.copy(settings=recommended_settings(files, engine.settings), size=own_size(files))
+    return engine
 
 
 def _stored(checkpoint: Checkpoint) -> int:
@@ -127,7 +141,8 @@ def _fits_beside(t5: Path, engine: Engine, allowed: int) -> bool:
         engine.dit.config, engine.settings, width=width, height=height, chunks=9, itemsize=2, fused=True, pages=2
     )
     numbers = sum(header.numel for header in read_tensors(t5).headers.values())
-    return sum(parameter.nbytes for parameter in parameters) + run.total + 2 * numbers <= allowed
+    frames = engine.decoding_bytes(width, height)
+    return sum(parameter.nbytes for parameter in parameters) + run.total + frames + 2 * numbers <= allowed
 
 
 def locate(model: str | Path, variant: str = "auto") -> ModelFiles:

@@ -8,6 +8,7 @@ import comfy.model_management as management
 from comfy_api.latest import io
 
 from magi_core.budget import allowed_bytes
+from magi_core.config import DRAFTS
 from magi_core.engine import Engine
 from magi_core.kernels.compilation import Compiler, check_compilation
 
@@ -37,8 +38,8 @@ class MagiModelSettings(io.ComfyNode):
             display_name="Magi Model Settings",
             category=CATEGORY,
             description="Changes how a model runs: how attention is computed, whether it is compiled, how much of a "
-            "GPU's memory it keeps to, and how much of that its KV cache may take between runs. Weights are shared "
-            "with the model that comes in, which is not changed.",
+            "GPU's memory it keeps to, how much of that its KV cache may take between runs, and whether it makes "
+            "drafts. Weights are shared with the model that comes in, which is not changed.",
             search_aliases=[
                 "magi performance",
                 "attention backend",
@@ -86,6 +87,15 @@ class MagiModelSettings(io.ComfyNode):
                     "wait in the computer's memory and are fetched as they are used. 0 takes what is free. ComfyUI's "
                     "dynamic VRAM does this by itself, whatever is set here.",
                 ),
+                io.Combo.Input(
+                    "draft",
+                    options=["off", *DRAFTS],
+                    default="off",
+                    optional=True,
+                    tooltip="Quicker: at every other step a chunk goes on as it went at the step before. light does so "
+                    "from the second quarter of its way on and hardly changes the picture, strong all the way. Another "
+                    "take than without; one that was begun with a draft goes on as one. Second passes are made whole.",
+                ),
             ],
             outputs=[
                 Model.Output(display_name="model", tooltip="The model with these settings, for the sampler nodes.")
@@ -103,6 +113,7 @@ class MagiModelSettings(io.ComfyNode):
         host_cache: int,
         compile: bool = False,
         vram: float = 0.0,
+        draft: str = "off",
     ) -> io.NodeOutput:
         changes: dict[str, Any] = {"compiler": Compiler() if compile else None}
         if compile:
@@ -114,7 +125,7 @@ class MagiModelSettings(io.ComfyNode):
         budgets = {"device_bytes": _bytes(device_cache), "host_bytes": _bytes(host_cache)}
         if any(budget is not None for budget in budgets.values()):
             changes["cache"] = model.cache.with_page_budgets(**budgets)
-        return io.NodeOutput(model.copy(**changes))
+        return io.NodeOutput(model.with_settings(draft=draft).copy(**changes))
 
 
 def _budget(name: str, tooltip: str) -> io.Int.Input:

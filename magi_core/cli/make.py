@@ -128,7 +128,8 @@ def _made(
                 if recording is not None:
                     files.enter_context(recording)
                     on_frames = None if sheet is None else sheet.add
-                    states = record(engine, states, recording, stop=outputs.frames, on_frames=on_frames)
+                    behind = engine.vae.device if engine.vae.device.type == "cuda" else None
+                    states = record(engine, states, recording, stop=outputs.frames, on_frames=on_frames, behind=behind)
                 for state in states:  # noqa: B007  (the last one is told about)
                     pass
         except Cancelled as error:

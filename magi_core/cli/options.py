@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from magi_core.cli.settings import AVOID_TOKENS, PROMPT_TOKENS
+from magi_core.config import DRAFTS
 from magi_core.errors import echo
 
 AUDIO = "sound of the whole video, from a sound or video file (default: a given video keeps its own, then silence)"
@@ -230,6 +231,11 @@ def _sampling_options(command: argparse.ArgumentParser) -> None:
         metavar="N",
         type=_whole,
         help="chunks a finished chunk looks at; -1 = the last of --kv-ranges",
+    )
+    sampling.add_argument(
+        "--draft",
+        choices=("off", *DRAFTS),
+        help="a quicker look: some steps go on as the one before went; another take than without (default: off)",
     )
     sampling.add_argument("--shortcut", choices=("8,16,16", "16,16,8"), help="order of step sizes with --steps 12")
 

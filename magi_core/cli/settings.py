@@ -28,7 +28,7 @@ AVOID_TOKENS = {
 
 def setting_changes(options: argparse.Namespace) -> dict[str, Any]:
     """The sampling settings that were given, checked as far as they can be without knowing the model."""
-    names = ("steps", "nearly_clean_blend", "window", "clean_kv_range", "shortcut")
+    names = ("steps", "nearly_clean_blend", "window", "clean_kv_range", "shortcut", "draft")
     changes = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     if options.kv_ranges is not None:
         changes["kv_ranges"] = _kv_ranges(options.kv_ranges)

@@ -19,15 +19,17 @@ FP8 = 1  # bytes
 
 @dataclass(frozen=True)
 class SamplingMemory:
-    """Bytes on the device. activations: of one forward. pages: K/V of finished chunks. text: K/V of prompts."""
+    """Bytes on the device. activations: of one forward. pages: K/V of finished chunks, and of those that a draft holds.
+    text: K/V of prompts. frames: of the VAE, which may decode a chunk beside the forwards of the next."""
 
     activations: int
     pages: int
     text: int
+    frames: int = 0
 
     @property
     def total(self) -> int:
-        return self.activations + self.pages + self.text
+        return self.activations + self.pages + self.text + self.frames
 
 
 def sampling_memory(
@@ -40,6 +42,7 @@ def sampling_memory(
     itemsize: int,
     fused: bool = False,
     pages: int | None = None,
+    held: int = 0,
     page_budget: int = 0,
     text_tokens: int | None = None,
 ) -> SamplingMemory:
@@ -48,6 +51,7 @@ def sampling_memory(
     chunks: length of the video at its end. itemsize: bytes per number in the transformer's blocks.
     fused: whether blocks compute in the fast forms of `magi_core.kernels`. pages: K/V pages held at the same time, one
     that is being made included; None: as many as a chunk may look at.
+    held: K/V of chunks in flight that a draft keeps within a stage, in pages.
     page_budget: bytes of pages that the engine keeps on the device where it has them.
     text_tokens: of the longest text; None: as many as the model reads.
     """
@@ -60,7 +64,7 @@ def sampling_memory(
     forward = forward_bytes(config, together, size, itemsize, history=past, fused=fused)
     return SamplingMemory(
         activations=forward + (WORKSPACE if fused else 0),
-        pages=max(past * page, min(chunks * page, page_budget)),
+        pages=max(past * page, min(chunks * page, page_budget)) + held * page,
         text=(settings.window + 1) * text * kv_bytes(config, itemsize),
     )
 

@@ -105,7 +105,7 @@ def _forward_cost(plan: ForwardPlan, times: Sequence[float], settings: SamplingS
         again = plan.cleanest is not None and times[0] > settings.nearly_clean_threshold
         return ForwardCost(1, chunks + again, sum(reads) + again)
     weights = [
-        NOT_ASKED if chunk.tied else pass_weights(settings.guidance, t)
+        NOT_ASKED if chunk.until is None else pass_weights(settings.guidance, t)
         for chunk, t in zip(plan.chunks, times, strict=True)
     ]
     alone, text, fresh = sum(bool(w.alone) for w in weights), any(w.text for w in weights), plan.fresh is not None

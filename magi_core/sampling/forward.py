@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -52,6 +53,7 @@ class Predictor:
         self.claim, self.compiler = claim, compiler
         self.grid = timesteps(settings.steps, settings.shortcut)
         self.intervals = step_intervals(settings.steps, settings.shortcut)
+        self._held: dict[str, dict[int, KVPage]] = {}  # by pass and chunk
 
     def timestep(self, step: int) -> float:
         """Float32 timestep after `step` Euler steps, as a Python float."""
@@ -65,15 +67,16 @@ class Predictor:
         pages: Mapping[int, KVPage],
         fresh: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
-        """Velocities [C, T, h, w] of the chunks of `plan`, oldest first; `inputs` match them. Those of tied chunks are
-        not to be used.
+        """Velocities [C, T, h, w] of the chunks of `plan`, oldest first; `inputs` match them. Those of chunks that
+        are carried nowhere are not to be used.
 
-        pages: K/V by chunk index for `plan.history`. fresh: the latent of `plan.fresh`, where there is one.
+        pages: K/V by chunk index for the finished ones of `plan.history`; that of held ones is remembered, from the
+        forward that was to keep it, until `forget_held`. fresh: the latent of `plan.fresh`, where there is one.
         """
         if self.dit.config.distill:
             return self._distilled(plan, inputs, pages)
         weights = [
-            NOT_ASKED if planned.tied else pass_weights(self.settings.guidance, chunk.timestep)
+            NOT_ASKED if planned.until is None else pass_weights(self.settings.guidance, chunk.timestep)
             for planned, chunk in zip(plan.chunks, inputs, strict=True)
         ]
         return tuple(map(_combine, weights, *self.passes(plan, inputs, pages, weights, fresh)))
@@ -105,13 +108,13 @@ class Predictor:
         """Velocities per pass (text, previous, alone), None where no weight asks for one."""
         frames = _frames(plan.chunks, inputs)
         nulls = [ForwardInput(chunk.latent, chunk.timestep, self.null) for chunk in inputs]
-        previous = self._forward(nulls, frames, self._window(plan, pages), dropped=True)
+        previous = self._keeping("previous", plan, nulls, frames, pages, dropped=True)
         text: Sequence[Tensor | None] = [None] * len(inputs)
         if any(w.text for w in weights):  # noisier chunks attend to cleaner ones, so those run too
             if plan.fresh is not None:
                 assert fresh is not None, "a fresh chunk comes with its latent"
                 pages = {**pages, plan.fresh.index: self.page(plan.fresh, fresh, pages, dropped=False)}
-            text = self._forward(inputs, frames, self._window(plan, pages), dropped=False)
+            text = self._keeping("text", plan, inputs, frames, pages, dropped=False)
         return text, previous, self._alone(nulls, weights)
 
     def _alone(self, inputs: Sequence[ForwardInput], weights: Sequence[PassWeights]) -> Sequence[Tensor | None]:
@@ -134,16 +137,40 @@ class Predictor:
         oldest = inputs[0]
         # float32 0.3 is above the double 0.3, so the fourth quarter starts nearly clean
         nearly_clean = plan.cleanest is not None and oldest.timestep > self.settings.nearly_clean_threshold
-        window = self._window(plan, pages, duplicate=nearly_clean)
         if not nearly_clean:
-            return tuple(self._forward(inputs, frames, window, dropped=False, factor=factor))
+            return tuple(self._keeping("text", plan, inputs, frames, pages, dropped=False, factor=factor))
         size = oldest.latent.shape[1]
         behind = (plan.chunks[0].index + self.settings.window) * size  # the last of a full window, also where it drains
         frames = torch.cat([frames, behind + torch.arange(size)])
-        together = self._forward([*inputs, oldest], frames, window, dropped=False, factor=factor)
+        together = self._keeping(
+            "text", plan, [*inputs, oldest], frames, pages, duplicate=True, dropped=False, factor=factor
+        )
         first, *others, by_itself = together
         blend = self.settings.nearly_clean_blend
         return (blend * first + (1 - blend) * by_itself, *others)
+
+    def forget_held(self) -> None:
+        """Give the K/V of held chunks up: a stage is over."""
+        self._held.clear()
+
+    def _keeping(
+        self,
+        name: str,
+        plan: ForwardPlan,
+        inputs: Sequence[ForwardInput],
+        frames: Tensor,
+        pages: Mapping[int, KVPage],
+        *,
+        duplicate: bool = False,
+        **how: Any,
+    ) -> list[Tensor]:
+        """The forward of one pass, called `name`, which reads the K/V of held chunks and keeps that of those to be."""
+        held = self._held.setdefault(name, {})
+        keep = [place for place, chunk in enumerate(plan.chunks) if chunk.index in plan.keep]
+        window = self._window(plan, {**pages, **held}, keep, duplicate)
+        velocities = self._forward(inputs, frames, window, **how)
+        held |= {plan.chunks[place].index: page for place, page in window.pages.items()}
+        return velocities
 
     def _window(
         self, plan: ForwardPlan, pages: Mapping[int, KVPage], keep: Sequence[int] = (), duplicate: bool = False

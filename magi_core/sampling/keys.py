@@ -30,7 +30,9 @@ class ChunkKeys:
 
     @classmethod
     def of(cls, state: SamplerState, model_key: str, frontier: Frontier) -> ChunkKeys:
-        return cls(state, digest("run", model_key, state.settings, state.latent_shape), frontier)
+        settings = state.settings
+        draft = () if settings.draft == "off" else ("draft", settings.draft)
+        return cls(state, digest("run", model_key, settings, state.latent_shape, *draft), frontier)
 
     def chain(self, chunks: list[tuple[PlacedChunk, str, tuple[int, ...] | None, Source | None]]) -> list[PlacedChunk]:
         """Chunks that enter behind the frontier, with keys. Given with each: the key of its text, its KV ranges, its

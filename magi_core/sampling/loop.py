@@ -72,6 +72,7 @@ class Loop:
         self.past, self.sight, self.frontier, self.pages, self.anchor = past, sight, frontier, pages, anchor
         self._contexts: dict[str, TextContext] = {}
         self._moving: dict[int, InFlight] = {}
+        self._held: dict[int, tuple[Callable[[], Tensor], int]] = {}  # heading; step it is carried to
         self.watch = Watch()
 
     def __call__(self, entering: Sequence[Entering], *, drain: bool = True) -> Iterator[Event]:
@@ -125,6 +126,8 @@ class Loop:
 
     def _leave(self, slots: Sequence[Slot]) -> InFlight | None:
         """Every chunk has one more stage behind it; the oldest leaves when that was its last. Unused texts go."""
+        self._held.clear()
+        self.predictor.forget_held()
         for slot in slots:
             self._moving[slot.index] = replace(self._moving[slot.index], stage=slot.stage + 1)
         finished = None
@@ -145,7 +148,8 @@ class Loop:
 
     @torch.no_grad()
     def _advance(self, plan: ForwardPlan) -> dict[int, Callable[[], Tensor]]:
-        """One Euler step of every free chunk in `plan`; the clean latents that are expected of them."""
+        """Every chunk in `plan` whose velocity is used goes where that carries it; the clean latents that are expected
+        of those chunks."""
         predictor, inputs = self.predictor, []
         for planned in plan.chunks:
             chunk = self._moving[planned.index]
@@ -155,13 +159,16 @@ class Loop:
         velocities = predictor(plan, inputs, self.pages.by_chunk, fresh)
         heading: dict[int, Callable[[], Tensor]] = {}
         for planned, before, velocity in zip(plan.chunks, inputs, velocities, strict=True):
-            if planned.tied:
+            if planned.until is None:
                 continue
-            width = predictor.grid[planned.step + 1] - predictor.grid[planned.step]
+            width = predictor.grid[planned.until] - predictor.grid[planned.step]
             latent = before.latent + velocity * width.to(velocity.device)
             self._moving[planned.index] = replace(self._moving[planned.index], latent=latent)
-            self.watch.note(planned.index, planned.step + 1, latent)
+            self.watch.note(planned.index, planned.until, latent)
             heading[planned.index] = _Estimate(before.latent, velocity, before.timestep)
+            self._held.pop(planned.index, None)
+            if planned.until > planned.step + 1:
+                self._held[planned.index] = heading[planned.index], planned.until
         return heading
 
     def _before(self, chunk: InFlight, step: int) -> Tensor:
@@ -172,14 +179,17 @@ class Loop:
         return self._anchored(chunk.index, latent)
 
     def _where(self, slot: Slot, step: int, heading: Callable[[], Tensor] | None) -> Denoising:
-        """Where a chunk is after forward `step` of its stage; a tied one is heading for its source."""
-        chunk = self._moving[slot.index]
+        """Where a chunk is after the forward of step `step` of its stage; a tied one is heading for its source, a held
+        one has reached where its last velocity carries it."""
+        chunk, held = self._moving[slot.index], self._held.get(slot.index)
+        reached = slot.stage * (self.settings.steps // self.settings.window) + step + 1
+        if held is not None:
+            heading, reached = held
         if heading is None:
-            assert chunk.source is not None, "every free chunk takes every step"
+            assert chunk.source is not None, "a chunk that is free is looked at or held"
             latent, device = chunk.source.record.latent, self.predictor.dit.device
             heading = lambda: latent.to(device)  # noqa: E731
-        t = self.predictor.timestep(slot.stage * (self.settings.steps // self.settings.window) + step + 1)
-        return Denoising(slot.index, chunk.key, slot.stage, t, heading)
+        return Denoising(slot.index, chunk.key, slot.stage, self.predictor.timestep(reached), heading)
 
     def _page(self, index: int) -> KVPage:
         """The page of a finished chunk; on the CPU in memory of its own."""

@@ -18,6 +18,7 @@ from magi_core.kernels.fast import has_fast_forms
 from magi_core.sampling.asked import new_chunks, ranges_of
 from magi_core.sampling.broken_off import start_of
 from magi_core.sampling.cost import StageCost, stage_cost
+from magi_core.sampling.drafts import check_draft, pages_held
 from magi_core.sampling.extension import ChunkFate, Extension, Kind, NewChunk, Piece, Recalled
 from magi_core.sampling.handoff import differences, remembered_frontier
 from magi_core.sampling.keys import planned_frontier_key
@@ -47,6 +48,7 @@ def plan(
 
     Raises `MagiError` for what cannot be done. See `Engine.plan`.
     """
+    settings, left_out = _whole(state, settings, second)
     check_schedule(settings or state.settings, engine.dit.config.distill)
     check_ranges(directions, settings or state.settings)
     going_on = start_of(engine, state, directed(second, state, directions), handoff, settings, second)
@@ -54,7 +56,7 @@ def plan(
     new = new_chunks(engine, begun, replace(frontier, run_start=run_start), going_on.directions, second)
     stop = begun.finished + len(new)
     end_of_take, note = _end_kept(engine, begun, new, second) if drain else (None, "")
-    begun = replace(begun, notes=(*begun.notes, note)) if note else begun
+    begun = replace(begun, notes=(*begun.notes, *filter(None, [left_out, note])))
     parts, final = _Parts(begun, frontier, run_start, new, engine.cache, drain, end_of_take).found()
     planned = Extension(
         given=state,
@@ -77,10 +79,23 @@ def plan(
     return replace(planned, stages=costs, need=_need(engine, begun, new, stop, pages))
 
 
+def _whole(
+    state: SamplerState, settings: SamplingSettings | None, second: SecondPass | None
+) -> tuple[SamplingSettings | None, str]:
+    """`settings` without a draft where there is a second pass, asked for or in flight; and a note where it had one."""
+    moving = [*state.pending, *(() if state.unfinished is None else state.unfinished.frontier.chunks)]
+    if second is None and all(chunk.source is None for chunk in moving):
+        return settings, ""
+    if (settings or state.settings).draft == "off":
+        return settings, ""
+    return (settings or state.settings).with_changes(draft="off"), "a second pass is made whole: no draft"
+
+
 def check_schedule(settings: SamplingSettings, distill: bool) -> None:
-    """Raise `MagiError` where the steps do not fit the window. A distilled model is told one step size for all chunks
-    of a forward, so all must take steps of the same size."""
+    """Raise `MagiError` where the steps do not fit the window or the draft. A distilled model is told one step size for
+    all chunks of a forward, so all must take steps of the same size."""
     steps, per_stage = settings.steps, settings.steps // settings.window
+    check_draft(settings, distill)
     sizes = [step_factor(steps, interval) for interval in step_intervals(steps, settings.shortcut)]
     if distill and any(sizes[k] != sizes[k % per_stage] for k in range(steps)):
         fitting = [window for window in range(1, steps + 1) if steps % (3 * window) == 0]
@@ -278,7 +293,7 @@ def _fates(
 
 
 def _need(engine: Sampler, state: SamplerState, new: Mapping[int, NewChunk], chunks: int, pages: int) -> SamplingMemory:
-    return sampling_memory(
+    need = sampling_memory(
         replace(engine.dit.config, fp8=engine.dit.config.fp8 or engine.dit.fp8_rows),
         state.settings,
         width=state.width,
@@ -287,9 +302,11 @@ def _need(engine: Sampler, state: SamplerState, new: Mapping[int, NewChunk], chu
         itemsize=engine.dit.dtype.itemsize,
         fused=has_fast_forms(engine.dit.device) and engine.dit.dtype == torch.bfloat16,
         pages=pages,
+        held=pages_held(state.settings, engine.dit.config.distill),
         page_budget=engine.cache.stats["pages"].budget,
         text_tokens=max([NULL_TEXT_LENGTH, *(chunk.text.most_tokens for chunk in new.values())]),
     )
+    return replace(need, frames=engine.decoding_bytes(state.width, state.height))
 
 
 def _stages(engine: Sampler, extension: Extension, pieces: Sequence[Piece]) -> tuple[tuple[StageCost, ...], int]:

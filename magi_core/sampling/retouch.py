@@ -41,8 +41,8 @@ def retouched(
     """What is said of chunk `first` of `take` and all after it, where `directions` say what becomes of it and the next.
 
     strength: of those that say none, for the first of them a little more, see `leading`. join: how many of them, at
-    their end, come ever closer to the take, so that what is kept after them follows on: of 2 the last has a third of its
-    strength, the one before it two thirds.
+    their end, come ever closer to the take, so that what is kept after them follows on: of 2 the last has a third of
+    its strength, the one before it two thirds.
     Raises `MagiError` for chunks that the take does not have.
     """
     last = first + len(directions) - 1

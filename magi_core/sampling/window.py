@@ -7,9 +7,10 @@ after `window` stages. So chunks in flight sit one stage apart, the oldest clean
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from magi_core.config import SamplingSettings
+from magi_core.sampling.drafts import carried_to
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,6 @@ class Sight:
     first: int = 0
     release: int | None = 0
 
-    def tied(self, step: int) -> bool:
-        return self.release is None or step < self.release
-
 
 SightOf = Callable[[int], Sight]
 """Sight by chunk index, finished chunks included."""
@@ -50,13 +48,16 @@ class PlannedChunk:
     """One chunk of one forward. `attends` is a half-open range of absolute chunk indices, itself included.
 
     step: Euler steps behind it; for a finished chunk whose K/V page is made, all of them.
-    tied: to its source: it is there to be attended to, and its velocity is not used.
+    until: Euler step to which its velocity carries it. None: its velocity is not used; it is tied to its source, or
+    finished, and there to be attended to, or held in a draft.
+    held: it is on its way to where its last velocity carries it, and is attended to as it was then, without running.
     """
 
     index: int
     step: int
     attends: tuple[int, int]
-    tied: bool = False
+    until: int | None = None
+    held: bool = False
 
     @property
     def history(self) -> range:
@@ -66,26 +67,28 @@ class PlannedChunk:
 
 @dataclass(frozen=True)
 class ForwardPlan:
-    """One step of the chunks in flight, oldest first, those left out that are tied and that no free one needs.
+    """One step of the chunks in flight, oldest first, those left out that are held, or tied and needed by no other.
 
-    step: forwards of the stage before it. whole: whether the oldest chunk in flight is among them.
+    step: Euler steps of the stage before it. whole: whether the oldest chunk in flight is among them.
     fresh: the chunk just finished, in the first step after it, where a guided model's text pass encodes that chunk
     under the text's condition and does not read its page.
+    keep: of its chunks, those that are held later in the stage and whose K/V is read then.
     """
 
     chunks: tuple[PlannedChunk, ...]
     fresh: PlannedChunk | None = None
     step: int = 0
     whole: bool = True
+    keep: tuple[int, ...] = ()
 
     @property
     def cleanest(self) -> PlannedChunk | None:
-        """The oldest chunk in flight, where it is free."""
-        return self.chunks[0] if self.whole and not self.chunks[0].tied else None
+        """The oldest chunk in flight, where its velocity is used."""
+        return self.chunks[0] if self.whole and self.chunks[0].until is not None else None
 
     @property
     def history(self) -> range:
-        """Finished chunks whose K/V pages it reads."""
+        """Chunks that are not in it and whose K/V it reads: finished, or held, which are the oldest in flight."""
         return range(min(c.attends[0] for c in self.chunks), self.chunks[0].index)
 
 
@@ -102,11 +105,19 @@ def stages(first: int, count: int, window: int, in_flight: Sequence[Slot] = ()) 
 def plan_stage(
     slots: Sequence[Slot], run_start: int, settings: SamplingSettings, sight: SightOf = everything
 ) -> Iterator[ForwardPlan]:
-    """The forwards of one stage; none where every chunk is tied to its source.
+    """The forwards of one stage; none for steps at which every chunk is tied to its source, or held in a draft.
 
     run_start: index of the run's first new chunk. Once the window has moved past it, every stage follows a chunk that
     has just been finished.
     """
+    forwards = list(_forwards(slots, run_start, settings, sight))
+    for place, forward in enumerate(forwards):
+        yield replace(forward, keep=_kept(forward, forwards[place + 1 :])) if settings.draft != "off" else forward
+
+
+def _forwards(
+    slots: Sequence[Slot], run_start: int, settings: SamplingSettings, sight: SightOf
+) -> Iterator[ForwardPlan]:
     per_stage = settings.steps // settings.window
     oldest = slots[0].index
     for k in range(per_stage):
@@ -114,7 +125,9 @@ def plan_stage(
         for slot in slots:
             own, step = sight(slot.index), slot.stage * per_stage + k
             attends = attended(slot.index, step, settings, own)
-            chunks.append(PlannedChunk(slot.index, step, attends, own.tied(step)))
+            until = carried_to(step, own.release, settings)
+            held = until is None and own.release == 0
+            chunks.append(PlannedChunk(slot.index, step, attends, until, held))
         needed = _needed(chunks)
         if not needed:
             continue
@@ -124,14 +137,24 @@ def plan_stage(
 
 
 def _needed(chunks: Sequence[PlannedChunk]) -> tuple[PlannedChunk, ...]:
-    """The free ones of `chunks`, oldest first, and those that they attend to, directly or by way of others."""
+    """Those of `chunks` whose velocity is used, oldest first, and the tied ones that they attend to, directly or by way
+    of others."""
     needed: list[PlannedChunk] = []
     read = chunks[-1].index + 1  # from this chunk on, all that are older than one needed are attended to
     for chunk in reversed(chunks):
-        if not chunk.tied or chunk.index >= read:
+        if chunk.until is not None or chunk.index >= read and not chunk.held:
             needed.append(chunk)
             read = min(read, chunk.attends[0])
     return tuple(reversed(needed))
+
+
+def _kept(forward: ForwardPlan, later: Sequence[ForwardPlan]) -> tuple[int, ...]:
+    """Chunks of `forward` that are in a history before they run again."""
+    left, kept = {chunk.index for chunk in forward.chunks}, set()
+    for other in later:
+        left -= {chunk.index for chunk in other.chunks}
+        kept |= left & set(other.history)
+    return tuple(sorted(kept))
 
 
 def pages_read(slots: Sequence[Slot], run_start: int, settings: SamplingSettings, sight: SightOf = everything) -> range:
@@ -139,7 +162,7 @@ def pages_read(slots: Sequence[Slot], run_start: int, settings: SamplingSettings
     included."""
     per_stage = settings.steps // settings.window
     oldest = first = slots[0].index
-    if any(sight(slot.index).release != 0 for slot in slots):
+    if settings.draft != "off" or any(sight(slot.index).release != 0 for slot in slots):
         return _read_by(tuple(plan_stage(slots, run_start, settings, sight)), oldest)
     for slot in slots:
         own = sight(slot.index)

@@ -98,6 +98,8 @@ def _check_settings(settings: Words) -> None:
     for name in ("duration_tokens", "reference_quirks"):
         _switch(settings, name)
     _text(settings, "shortcut", 100)
+    if "draft" in settings:
+        _text(settings, "draft", 100)
     _ranges(settings, "kv_ranges")
     for name in ("negative_tokens", "special_tokens"):
         _names(settings, name)

@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+import torch
 from torch import Tensor
 
 from magi_core.config import CHUNK_FRAMES, VIDEO_FRAMES_PER_CHUNK
 from magi_core.errors import MagiError
 from magi_core.host_memory import return_freed_memory
+from magi_core.state.behind import one_behind
 from magi_core.state.state import SamplerState
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ def record(
     *,
     stop: int | None = None,
     on_frames: Callable[[Tensor], None] | None = None,
+    behind: torch.device | None = None,
 ) -> Iterator[SamplerState]:
     """Decode every chunk that `states` finish into `recording`, and yield the states on.
 
@@ -67,18 +70,41 @@ def record(
     is in the file before the state that finished it is yielded.
     stop: frames that the video has; None: all of them. on_frames: gets every frame of it, in order, in blocks uint8
     [n, H, W, 3].
+    behind: the device on which chunks are decoded beside the making of the next state, see `one_behind`: a thread of
+    its own decodes, writes and calls `on_frames`. None: one thing after the other. The file is the same.
     Frames of one chunk at most are in memory beside those the encoder has not packed yet.
     """
-    done = position = 0
+    film = _Film(decoder, recording, stop, on_frames)
+    if behind is not None:
+        yield from one_behind(states, film.take_in, behind)
+        return
     for state in states:
-        while done < state.finished:
-            for block in decoder.decode(state, start=done, stop=done + 1):
-                wanted = block if stop is None else block[: max(stop - position, 0)]
-                if on_frames is not None:
-                    on_frames(wanted)
-                recording.write(wanted)
-                position += len(block)
-            recording.flush()
-            done += 1
-            return_freed_memory()
+        film.take_in(state)
         yield state
+
+
+@dataclass
+class _Film:
+    """What of a video is in a recording. done: chunks. position: frames, those behind its end included."""
+
+    decoder: Decoder
+    recording: VideoRecording
+    stop: int | None
+    on_frames: Callable[[Tensor], None] | None
+    done: int = 0
+    position: int = 0
+
+    def take_in(self, state: SamplerState, stopped: Callable[[], bool] = lambda: False) -> None:
+        """The chunks of `state` that it lacks; the file keeps whole chunks where it is `stopped`."""
+        while self.done < state.finished:
+            for block in self.decoder.decode(state, start=self.done, stop=self.done + 1):
+                if stopped():
+                    return
+                wanted = block if self.stop is None else block[: max(self.stop - self.position, 0)]
+                if self.on_frames is not None:
+                    self.on_frames(wanted)
+                self.recording.write(wanted)
+                self.position += len(block)
+            self.recording.flush()
+            self.done += 1
+            return_freed_memory()

@@ -41,6 +41,8 @@ def head_parts(state: SamplerState) -> tuple[Words, Tensors]:
     texts: dict[str, str] = {}  # name by key: chunks that share a text store it once
     words = {name: getattr(state, name) for name in (*PLAIN, *SINCE_3, *SINCE_4, *SINCE_FILLED)}
     words["settings"] = asdict(state.settings)
+    if state.settings.draft == "off":
+        del words["settings"]["draft"]  # which versions before there were drafts do not know
 
     def frontier_words(frontier: Frontier, latents: str = "in_flight") -> Words:
         chunks = []

@@ -8,9 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from magi_core.config import LATENT_SCALE
+from magi_core.config import LATENT_SCALE, VIDEO_FRAMES_PER_CHUNK
 from magi_core.errors import MagiError, is_out_of_memory
+from magi_core.kernels.fast import has_fast_forms
 from magi_core.vae import tiling
+from magi_core.vae.memory import vae_bytes
 from magi_core.vae.model import ViTVAE
 from magi_core.vae.tiling import TileSettings
 
@@ -60,6 +62,16 @@ class VAE:
         """`at_once`, if the model were on `device`."""
         tokens = self._tokens if self._tokens is not None else GPU_TOKENS if device.type == "cuda" else 0
         return tiling.tiles_together(self.tile, self.model.config, tokens)
+
+    def decoding_bytes(self, width: int, height: int) -> int:
+        """Bytes that decoding one chunk of a size in pixels takes on `device`, beside the weights."""
+        how: dict[str, Any] = {
+            "frames": VIDEO_FRAMES_PER_CHUNK,
+            "itemsize": self.dtype.itemsize,
+            "at_once": self.at_once,
+        }
+        fused = has_fast_forms(self.device) and self.dtype == torch.bfloat16
+        return vae_bytes(self.model.config, self.tile, width=width, height=height, fused=fused, **how)
 
     def check_channels(self, latent_channels: int) -> None:
         """`MagiError` unless this VAE fits a transformer that denoises `latent_channels` channels."""
@@ -150,6 +162,7 @@ class VAE:
         leaving: Callable[[], Tensor] | None = None
         for slab in self._decode_tiles(latents / self.scale_factor, first, start, stop, quirks):
             frames = to_frames(slab)
+            del slab  # the next one has its room
             if not frames.is_cuda:
                 yield frames
                 continue
@@ -176,6 +189,7 @@ class VAE:
                     begin = max(start // stride * stride, first)
                     frames = slice((start - begin) * config.patch_length, (stop - begin) * config.patch_length)
                     yield slab if quirks else slab[:, :, frames]
+                    del slab
                     start = (start // stride + 1) * stride
             except RuntimeError as error:
                 if not is_out_of_memory(error):

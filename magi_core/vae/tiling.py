@@ -165,9 +165,11 @@ def slabs(
     for index in wanted:
         raw = _code_slab(x, axes, code, device, at_once, index, first)
         slab, blended = _merge(raw, before, axes, chained)
+        before = None if not time.blend else blended if chained else raw
+        del raw, blended  # whoever takes the slab, and the next one, have their room
         cut = max(first - index * time.stride, 0)  # frames of this slab that lie before x
         yield slab[:, :, : time.keep - cut * time.keep // time.stride]
-        before = None if not time.blend else blended if chained else raw
+        del slab
 
 
 def _code_slab(

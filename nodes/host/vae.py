@@ -16,6 +16,7 @@ from torch import Tensor
 
 from magi_core.engine import USUAL_SIZE
 from magi_core.errors import MagiError, printable
+from magi_core.kernels.fast import has_fast_forms
 from magi_core.vae import VAE as Codec
 from magi_core.vae.memory import vae_bytes
 
@@ -112,9 +113,13 @@ class PlacedVAE(comfy.sd.VAE):
             self.codec.tile = tile
 
     def _announced(self, frames: int, height: int, width: int) -> int:
+        """Bytes for either direction."""
         codec = self.codec
         size = {"width": width, "height": height, "frames": frames, "at_once": codec.at_once_on(self.device)}
-        return vae_bytes(codec.model.config, codec.tile, **size, itemsize=codec.dtype.itemsize)
+        fused = has_fast_forms(self.device) and codec.dtype == torch.bfloat16
+        config, tile, itemsize = codec.model.config, codec.tile, codec.dtype.itemsize
+        ways = (vae_bytes(config, tile, itemsize=itemsize, fused=fused, encoding=way, **size) for way in (False, True))
+        return max(ways)
 
 
 def fill(frames: Tensor, blocks: Iterable[Tensor], on_frames: Any = None) -> None:

@@ -30,6 +30,16 @@ def test_left_alone_it_changes_nothing(run: Any, engine: Any) -> None:
     assert same.cache is engine.cache and same.attention is engine.attention and same.compiler is None
 
 
+def test_a_draft_is_made_by_the_sampler_and_gone_on_with_as_one(run: Any, engine: Any, prompt: Any) -> None:
+    model = run("MagiModelSettings", model=engine.copy(), draft="strong")
+    how = {"conditioning": prompt("red"), "width": 32, "height": 32, "steps": 8, "chunks": 2}
+    made = run("MagiChunkSampler", model=model, **how)
+    assert made.state.settings.draft == "strong" and engine.settings.draft == "off"
+    assert not torch.equal(made.latents, run("MagiChunkSampler", model=engine, **how).latents)
+    longer = run("MagiExtend", model=engine, state=made, conditioning=prompt("red"), chunks=1)
+    assert longer.state.settings.draft == "strong"
+
+
 def test_a_budget_leaves_weights_the_rest_of_it(run: Any, engine: Any, part: Any) -> None:
     """What ComfyUI does with the rest is streamed; it gets no less than it would without a budget."""
     from types import SimpleNamespace

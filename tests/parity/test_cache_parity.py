@@ -75,7 +75,7 @@ def test_dispatcher(case, compared):
         predictor = Predictor(dit, sdpa, settings, null)
         step = predictor.intervals.index(kwargs["distill_interval"])
         planned = [
-            PlannedChunk(kwargs["slice_point"] + i, step, (start // size, stop // size))
+            PlannedChunk(kwargs["slice_point"] + i, step, (start // size, stop // size), step + 1)
             for i, (start, stop) in enumerate(part["kv_range"].tolist())
         ]
         plan = ForwardPlan(tuple(planned[lead:]), planned[0] if lead else None)

@@ -66,7 +66,7 @@ class Prices(RuleBasedStateMachine):
         assert kept[: state.finished] == list(range(state.finished)) and (
             "source" in how or len(kept) == state.finished
         )
-        if "computed" not in kinds.values():
+        if "computed" not in kinds.values() and how.get("drain", True):  # what stays in flight goes on a stage
             assert extension.cost.total == 0
         assert bool(made.pending) == (not how.get("drain", True)), "what is left in flight is asked for, never found"
         assert [record.key for record in made.chunks] == [fate.key for fate in extension.chunks[: made.finished]]
@@ -147,3 +147,11 @@ def test_the_price_is_what_is_spent_where_pages_wait_on_the_host() -> None:
 
 def test_the_price_is_what_is_spent_where_pages_are_made_together() -> None:
     _prices(True, None, **LARGE)
+
+
+def test_the_price_of_a_draft_is_what_is_spent() -> None:
+    _prices(False, None, steps=6, draft="strong")
+
+
+def test_the_price_of_a_light_draft_with_room_for_two_pages_is_what_is_spent() -> None:
+    _prices(True, 2 * _page_bytes(), steps=9, draft="light")

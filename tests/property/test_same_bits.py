@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from magi_core.cache.engine_cache import EngineCache
+from magi_core.config import DRAFTS
 from magi_core.dit.embed import in_eights
 from tests.property.bounded import bounded
 from tools.small_models import tiny_engine
@@ -36,12 +37,13 @@ def test_clean_handoffs_give_the_same_bits_whatever_was_forgotten(distill, clean
     check()
 
 
+@pytest.mark.parametrize("draft", ["off", *DRAFTS])
 @pytest.mark.parametrize("distill", [False, True], ids=["base", "distill"])
-def test_a_chunk_has_the_same_bits_however_many_are_in_flight_with_it(distill):
+def test_a_chunk_has_the_same_bits_however_many_are_in_flight_with_it(distill, draft):
     story = ["red", "blue", "green", "red", "blue"]
     longest: dict[int, torch.Tensor] = {}
     for length in range(len(story), 0, -1):
-        engine = tiny_engine(distill)
+        engine = tiny_engine(distill, steps=16, draft=draft) if draft != "off" else tiny_engine(distill)
         for chunk in engine.extend(engine.begin(**SIZE), story[:length]).chunks:
             assert torch.equal(chunk.latent, longest.setdefault(chunk.index, chunk.latent)), (length, chunk.index)
 

@@ -78,6 +78,14 @@ def finish(count: int, seed: int) -> list[SecondCase]:
     return cases
 
 
+def drafted(count: int, seed: int, chunks: int) -> list[SecondCase]:
+    """Full captions of one film each, for runs that are compared with each other."""
+    cases = []
+    for i, rng, script in _scripts("draft", count, seed, chunks):
+        cases.append(SecondCase("draft", i, seed * 1000 + i, _said(rng, script), _truth(script)))
+    return cases
+
+
 def recoloured(rng: random.Random, script: Script) -> Script:
     """The script in another colour; with its first action held out of training where there is such a colour."""
     unnamed = held_out_triples()[SHAPES.index(script.shape), :, ACTIONS.index(script.actions[0])]

@@ -28,7 +28,7 @@ class StandIn:
     settings: SamplingSettings = field(default_factory=SamplingSettings)
     asked: dict = field(default_factory=dict)
     special_tokens: object = "present"
-    vae: object = "present"
+    vae: object = field(default_factory=lambda: SimpleNamespace(device=torch.device("cpu")))
     interrupt_in_chunk: int | None = None
     interrupt_decoding: int | None = None
 

@@ -151,6 +151,8 @@ def test_settings_reach_the_engine(render):
         0.5,
         "--shortcut",
         "16,16,8",
+        "--draft",
+        "light",
         "--look-3d",
         "--avoid-logos",
         "--no-duration-tokens",
@@ -159,7 +161,7 @@ def test_settings_reach_the_engine(render):
     settings = engine.settings
     assert (settings.steps, settings.window, settings.kv_ranges, settings.clean_kv_range) == (12, 2, (4, 2), 2)
     assert settings.guidance == Guidance.simple(5.0, 1.5)
-    assert (settings.nearly_clean_blend, settings.shortcut) == (0.5, "16,16,8")
+    assert (settings.nearly_clean_blend, settings.shortcut, settings.draft) == (0.5, "16,16,8", "light")
     assert settings.special_tokens == ("THREE_D_MODEL", "HQ") and settings.negative_tokens == ("LOGO",)
     assert not settings.duration_tokens
 

@@ -18,6 +18,8 @@ from magi_core.video import read_video
 from magi_core.video.recording import VideoRecording
 from tools.small_models import tiny_engine
 
+CPU = torch.device("cpu")
+
 
 @pytest.mark.parametrize("prefix", [0, 1, 6, 8])
 def test_chunks_decoded_one_by_one_are_the_whole_decoded_at_once(prefix):
@@ -38,12 +40,13 @@ def frames_given_to(recording) -> list[torch.Tensor]:
 
 @pytest.mark.parametrize("prefix", [0, 8])
 @pytest.mark.parametrize("drain", [True, False])
-def test_what_is_recorded_is_what_is_decoded(tmp_path, prefix, drain):
+@pytest.mark.parametrize("behind", [None, CPU], ids=["in order", "behind"])
+def test_what_is_recorded_is_what_is_decoded(tmp_path, prefix, drain, behind):
     engine = tiny_engine()
     begun = engine.begin(width=32, height=32, prefix=torch.randn(1, 16, prefix, 4, 4) if prefix else None)
     with VideoRecording(tmp_path / "a.mp4", width=32, height=32, fps=24) as recording:
         written = frames_given_to(recording)
-        for state in record(engine, engine.stream(begun, "red", 5, drain=drain), recording):
+        for state in record(engine, engine.stream(begun, "red", 5, drain=drain), recording, behind=behind):
             assert recording.frames == state.frames
     assert bool(state.pending) != drain and recording.frames == state.frames
     assert torch.equal(torch.cat(written), torch.cat(list(engine.decode(state))))
@@ -78,18 +81,20 @@ def test_a_saved_take_knows_what_fills_it_up_and_one_of_before_shows_it(tmp_path
         load_state(path)
 
 
-def test_cancelling_keeps_the_finished_chunks(tmp_path):
+@pytest.mark.parametrize("behind", [None, CPU], ids=["in order", "behind"])
+def test_cancelling_keeps_the_finished_chunks(tmp_path, behind):
     engine, steps = tiny_engine(), []
     begun = engine.begin(width=32, height=32)
     with pytest.raises(Cancelled) as stopped, VideoRecording(tmp_path / "a.mp4", width=32, height=32, fps=24) as made:
         how = {"on_step": lambda e: steps.append(e.in_flight[0].index), "cancelled": lambda: 2 in steps}
         states = engine.stream(begun, "red", 4, **how)
-        list(record(engine, states, made))
+        list(record(engine, states, made, behind=behind))
     assert made.frames == stopped.value.state.frames > 0
     assert len(read_video(tmp_path / "a.mp4").frames) == made.frames
 
 
-def test_at_most_two_chunks_of_frames_are_alive(tmp_path):
+@pytest.mark.parametrize("behind", [None, CPU], ids=["in order", "behind"])
+def test_at_most_two_chunks_of_frames_are_alive(tmp_path, behind):
     engine = tiny_engine()
     alive: weakref.WeakSet = weakref.WeakSet()
     peak, decode = 0, engine.decode
@@ -103,6 +108,21 @@ def test_at_most_two_chunks_of_frames_are_alive(tmp_path):
 
     watching = SimpleNamespace(decode=watched)
     with VideoRecording(tmp_path / "a.mp4", width=32, height=32, fps=24) as recording:
-        for state in record(watching, engine.stream(engine.begin(width=32, height=32), "red", 6), recording):
+        states = engine.stream(engine.begin(width=32, height=32), "red", 6)
+        for state in record(watching, states, recording, behind=behind):
             assert len(state.chunks) * 24 == recording.frames
     assert 12 <= peak <= 48
+
+
+def test_a_decoder_that_fails_behind_is_told_with_the_chunks_before_it_in_the_file(tmp_path):
+    engine = tiny_engine()
+
+    def decode(state, *, start=0, stop=None):
+        if start == 2:
+            raise MagiError("no memory for the VAE")
+        return engine.decode(state, start=start, stop=stop)
+
+    states, got = engine.stream(engine.begin(width=32, height=32), "red", 5), []
+    with VideoRecording(tmp_path / "a.mp4", width=32, height=32, fps=24) as made, pytest.raises(MagiError, match="VAE"):
+        got.extend(record(SimpleNamespace(decode=decode), states, made, behind=CPU))
+    assert len(read_video(tmp_path / "a.mp4").frames) == made.frames == 48
