@@ -47,7 +47,7 @@ class NewChunk:
     def kept(self) -> ChunkRecord | None:
         """The finished chunk, where a second pass leaves it as it was."""
         kept = None if self.source is None else self.source.kept
-        return None if kept is None else replace(kept, flown=self.at.key)
+        return None if kept is None else replace(kept, at=replace(kept.at, wall=self.at.wall), flown=self.at.key)
 
     @property
     def key(self) -> str:
