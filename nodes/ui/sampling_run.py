@@ -116,10 +116,10 @@ def sample(
     look = look_cost(engine.dit.config, extension.begun.width, extension.begun.height)
     showing = Showing(run, extension, Pictures.of(vae, extension.begun), str(engine.cache.pages.device), look)
     run.saved = place is not None
-    said = [*filter(None, [*notes, *told.notes])]
+    said = [*filter(None, [*notes, *told.notes, *extension.notes])]
     words = "\n".join([cost, *([f"the model's own: {', '.join(own)}"] if own else [])])
     show_notes(node_id, said, words)
-    showing.begins((*said, *extension.notes), heard_with(graph, node_id, extension.begun))
+    showing.begins(tuple(said), heard_with(graph, node_id, extension.begun))
     below = "\n".join([words, *said])
     made = in_words(
         lambda: _run(
@@ -132,7 +132,7 @@ def sample(
         NO_ROOM,
     )
     made_there = () if place is None or not place.note else (_in_output(place),)
-    show_notes(node_id, (*extension.notes, *made_there), below)
+    show_notes(node_id, made_there, below)
     return HeldState.of(made)
 
 
