@@ -35,7 +35,7 @@ from what was made before them; this one has its words alone against what its so
 @dataclass(frozen=True, eq=False)
 class SecondPass:
     """take: its finished chunks, given ones included, are the sources of the chunks at their indices.
-    strength: of chunks that say none themselves; the first has a little more, see `leading`."""
+    strength: of chunks that say none themselves; see `usual_strength`."""
 
     take: SamplerState
     strength: float = USUAL_STRENGTH

@@ -116,11 +116,11 @@ def sample(
     look = look_cost(engine.dit.config, extension.begun.width, extension.begun.height)
     showing = Showing(run, extension, Pictures.of(vae, extension.begun), str(engine.cache.pages.device), look)
     run.saved = place is not None
-    said = [*filter(None, [*notes, *told.notes, *extension.notes])]
+    said = [*filter(None, [*notes, *told.notes])]
     words = "\n".join([cost, *([f"the model's own: {', '.join(own)}"] if own else [])])
-    show_notes(node_id, said, words)
-    showing.begins(tuple(said), heard_with(graph, node_id, extension.begun))
-    below = "\n".join([words, *said])
+    show_notes(node_id, (*said, *extension.notes), words)
+    showing.begins((*said, *extension.notes), heard_with(graph, node_id, extension.begun))
+    below = "\n".join([*extension.notes, words, *said])
     made = in_words(
         lambda: _run(
             engine,
