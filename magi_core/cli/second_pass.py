@@ -123,12 +123,12 @@ def _begun(options: argparse.Namespace, engine: Any, take: SamplerState, story: 
 
 def _from_video(options: argparse.Namespace, engine: Any, story: Storyboard | None) -> Made:
     """A video as a take that was only given."""
-    size = dict(zip(("width", "height"), _size(options, engine.size), strict=True))
-    begun = engine.begin(**size, seed=options.seed or 0)
-    video = encode_source(engine.vae, options.source, **size)
+    width, height = _size(options, engine.size)
+    begun = engine.begin(width=width, height=height, seed=options.seed or 0)
+    video = encode_source(engine.vae, options.source, width=width, height=height)
     for note in video.notes:
         say(f"note: {note}")
-    given = engine.begin(**size, seed=begun.seed, prefix=video.latents)
+    given = engine.begin(width=width, height=height, seed=begun.seed, prefix=video.latents)
     count = given.finished
     board = Storyboard.of([""] * count) if story is None else _to_length(options, story, count)
     sound = read_sound(options.source, seconds=Fraction(video.frames) / exact_fps(24))

@@ -42,9 +42,9 @@ def retouched(
 ) -> list[Direction]:
     """What is said of chunk `first` of `take` and all after it, where `directions` say what becomes of it and the next.
 
-    strength: of those that say none, see `usual_strength`. join: how many of them, at their end, come ever
-    closer to the take, so that what is kept after them follows on: of 2 the last has a third of its strength, the one
-    before it two thirds.
+    strength: of those that say none, see `usual_strength`. join: how many of them, at their end, come ever closer to
+    the take, so that what is kept after them follows on: of 2 the last has a third of its strength, the one before it
+    two thirds.
     Raises `MagiError` for chunks that the take does not have, and for numbers that are none.
     """
     strength = checked_strength(strength)

@@ -24,8 +24,12 @@ from tools.nano.batches import CLEAN_T, TEXT_LENGTH, Batch, Films, make_corpus, 
 from tools.nano.chunk_attention import sdpa_mask
 from tools.nano.distill import student_weights
 from tools.nano.distill_targets import (
+    COARSE,
     COARSE_FACTOR,
     COARSE_MIX,
+    DRAFT,
+    DRAFT_FACTOR,
+    DRAFT_MIX,
     FINE_FACTOR,
     FINE_MIX,
     as_student,
@@ -116,6 +120,7 @@ def window(settings: SamplingSettings, forward: int) -> tuple[Batch, object]:
         null=~noisy,
         chunk=torch.arange(6)[None],
         focus=torch.ones(1, 36, 4, 4),
+        worn=torch.zeros(1, 6, dtype=torch.bool),
     )
     return batch, plan
 
@@ -152,17 +157,19 @@ def test_the_student_is_run_as_the_engine_runs_it(nets, steps, factor):
         assert torch.allclose(engine, student, atol=1e-5)
 
 
-@pytest.mark.parametrize("steps, shortcut", [(8, "8,16,16"), (16, "8,16,16"), (12, "8,16,16"), (12, "16,16,8")])
+@pytest.mark.parametrize(
+    "steps, shortcut", [(4, "8,16,16"), (8, "8,16,16"), (16, "8,16,16"), (12, "8,16,16"), (12, "16,16,8")]
+)
 def test_every_step_of_the_engine_is_trained_with_its_size(corpus, steps, shortcut):
     generator = torch.Generator().manual_seed(6)
     seen = set()
-    for mix, factor in ((FINE_MIX, FINE_FACTOR), (COARSE_MIX, COARSE_FACTOR)):
+    for mix, factor in ((FINE_MIX, FINE_FACTOR), (COARSE_MIX, COARSE_FACTOR), (DRAFT_MIX, DRAFT_FACTOR)):
         batch = sample_batch(corpus, 200, generator, mix)
         seen |= {(t, factor) for t in batch.t[batch.t < CLEAN_T].tolist()}
     grid, intervals = timesteps(steps, shortcut).tolist(), step_intervals(steps, shortcut)
     asked = {(grid[i], step_factor(steps, interval)) for i, interval in enumerate(intervals)}
     assert asked <= seen
-    assert len(seen) == 8 + 16  # and nothing is trained that is never asked
+    assert len(seen) == 4 + 8 + 16  # and nothing is trained that is never asked
 
 
 def test_windows_are_the_samplers(corpus):
@@ -184,29 +191,30 @@ def test_scales_are_the_engines():
         assert (float(previous), float(text)) == pytest.approx(scales(GUIDANCE, float(t)))
 
 
+@pytest.mark.parametrize("mix, steps", [(COARSE_MIX, COARSE), (DRAFT_MIX, DRAFT)])
 @torch.no_grad()
-def test_one_long_step_ends_where_two_short_ones_do(nets, corpus):
-    batch = sample_batch(corpus, 8, torch.Generator().manual_seed(8), COARSE_MIX)
+def test_one_long_step_ends_where_two_short_ones_do(nets, corpus, mix, steps):
+    batch = sample_batch(corpus, 8, torch.Generator().manual_seed(8), mix)
 
     def student(part: Batch, factor: torch.Tensor) -> torch.Tensor:
-        assert (factor == FINE_FACTOR).all() and not part.dropped.any()
+        assert (factor == step_factor(2 * steps, 1)).all() and not part.dropped.any()
         return nets.velocity(part, factor)
 
-    target = shortcut_target(batch, student)
-    fine, coarse = timesteps(16), timesteps(8)
-    step = (batch.t[..., None] - coarse).abs().argmin(-1)
+    target = shortcut_target(batch, student, torch.full((8,), steps))
+    short, long = timesteps(2 * steps), timesteps(steps)
+    step = (batch.t[..., None] - long).abs().argmin(-1).clamp(max=steps - 1)
     noisy = batch.t < CLEAN_T
 
     def spread(per_slot: torch.Tensor) -> torch.Tensor:
         return per_slot.repeat_interleave(6, dim=1)[:, None, :, None, None]
 
     free = ~batch.fixed[:, None, :, None, None].expand_as(batch.x)
-    middle = fine[(2 * step + 1).clamp(max=15)]
-    one = nets.velocity(as_student(batch), torch.full_like(batch.t, FINE_FACTOR))
+    middle = short[2 * step + 1]
+    one = nets.velocity(as_student(batch), torch.full_like(batch.t, step_factor(2 * steps, 1)))
     x = torch.where(free, batch.x + spread(middle - batch.t) * one, batch.x)
     moved = replace(as_student(batch), x=x, t=torch.where(noisy, middle, batch.t))
-    two = nets.velocity(moved, torch.full_like(batch.t, FINE_FACTOR))
-    end = coarse[(step + 1).clamp(max=8)]
+    two = nets.velocity(moved, torch.full_like(batch.t, step_factor(2 * steps, 1)))
+    end = long[step + 1]
     by_two = batch.x + spread(middle - batch.t) * one + spread(end - middle) * two
     by_one = batch.x + spread(end - batch.t) * target
     assert torch.allclose(by_one[free], by_two[free], atol=1e-4)
@@ -227,9 +235,10 @@ def test_nano_distill_is_sampled_at_the_step_size_it_learned():
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """A dry run of training and one of distilling its result, each in two processes."""
+    """A dry run of training and one of distilling its result on clips that were drawn before, each in two processes."""
     folder = tmp_path_factory.mktemp("runs")
-    for name, more in (("train_dit", []), ("distill", ["--init", str(folder / "train_dit")])):
+    later = ["--init", str(folder / "train_dit"), "--wait", "--corpus", str(folder / "corpus")]
+    for name, more in (("corpus", []), ("train_dit", []), ("distill", later)):
         command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
         command += ["-m", f"tools.nano.{name}", "--dry-run", "--out", str(folder / name), *more]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -249,6 +258,7 @@ def test_distillation_runs_in_several_processes_and_moves_the_transformer_alone(
     assert sorted(path.name for path in (runs / "distill").iterdir()) == [
         "dit.safetensors",
         "dit_log.jsonl",
+        "finished",
         "raw.safetensors",
     ]
     lines = [json.loads(line) for line in (runs / "distill" / "dit_log.jsonl").read_text().splitlines()]

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from magi_core.text.cleaning import prepare_caption
-from tools.nano import judging, report
-from tools.nano.analyser import Track, clipped_share, grid_energy, measure, sharpness
+from tools.nano import judging, report, side_by_side
+from tools.nano.analyser import Track, clipped_share, grid_energy, measure, patchiness, sharpness
 from tools.nano.captions import CONTINUATIONS
 from tools.nano.cases import LONG_CHUNKS, Case
 from tools.nano.evaluate import ROWS, joined, rounded, tasks_of, unfilmed
@@ -253,6 +253,31 @@ def test_blocks_are_seen_on_the_grid_only():
     assert grid_energy(blocky) > 0
 
 
+def test_patches_of_colour_are_seen_inside_objects_only():
+    frames = drawn_frames(film(write_script(np.random.default_rng(4), ["still"])), 4)
+    inside = (frames[0].float() - frames[0, 0, 0].float()).abs().amax(-1) > 60
+    chequered = frames.clone()
+    chequered[:, inside & (torch.arange(128) // 8 % 2 == 0)] += 30
+    assert patchiness(frames) < 0.01 < 0.03 < patchiness(chequered)
+    assert patchiness(torch.full_like(frames, 240)) is None
+
+
+def test_a_story_says_how_much_of_the_outline_is_worn_off_after_ten_seconds():
+    frames = film_of(["still"])
+    tracks, seen = judging.look(frames)
+    truth = [seen[0]] * 10
+    for tenth, worn in ((seen[0], 0.0), (seen[0] | {"shape": "nothing"}, 1.0)):
+        found = judging.told(tracks * 10, seen * 9 + [tenth], truth)
+        assert (found["shape worn off"], found["outline worn off"]) == (worn, 0.0)
+    blunt = dataclasses.replace(tracks[0], shape_scores=tracks[0].shape_scores - 0.1)
+    assert judging.told([*tracks * 9, blunt], seen * 10, truth)["outline worn off"] == pytest.approx(0.1)
+
+
+def test_frames_in_which_a_colour_turns_are_found():
+    truth = [{"colour": colour} for colour in ("red", "red", "blue", "blue")]
+    assert judging.turn_of(truth) == slice(52, 60) and judging.turn_of(truth[:2]) is None
+
+
 def test_lines_say_whether_the_bar_is_met():
     lines = (
         Line("single", "shape", "shape", low=0.9),
@@ -292,6 +317,17 @@ def test_comparison_allows_three_points():
     entry = report.compare(report.summarise({("single", "generated"): worst}), base)[0]
     assert entry["near"] is False
     assert "difference" in report.markdown([entry]).splitlines()[0]
+
+
+def test_a_model_card_has_both_models_side_by_side():
+    base, distilled = ([{"colour": i >= wrong, "shape": True} for i in range(100)] for wrong in (0, 20))
+    lines = (Line("single", "colour", "colour", low=0.9), Line("single", "shape", "shape"))
+    both = [report.summarise({("single", "generated"): found}, lines) for found in (base, distilled)]
+    assert side_by_side.rows(*both).splitlines()[2:] == [
+        "| single: colour | >= 0.9 | 1.00 (0.96 to 1.00) | 100 | 0.80 (0.71 to 0.87) **missed** | 100 |"
+    ]
+    assert "| single: shape |" in side_by_side.rows(*both, every=True)
+    assert side_by_side.rows(both[0], []).splitlines()[2].endswith("| 100 |  |  |")
 
 
 def test_intervals_contain_the_value_and_narrow_with_n():

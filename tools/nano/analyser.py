@@ -21,6 +21,7 @@ MASK_FLOOR, MASK_RANGE = (
     0.14,
     0.12,
 )  # difference from the background where the soft mask leaves 0, and its ramp
+RIM = 4  # pixels at the edge of an object that are not its inside
 SMALLEST_AREA = 60.0  # pixels; less than this is "no object"
 STILL_RANGE = 5.0  # pixels of movement that still count as standing still
 GROWN, SHRUNK = 1.17, 0.86
@@ -195,6 +196,17 @@ def grid_energy(frames: Tensor) -> float:
     picture = frames.float() / 255
     steps = [picture.narrow(axis, 8, SIZE - 8).diff(dim=axis, prepend=picture.narrow(axis, 7, 1)) for axis in (1, 2)]
     return float(torch.stack([steps[0][:, ::8].square().mean(), steps[1][:, :, ::8].square().mean()]).mean())
+
+
+def patchiness(frames: Tensor) -> float | None:
+    """Deviation of the colour (0 to 1) over the inside of the object, mean over `frames` [T, 128, 128, 3] uint8: 0 is
+    one flat colour, as objects are drawn. None where there is no inside."""
+    picture = frames.float() / 255
+    around = look_around(picture)
+    mask = (soft_mask(picture, around.picture(), around.weather) > 0.5).float()
+    inside = -F.max_pool2d(-mask[:, None], 2 * RIM + 1, stride=1, padding=RIM)[:, 0] > 0.5
+    spreads = [float(p[i].std(dim=0).mean()) for p, i in zip(picture, inside, strict=True) if i.sum() > SMALLEST_AREA]
+    return sum(spreads) / len(spreads) if spreads else None
 
 
 def clipped_share(frames: Tensor) -> float:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from magi_core.sampling.timesteps import timesteps
+from tools.nano.render import BACKGROUND_TURN, COLOUR_TURN
 from tools.nano.scenes import Scenes
 from tools.nano.text_model import SPECIAL_INDEX, caption_ids
 from tools.nano.vocabulary import CHUNK_FRAMES, CHUNKS, SIZE
@@ -36,6 +37,8 @@ GUESSED_FROM = 0.2  # timestep from which on the model's guess at a chunk is wor
 GUESS_STRENGTH = 1.5  # of what is wrong with a guess, at most
 FOCUS, FOCUS_REACH, FOCUS_EDGE = 3.0, 1.3, 8.0  # how much more objects count in the loss; as far as radii and pixels
 DISGUISED_FROM, DISGUISED_TO = 0.1, 0.6  # timesteps between which a new shot may show other things
+HEALING_FROM, HEALED_BY = 0.5, 0.9  # timesteps between which what is wrong with a chunk in its last steps fades out
+TURNING, TURNED = 3.0, 2.0  # weight in the loss of frames in which something turns, and of the others of their chunk
 DISGUISED_WEIGHT = 3.0  # in the loss, of chunks chosen for it, also when nothing else shows any more: they are few
 
 
@@ -49,10 +52,10 @@ class Mix:
     random ones. late: segments whose last chunk has some stages behind it. steps: noise levels are those of a run with
     this many steps; None: any. unknown: caption words replaced by the unknown word, so that none leans on another.
     guessed: samples whose clean chunks, and those in the last quarter of the steps, are part drawn and part the model's
-    own guess, or, in half of these samples, part drawn worn, as they are in a run; they are there to be read, and have
-    no loss. disguised: new shots that show other things than the history when they first see it, as when they came to
-    be alone; what they become is the history's. slipped: chunks after finished ones that show worn objects at another
-    speed until the history has told them; what they become is the drawn ones.
+    own guess, or, in half of these samples, part drawn worn, as they are in a run; clean ones are there to be read and
+    have no loss, the others become the drawn ones. disguised: new shots that show other things than the history when
+    they first see it, as when they came to be alone; what they become is the history's. slipped: chunks after finished
+    ones that show worn objects at another speed until the history has told them; what they become is the drawn ones.
     """
 
     null: float = 0.11
@@ -85,7 +88,8 @@ class Corpus:
     drawn one until there is one (see `keep_guesses`). disguises [M, 6, C, 6, h, w]: clips with new shots once
     more, with other things in them; disguise [N]: which of them belongs to a clip, 0 where none does. worn, slipped: as
     latents, of worn objects, and of such at other speeds (`wear`). places [N, 6, 6, 2, 3]: x, y and radius of both
-    objects in every latent frame, in pixels; far away where there is no second one.
+    objects in every latent frame, in pixels; far away where there is no second one. emphasis [N, 6, 6]: weight of every
+    latent frame in the loss, larger where something changes (`emphasis_on`).
     """
 
     latents: Tensor
@@ -103,6 +107,7 @@ class Corpus:
     worn: Tensor
     slipped: Tensor
     places: Tensor
+    emphasis: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,6 +173,7 @@ def make_corpus(scenes: Scenes, films: Films, tokenizer, seed: int) -> Corpus:
     paths = torch.from_numpy(scenes.path).unflatten(2, (CHUNKS, -1, CHUNK_FRAMES // 6)).mean(4)  # N 2 6 6 3
     paths[:, 1, ..., :2] -= torch.from_numpy(1e4 * ~scenes.second).float()[:, None, None, None]
     parts["places"] = paths.permute(0, 2, 3, 1, 4).contiguous()
+    parts["emphasis"] = emphasis_on(scenes)
     own = {f.name: getattr(films, f.name) for f in fields(films)} | {"guesses": films.latents.clone()}
     return Corpus(**own, **{name: value.to(device) for name, value in parts.items()})
 
@@ -182,7 +188,8 @@ class Batch:
     prompt-dropped flag.
     ids, counts: caption tokens [B, 6, 32] and [B, 6]; prefix [B, 6, 6] special tokens; null [B, 6]: null text
     in place of the caption. chunk [B, 6]: which chunk of the corpus a slot holds, clips and chunks counted through.
-    focus [B, 36, h, w]: weight in the loss of each place, 1 on average.
+    focus [B, 36, h, w]: weight in the loss of each place, 1 on average. worn [B, 6]: slots that show what a run makes
+    of a chunk in place of the drawn one.
     """
 
     x: Tensor
@@ -198,6 +205,7 @@ class Batch:
     null: Tensor
     chunk: Tensor
     focus: Tensor
+    worn: Tensor
 
     def tensors(self) -> dict[str, Tensor]:
         return {f.name: getattr(self, f.name) for f in fields(self)}
@@ -291,8 +299,9 @@ def sample_batch(corpus: Corpus, size: int, generator: torch.Generator, mix: Mix
     level = torch.where(clean, 1 - PREFIX_NOISE * uniform(size, CHUNKS), t)[..., None, None, None, None]
     guessed = (clean | (quarter == len(KV_TABLE) - 1)) & (uniform(size, 1) < mix.guessed)
     aged = uniform(size, 1) < 0.5
-    strength = torch.where(guessed, torch.where(aged, 1.0, GUESS_STRENGTH) * uniform(size, 1), 0.0)
-    strength, aged = (part[..., None, None, None, None] for part in (strength, aged))
+    healing = ((HEALED_BY - t) / (HEALED_BY - HEALING_FROM)).clamp(0, 1)  # what is not healed by then, stays
+    strength = torch.where(aged, 1.0, GUESS_STRENGTH) * uniform(size, 1) * torch.where(clean, 1.0, healing)
+    strength, aged = (part[..., None, None, None, None] for part in (torch.where(guessed, strength, 0.0), aged))
     as_read = torch.where(aged, corpus.worn[clip, place], corpus.guesses[clip, place]).float()
     disguised = new_shot & ~clean & (t >= DISGUISED_FROM) & (uniform(size, CHUNKS) < mix.disguised)
     fading = ((DISGUISED_TO - t) / (DISGUISED_TO - DISGUISED_FROM)).clamp(min=0)
@@ -301,9 +310,9 @@ def sample_batch(corpus: Corpus, size: int, generator: torch.Generator, mix: Mix
     share = torch.where(disguised | slipped, fading * (1 - uniform(size, CHUNKS).square()), 0.0)
     share, other = share[..., None, None, None, None], slipped[..., None, None, None, None]
     wrong = torch.where(other, corpus.slipped[clip, place], corpus.disguises[corpus.disguise[clip], place]).float()
-    change = share * (wrong - x0)
-    x = level * (x0.lerp(as_read, strength) + change) + (1 - level) * noise
-    target = x0 - noise - level / (1 - level).clamp(min=1 - DISGUISED_TO) * change  # ends at x0 all the same
+    change = share * (wrong - x0) + strength * (as_read - x0)
+    x = level * (x0 + change) + (1 - level) * noise
+    target = x0 - noise - level / (1 - level).clamp(min=1 - HEALED_BY) * change  # ends at x0 all the same
     frame = torch.arange(6, device=device)
     earlier_clean = torch.cat([torch.ones(size, 1, dtype=torch.bool, device=device), clean[:, :-1]], dim=1)
     entering = ~clean & ((within == 0) | earlier_clean)
@@ -316,8 +325,7 @@ def sample_batch(corpus: Corpus, size: int, generator: torch.Generator, mix: Mix
     source = torch.where((image[..., None] & (frame == 0))[:, :, None, :, None, None], still, x0)
     x = torch.where(given[:, :, None, :, None, None], source, x)
     fixed = clean[..., None] | given
-    counted = ~fixed & ~guessed[..., None]
-    weight = counted * torch.where(disguised, DISGUISED_WEIGHT, 1.0)[..., None]
+    weight = ~fixed * torch.where(disguised, DISGUISED_WEIGHT, 1.0)[..., None] * corpus.emphasis[clip, place]
 
     null = null_sample | clean
     prefixes = torch.where(null[..., None], corpus.null_prefix[clip, place], corpus.text_prefix[clip, place])
@@ -339,7 +347,24 @@ def sample_batch(corpus: Corpus, size: int, generator: torch.Generator, mix: Mix
         null=null,
         chunk=clip * CHUNKS + place,
         focus=focus_on(corpus.places[clip, place].flatten(1, 2), x0.shape[-1]),
+        worn=guessed & (clean | (t < HEALED_BY)),
     )
+
+
+def emphasis_on(scenes: Scenes) -> Tensor:
+    """Weights [N, 6, 6] of latent frames: those in which a colour, the background or the weather turns count most, the
+    others of their chunk more than usual: that is where a run loses its objects."""
+    turns = {
+        "colour": (COLOUR_TURN, (scenes.colour_from != scenes.colour_to).any(1)),
+        "background": (BACKGROUND_TURN, scenes.background_from != scenes.background_to),
+        "weather": (BACKGROUND_TURN, scenes.weather_from != scenes.weather_to),
+    }
+    within = np.arange(CHUNK_FRAMES).reshape(6, -1)  # latent frame, frame
+    weight = np.ones((len(scenes), CHUNKS, 6), dtype=np.float32)
+    for (first, length), changes in turns.values():
+        turning = ((within >= first) & (within < first + length)).any(1)
+        weight = np.maximum(weight, np.where(changes[..., None], np.where(turning, TURNING, TURNED), 1.0))
+    return torch.from_numpy(weight.astype(np.float32))
 
 
 def focus_on(places: Tensor, grid: int) -> Tensor:
@@ -364,7 +389,7 @@ def keep_guesses(corpus: Corpus, batch: Batch, velocity: Tensor) -> None:
     remaining = (1 - batch.t).repeat_interleave(frames, dim=1) * ~batch.fixed
     guess = batch.x + remaining[:, None, :, None, None] * velocity
     guess = guess.unflatten(2, (CHUNKS, frames)).transpose(1, 2)  # B 6 C 6 h w
-    drawn = batch.weight.unflatten(1, (CHUNKS, frames)).amax(2) > 0  # not made from a guess, not clean
+    drawn = (batch.weight.unflatten(1, (CHUNKS, frames)).amax(2) > 0) & ~batch.worn  # not made from a guess, not clean
     begins = batch.chunk % CHUNKS == 0
     kept = drawn & ~batch.null & (batch.t >= GUESSED_FROM) & (begins | (batch.first_key < slots))
     guess = torch.where(kept[..., None, None, None, None], guess, clips[batch.chunk])

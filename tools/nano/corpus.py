@@ -1,24 +1,40 @@
-"""Draw clips and encode them once, on the device: what the transformer is trained on."""
+"""Draw clips and encode them once, on the device: what the transformer is trained on.
+
+    torchrun --nproc-per-node 4 -m tools.nano.corpus --vae DIR --clips 9000 --seed 371 --out CORPUS
+
+writes one file per process, for `train_dit --corpus CORPUS` and `distill --corpus CORPUS` with as many processes, which
+compile meanwhile.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import argparse
+import os
+from dataclasses import fields, replace
+from pathlib import Path
 
 import numpy as np
 import torch
+import torch.distributed as dist
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from magi_core.config import LATENT_SCALE
 from magi_core.vae.model import ViTVAE
 from tools.nano.batches import Corpus, Films, make_corpus
 from tools.nano.compilation import Compiled
+from tools.nano.export import load_autoencoder
+from tools.nano.processes import arrival, join, rank
+from tools.nano.recipe import VAE_CONFIG
 from tools.nano.render import Sheet, draw, make_sheet
 from tools.nano.scenery import weather_covers
 from tools.nano.scenes import Scenes, sample_scenes, with_other_things
-from tools.nano.vocabulary import CHUNK_FRAMES, CHUNKS, FRAMES
-from tools.nano.wear import Wear, at_other_speeds, sample_wear, tinted
+from tools.nano.text_model import make_tokenizer
+from tools.nano.vocabulary import CHUNK_FRAMES, CHUNKS, FRAMES, SIZE
+from tools.nano.wear import MOST_LOST, MOST_MORPH, Wear, at_other_speeds, sample_wear, tinted
 
 TILE = 12
+STAND_INS = 16
 PAIRS, APART = 0.4, 1.05  # share of clips with two objects; their distance in sums of their radii, at least
 
 
@@ -62,18 +78,19 @@ def build_corpus(vae: ViTVAE, tokenizer, count: int, seed: int, *, at_once: int 
         latents, first = (torch.cat(parts) for parts in zip(*pieces, strict=True))
         return latents, first
 
-    def worn(scenes: Scenes, seed: int) -> Tensor:
+    def worn(scenes: Scenes, seed: int, morph: float) -> Tensor:
         sheet = make_sheet(scenes, device)
         sheet = replace(sheet, colours=tinted(sheet.colours, seed))
-        return encoded(sheet, everything, sample_wear(scenes, seed, device))[0]
+        return encoded(sheet, everything, sample_wear(scenes, seed, device, morph))[0]
 
     everything = torch.arange(count, device=device)
     latents, first = encoded(make_sheet(scenes, device), everything)
     reshot = torch.from_numpy(np.flatnonzero(scenes.new_shot.any(axis=1))).to(device)
-    disguises = latents[:1]
+    disguises = latents[:1].clone()
     if len(reshot):
         disguises, _ = encoded(make_sheet(with_other_things(scenes, seed), device), reshot)
-    films = Films(latents, first, disguises, worn(scenes, seed), worn(at_other_speeds(scenes, seed), seed + 1))
+    slipped = worn(at_other_speeds(scenes, seed), seed + 1, MOST_LOST)
+    films = Films(latents, first, disguises, worn(scenes, seed, MOST_MORPH), slipped)
     return make_corpus(scenes, films, tokenizer, seed)
 
 
@@ -86,3 +103,57 @@ def training_scenes(count: int, seed: int) -> Scenes:
     apart = there[(distance > APART * (first[..., 2] + second[..., 2])).all(axis=1)][: round(PAIRS * count)]
     alone = np.flatnonzero(~scenes.second)[: count - len(apart)]
     return scenes.of(np.sort(np.concatenate([apart, alone])))
+
+
+def stand_in(tokenizer, device: torch.device) -> Corpus:
+    """A few clips of noise in a corpus of the right shapes, to compile with."""
+    scenes, grid = sample_scenes(STAND_INS, 0), SIZE // VAE_CONFIG["patch_size"]
+    shape = (STAND_INS, CHUNKS, VAE_CONFIG["z_chans"], 6, grid, grid)
+    noise = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(device, torch.bfloat16)
+    reshot = max(1, int(scenes.new_shot.any(axis=1).sum()))
+    return make_corpus(scenes, Films(noise, noise[:, 0, :, 0], noise[:reshot], noise, noise), tokenizer, 0)
+
+
+def seed_here(seed: int) -> int:
+    """The seed of this process's clips."""
+    return seed + 17 * rank()
+
+
+def save_corpus(corpus: Corpus, folder: Path) -> None:
+    """This process's file in `folder`, moved into place whole. Guesses are left out: they belong to a run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = {f.name: getattr(corpus, f.name).contiguous() for f in fields(corpus) if f.name != "guesses"}
+    part = folder / f"{rank()}.part"
+    save_file(parts, part)
+    os.replace(part, part.with_suffix(".safetensors"))
+
+
+def load_corpus(folder: Path, device: torch.device, minutes: float) -> Corpus:
+    """This process's file in `folder`, as soon as it is there; TimeoutError after `minutes`."""
+    parts = load_file(arrival(folder / f"{rank()}.safetensors", minutes), device=str(device))
+    return Corpus(**parts, guesses=parts["latents"].clone())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--vae", type=Path, help="folder with vae.safetensors and vae_config.json")
+    parser.add_argument("--clips", type=int, default=9000, help="per process")
+    parser.add_argument("--seed", type=int, default=23)
+    parser.add_argument("--no-compile", dest="compile", action="store_false")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--dry-run", action="store_true")
+    args = parser.parse_args()
+    if args.dry_run:
+        args.clips, args.compile = 2, False
+    device = join()
+    torch.set_float32_matmul_precision("high")
+    torch.backends.cudnn.benchmark = True
+    at_once = 2 if args.dry_run else 16
+    parts = load_autoencoder(args.vae, device), make_tokenizer(), args.clips, seed_here(args.seed)
+    save_corpus(build_corpus(*parts, compiled=args.compile, at_once=at_once), args.out)
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()

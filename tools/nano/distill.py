@@ -1,4 +1,4 @@
-"""Distil nano: one pass instead of three, 8 steps instead of 16.
+"""Distil nano: one pass instead of three, 8 steps instead of 16, or 4 for drafts.
 
     python -m tools.nano.distill --vae DIR --init BASE --minutes 8 --out OUT
     python -m tools.nano.distill --dry-run --out OUT                               # CPU, every code path
@@ -28,6 +28,9 @@ from tools.nano.distill_targets import (
     COARSE,
     COARSE_FACTOR,
     COARSE_MIX,
+    DRAFT,
+    DRAFT_FACTOR,
+    DRAFT_MIX,
     FINE_FACTOR,
     FINE_MIX,
     as_student,
@@ -48,9 +51,13 @@ class Distiller(Run):
         self.text_model.requires_grad_(False)
         self.special.requires_grad_(False)
         self.teacher = copy.deepcopy(self.dit).requires_grad_(False)
+        self.average = copy.deepcopy(self.teacher)
+
+    def begin(self) -> None:
+        self.teacher.load_state_dict(self.dit.state_dict())
         if self.args.student:
             self.dit.load_state_dict(student_weights(self.dit.state_dict(), self.args.student, self.args.student_of))
-        self.average = copy.deepcopy(self.dit).requires_grad_(False)
+        self.average.load_state_dict(self.dit.state_dict())
 
     def prepare(self, backend: str, compiled: bool) -> None:
         modules = (
@@ -63,19 +70,24 @@ class Distiller(Run):
         self.loss_of, self.teacher_of, self.average_of = modules
 
     def loss(self) -> tuple[Tensor, Tensor, Tensor, Batch]:
-        coarse_size = round(self.args.coarse * self.args.batch)
-        fine = sample_batch(self.corpus, self.args.batch - coarse_size, self.generator, FINE_MIX)
+        args = self.args
+        coarse_size, draft_size = round(args.coarse * args.batch), round(args.drafts * args.batch)
+        fine = sample_batch(self.corpus, args.batch - coarse_size - draft_size, self.generator, FINE_MIX)
         coarse = sample_batch(self.corpus, coarse_size, self.generator, COARSE_MIX)
-        fine = replace(fine, target=guided_target(fine, self.guidance, self._ask_teacher))
-        self.master.average_into(self.average, "dit.")
-        coarse = replace(coarse, target=shortcut_target(coarse, self._ask_average))
+        draft = sample_batch(self.corpus, draft_size, self.generator, DRAFT_MIX)
         factor = torch.cat(
             [
                 step_factors(fine, FINE_FACTOR, COARSE_FACTOR, self.generator),
                 step_factors(coarse, COARSE_FACTOR, FINE_FACTOR, self.generator),
+                step_factors(draft, DRAFT_FACTOR, COARSE_FACTOR, self.generator),
             ]
         )
-        batch = as_student(fine.joined(coarse))
+        fine = replace(fine, target=guided_target(fine, self.guidance, self._ask_teacher))
+        self.master.average_into(self.average, "dit.")
+        steps = torch.tensor([COARSE] * coarse_size + [DRAFT] * draft_size, device=self.device)
+        longer = coarse.joined(draft)
+        longer = replace(longer, target=shortcut_target(longer, self._ask_average, steps))
+        batch = as_student(fine.joined(longer))
         weight, mask = self.levels.weigh(batch), self.mask(batch.first_key)
         text = self.text(batch, self.dit)
         parts = (batch.x, batch.target, weight, batch.t, batch.dropped, *text, self.frames, mask, batch.focus, factor)
@@ -106,7 +118,8 @@ def main() -> None:
     parser = arguments(__doc__, lr=6e-4, warmup=100, decay_from=0.3, ema=0.998)
     parser.add_argument("--student", type=Path, help="folder with the weights of an earlier distillation")
     parser.add_argument("--student-of", type=Path, help="folder of the base that --student was distilled from")
-    parser.add_argument("--coarse", type=float, default=0.45, help="share of samples that learn the longer step")
+    parser.add_argument("--coarse", type=float, default=0.4, help="share of samples that learn steps of 8-step runs")
+    parser.add_argument("--drafts", type=float, default=0.15, help="share of samples that learn those of 4-step runs")
     parser.add_argument("--guidance", type=json.loads, default=SAMPLING["base"]["guidance"], help="the teacher's, JSON")
     start(Distiller, parser.parse_args())
 

@@ -1,7 +1,8 @@
 """What the distilled model learns to predict, and for which step sizes.
 
-At the shorter step: the teacher's guided velocity. At the longer one: the average velocity of two shorter steps of the
-student itself (shortcut models, Frans et al. 2024). Steps and what the model is told about them are the engine's.
+At the shortest step: the teacher's guided velocity. At longer ones: the average velocity of two steps of half the
+length by the student itself (shortcut models, Frans et al. 2024). Steps and what the model is told about them are the
+engine's.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from magi_core.sampling.guidance import KNOT_TOLERANCE
 from magi_core.sampling.timesteps import step_factor, timesteps
 from tools.nano.batches import CLEAN_T, Batch, Mix, progress_of
 
-FINE, COARSE = 16, 8  # steps of the runs whose step sizes are learned; 12 steps mix the two
-FINE_FACTOR, COARSE_FACTOR = step_factor(FINE, 1), step_factor(COARSE, 1)
+FINE, COARSE, DRAFT = 16, 8, 4  # steps of the runs whose step sizes are learned; 12 steps mix the first two
+FINE_FACTOR, COARSE_FACTOR, DRAFT_FACTOR = (step_factor(steps, 1) for steps in (FINE, COARSE, DRAFT))
 FINE_MIX = Mix(null=0.04, alone=0.0, range_one=0.12, random_ranges=0.2, tagged=0.0, staggered=1.0, late=0.6, steps=FINE)
-COARSE_MIX = replace(FINE_MIX, steps=COARSE)
+COARSE_MIX, DRAFT_MIX = replace(FINE_MIX, steps=COARSE), replace(FINE_MIX, steps=DRAFT)
 OTHER_CLEAN = 0.2  # samples whose clean chunks were cached at the other step size, as runs of 12 steps have it
 
 Velocity = Callable[[Batch, Tensor], Tensor]
@@ -67,18 +68,20 @@ def guided_target(batch: Batch, guidance: Guidance, teacher: Callable[[Batch], T
 
 
 @torch.no_grad()
-def shortcut_target(batch: Batch, student: Velocity) -> Tensor:
-    """The average velocity of two FINE steps from the batch's COARSE timesteps; given frames and clean chunks stay."""
+def shortcut_target(batch: Batch, student: Velocity, steps: Tensor) -> Tensor:
+    """The average velocity of two steps, of half the length, from the batch's timesteps; given frames and clean chunks
+    stay. steps [B]: of the run that a sample's timesteps are of, COARSE or DRAFT."""
     batch = as_student(batch)
-    grid = timesteps(FINE).to(batch.t)
+    grid = timesteps(FINE).to(batch.t)  # which all shorter runs' are parts of
     noisy = batch.t < CLEAN_T
-    at = (progress_of(batch.t) * FINE).round().long().clamp(max=FINE - 2)
-    first, second = (torch.where(noisy, grid[at + i + 1] - grid[at + i], 0.0) for i in (0, 1))
+    half = (FINE // (2 * steps))[:, None]
+    at = (progress_of(batch.t) * FINE).round().long().minimum(FINE - 2 * half)
+    first, second = (torch.where(noisy, grid[at + i * half + half] - grid[at + i * half], 0.0) for i in (0, 1))
     free = ~batch.fixed[:, None, :, None, None]
-    factor = torch.full_like(batch.t, FINE_FACTOR)
+    factor = steps[:, None].to(batch.t).expand_as(batch.t)  # `step_factor` of twice the steps
     velocity = student(batch, factor)
     moved = torch.where(free, batch.x + slots_of(first, batch.x) * velocity, batch.x)
-    middle = replace(batch, x=moved, t=torch.where(noisy, grid[at + 1], batch.t))
+    middle = replace(batch, x=moved, t=torch.where(noisy, grid[at + half], batch.t))
     share = slots_of(first / (first + second).clamp(min=1e-9), velocity)
     return share * velocity + (1 - share) * student(middle, factor)
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from magi_core import Engine
 from tools.nano.analyser import measure
 from tools.nano.cases import LONG_CHUNKS, Case
-from tools.nano.judging import Findings, decibels, judge, lasted, words_of
+from tools.nano.judging import Findings, decibels, judge, lasted, turn_of, words_of
 from tools.nano.scripts import drawn_frames
 from tools.nano.second_cases import SecondCase
 from tools.nano.second_filming import second_pass, through_the_vae
@@ -53,6 +53,9 @@ def drawn(engine: Engine, case: Case, source: str) -> Findings:
         return judge(case, frames)
     decoded = torch.cat(list(engine.vae.decode(engine.vae.encode(frames))))
     found = judge(case, decoded) | {"psnr": decibels(decoded, frames)}
+    turning = turn_of(case.truth) if case.row == "memory" else None
+    if turning is not None:
+        found["psnr of turns"] = decibels(decoded[turning], frames[turning])
     if case.row == "image":
         image = torch.cat(list(engine.vae.decode(engine.vae.encode(frames[:1]))))
         found["first frame"] = decibels(image[0], frames[0])

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tools.nano.analyser import Track, action_of, clipped_share, grid_energy, measure, sharpness
+from tools.nano.analyser import Track, action_of, clipped_share, grid_energy, measure, patchiness, sharpness
 from tools.nano.cases import Case
 from tools.nano.motion import allowed_actions
 from tools.nano.render import COLOUR_TURN
@@ -137,13 +137,20 @@ def remembered(tracks: Sequence[Track], seen: Sequence[dict[str, str]], truth: S
     return found
 
 
-def changed(frames: Tensor, truth: Sequence[dict[str, str]]) -> Findings:
-    """Energy on the autoencoder's grid while a colour turns: blocks raise it above that of the drawn clip."""
+def turn_of(truth: Sequence[dict[str, str]]) -> slice | None:
+    """The frames in which a colour turns for the first time."""
     turn = next((k for k in range(1, len(truth)) if truth[k]["colour"] != truth[k - 1]["colour"]), None)
-    if turn is None:
-        return {"blocks": None}
-    start = turn * CHUNK_FRAMES + COLOUR_TURN[0]
-    return {"blocks": grid_energy(frames[start : start + COLOUR_TURN[1]])}
+    start = None if turn is None else turn * CHUNK_FRAMES + COLOUR_TURN[0]
+    return None if start is None else slice(start, start + COLOUR_TURN[1])
+
+
+def changed(frames: Tensor, truth: Sequence[dict[str, str]]) -> Findings:
+    """While a colour turns: energy on the autoencoder's grid, and patches of colour inside the object. Blocks raise
+    both above those of the drawn clip; the first also counts outlines, which hide them."""
+    turning = turn_of(truth)
+    if turning is None:
+        return {"blocks": None, "patches": None}
+    return {"blocks": grid_energy(frames[turning]), "patches": patchiness(frames[turning])}
 
 
 def seam_jumps(tracks: Sequence[Track]) -> dict[int, float]:
@@ -225,6 +232,9 @@ def told(tracks: Sequence[Track], seen: Sequence[dict[str, str]], truth: Sequenc
     found["weather at the end"] = seen[-1]["weather"] == truth[-1]["weather"]
     found["first shape"] = seen[0]["shape"] == truth[0]["shape"]
     found["tenth shape"] = seen[9]["shape"] == truth[9]["shape"]
+    found["shape worn off"] = float(found["first shape"]) - float(found["tenth shape"])
+    named = SHAPES.index(truth[0]["shape"])
+    found["outline worn off"] = float(tracks[0].shape_scores[named] - tracks[9].shape_scores[named])
     found["camera"] = [float(s["camera"] == want["camera"]) for s, want in zip(seen, truth, strict=True)]
     rooms = [has_room(t, want["shape"], want["motion"]) for t, want in zip(tracks, truth[1:], strict=False)]
     right = [s["motion"] == want["motion"] for s, want in zip(seen[1:], truth[1:], strict=True)]

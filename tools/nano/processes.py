@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
@@ -30,3 +32,13 @@ def agree(done: bool, device: torch.device) -> bool:
     flag = torch.tensor([float(done)], device=device)
     dist.all_reduce(flag)
     return bool(flag.item() > 0)
+
+
+def arrival(file: Path, minutes: float) -> Path:
+    """`file`, as soon as another process has written it; TimeoutError after `minutes`."""
+    until = time.monotonic() + 60 * minutes
+    while not file.exists():
+        if time.monotonic() > until:
+            raise TimeoutError(f"{file} did not come within {minutes:g} minutes")
+        time.sleep(0.1)
+    return file

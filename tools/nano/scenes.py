@@ -43,7 +43,9 @@ from tools.nano.vocabulary import (
 
 # what is new in a chunk: nothing, the action, the colour, the background; the camera's move, the weather
 REPEAT, ACT, RECOLOUR, REPAINT, FILM, WEATHER = range(6)
-EVENT_WEIGHTS = (0.28, 0.42, 0.20, 0.10)
+EVENT_WEIGHTS = (0.22, 0.36, 0.18, 0.24)
+PLAIN_WEIGHTS = (0.28, 0.42, 0.20, 0.10)
+OTHER_TIME_SHARE = 0.5  # of new backgrounds outdoors: night falls, day breaks
 FILM_SHARE, WEATHER_SHARE = 0.18, 0.12  # of later chunks outdoors, in place of the other events
 OUTDOOR_SHARE = 0.3  # of clips that are outdoors beyond those that chance puts there
 RAINY_START, FILMED_START = 0.3, 0.2  # of clips that begin outdoors
@@ -52,6 +54,7 @@ NEW_SHOT_SHARE = 0.2  # of later chunks: the same things, the object at another 
 ACTION_WEIGHTS = np.array([1.0, 1.0, 1.0, 1.0, 1.1, 1.1, 1.0, 0.8, 0.8])
 SECOND_WEIGHTS = np.array([1.0, 1.0, 1.0, 1.0, 1.6, 1.0, 1.0, 0.0, 0.0])
 OUTSIDE = np.array([name in OUTDOORS for name in BACKGROUNDS])
+OTHER_TIME = np.array([BACKGROUNDS.index(OUTDOORS[name == OUTDOORS[0]]) for name in BACKGROUNDS])
 CAMERA = {name: i for i, name in enumerate(CAMERA_MOVES)}
 CLEAR = WEATHERS.index("clear")
 PAN_SPEED = 1.2  # pixels of the ground a frame
@@ -152,7 +155,7 @@ def sample_scenes(count: int, seed: int, *, plain: bool = False, held_out: bool 
     seen_from = np.tile([0.0, 1.0], (n, 1))
 
     for k in range(CHUNKS):
-        event = np.full(n, ACT) if k == 0 else rng.choice(4, n, p=EVENT_WEIGHTS)
+        event = np.full(n, ACT) if k == 0 else rng.choice(4, n, p=PLAIN_WEIGHTS if plain else EVENT_WEIGHTS)
         event = _outdoor_event(sky, event, OUTSIDE[background] & (k > 0) & (not plain))
         new_shot = (shots.random(n) < NEW_SHOT_SHARE) & (k > 0) & (not plain)
         state[:, 0, :2] = np.where(new_shot[:, None], _elsewhere(shots, state, shape), state[:, 0, :2])
@@ -182,6 +185,8 @@ def sample_scenes(count: int, seed: int, *, plain: bool = False, held_out: bool 
         recolours = (event == RECOLOUR) & (new_colour != colour[:, 0])
         event = np.where((event == RECOLOUR) & ~recolours, REPEAT, event)
         new_background = (background + rng.integers(1, len(BACKGROUNDS), n)) % len(BACKGROUNDS)
+        turns = OUTSIDE[background] & (sky.random(n) < OTHER_TIME_SHARE) & (not plain)
+        new_background = np.where(turns, OTHER_TIME[background], new_background)
         after = np.where(recolours, new_colour, colour[:, 0])
         per_chunk["colour_from"][:, :, k] = colour
         per_chunk["background_from"][:, k] = background

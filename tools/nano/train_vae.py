@@ -3,6 +3,7 @@
     python -m tools.nano.train_vae --minutes 5 --out DIR                                    # one GPU
     python -m tools.nano.train_vae --minutes 2 --out DIR --init VAE --decoder-only          # latents stay as they are
     python -m tools.nano.train_vae --minutes 2 --out DIR --init VAE --anchor 0.05           # latents stay near
+    python -m tools.nano.train_vae --minutes 2 --out DIR --init VAE --decoder-only --depth 6    # two more blocks
     torchrun --nproc-per-node 4 -m tools.nano.train_vae ...                                 # several GPUs
     python -m tools.nano.train_vae --dry-run --out DIR                                      # CPU, every code path
 
@@ -15,7 +16,7 @@ import argparse
 import copy
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ from tools.nano.compilation import Compiled, first_that_works
 from tools.nano.master import Master
 from tools.nano.processes import agree, join, rank
 from tools.nano.recipe import LATENT_STD, TINY_VAE, VAE_CONFIG
-from tools.nano.render import COLOUR_TURN, Sheet, draw, make_sheet, to_uint8
+from tools.nano.render import BACKGROUND_TURN, COLOUR_TURN, Sheet, draw, make_sheet, to_uint8
 from tools.nano.scenery import weather_covers
 from tools.nano.scenes import RECOLOUR, REPAINT, WEATHER, sample_scenes
 from tools.nano.schedule import Clock, learning_rate
@@ -93,6 +94,21 @@ def initialise(vae: ViTVAE) -> None:
                 nn.init.zeros_(module.bias)
 
 
+@torch.no_grad()
+def load_grown(vae: ViTVAE, weights: Mapping[str, Tensor]) -> None:
+    """Weights of an autoencoder that may have fewer blocks on each side; new ones add nothing at first."""
+    grown = []
+    for name, trunk in (("encoder", vae.encoder), ("decoder", vae.decoder)):
+        for i, block in enumerate(trunk.blocks):
+            if f"{name}.blocks.{i}.mlp.fc1.weight" not in weights:
+                grown.append(f"{name}.blocks.{i}.")
+                for layer in (block.attn.proj, block.mlp.fc2):
+                    layer.weight.zero_()
+                    layer.bias.zero_()
+    fresh = {key: value for key, value in vae.state_dict().items() if key.startswith(tuple(grown))}
+    vae.load_state_dict({key: value.float() for key, value in weights.items()} | fresh)
+
+
 class Clips:
     """Random windows of drawn clips, rendered on the device. A share `changing` of them are where a colour, the
     background or the weather changes, which happens seldom and is hard."""
@@ -135,7 +151,9 @@ class Clips:
 
 def train(args: argparse.Namespace, device: torch.device, out: Path) -> ViTVAE:
     clock = Clock(args.minutes - args.reserve, args.steps)
-    config = VAEConfig.from_json(TINY_VAE if args.dry_run else VAE_CONFIG)
+    config = VAEConfig.from_json(
+        (TINY_VAE if args.dry_run else VAE_CONFIG) | ({"depth": args.depth} if args.depth else {})
+    )
     if device.type == "cuda" and not args.dry_run:
         pixels = (args.batch, config.unpatch_channels, NATIVE_FRAMES, 128, 128)
         convolutions.Conv3d.form = args.conv or convolutions.fastest_form(pixels, device, torch.bfloat16)
@@ -143,7 +161,7 @@ def train(args: argparse.Namespace, device: torch.device, out: Path) -> ViTVAE:
     vae = ViTVAE(config, operations=convolutions.LAYERS, device=device, dtype=torch.float32)
     initialise(vae)
     if args.init:
-        vae.load_state_dict({k: v.float() for k, v in load_file(args.init).items()})
+        load_grown(vae, load_file(args.init))
     vae.encoder.requires_grad_(not args.decoder_only)
     master = Master(trained(vae), decay=0.01, betas=(0.9, 0.98), ema=0.9985, clip=1.0)
     loss_of = AutoencoderLoss(vae, args.anchor)
@@ -295,14 +313,16 @@ def evaluate(vae: ViTVAE, clips: Clips, count: int) -> dict[str, float]:
 @torch.no_grad()
 def by_kind(vae: ViTVAE, clips: Clips, count: int) -> dict[str, float]:
     """Mean PSNR of up to `count` held-out seconds in clear weather, in rain, in snow; and of the frames in which an
-    object turns another colour, in clear weather."""
+    object turns another colour, or the background another one, in clear weather."""
     scenes, device = clips.scenes, clips.generator.device
     spoiled = (scenes.degraded | scenes.fade_in)[:, None]
     clear = (scenes.weather_from == 0) & (scenes.weather_to == 0) & ~spoiled
     falls = [(scenes.weather_from == kind) & (scenes.weather_to == kind) & ~spoiled for kind in (1, 2)]
-    whole, turning = slice(None), slice(COLOUR_TURN[0], sum(COLOUR_TURN))
+    whole = slice(None)
+    turning, repainted = (slice(turn[0], sum(turn)) for turn in (COLOUR_TURN, BACKGROUND_TURN))
     kinds = {"clear": (clear, whole), "rain": (falls[0], whole), "snow": (falls[1], whole)}
     kinds["changing"] = (clear & (scenes.event == RECOLOUR), turning)
+    kinds["repainted"] = (clear & (scenes.event == REPAINT), repainted)
     result = {}
     for name, (which, part) in kinds.items():
         values = []
@@ -328,6 +348,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--init", type=Path, help="weights to continue from (a .safetensors of this script)")
     parser.add_argument("--decoder-only", action="store_true", help="go on with the decoder: --init's latents stay")
+    parser.add_argument("--depth", type=int, help="blocks on each side, if other than usual; --init may have fewer")
     parser.add_argument("--anchor", type=float, default=0.0, help="weight of keeping the latents of --init near")
     parser.add_argument("--batch", type=int, default=48, help="per GPU")
     parser.add_argument("--lr", type=float, default=1.5e-3)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,19 +13,22 @@ import torch.distributed as dist
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from tools.nano.batches import Batch, keep_guesses
+from tools.nano.batches import Batch, Corpus, keep_guesses
 from tools.nano.chunk_attention import choose_backend, flex_mask, sdpa_mask
 from tools.nano.compilation import first_that_works
-from tools.nano.corpus import build_corpus
+from tools.nano.corpus import build_corpus, load_corpus, seed_here, stand_in
 from tools.nano.export import export_dit, export_raw, load_autoencoder, load_weights
 from tools.nano.level_balance import LevelBalance, by_quarter
 from tools.nano.master import Master
-from tools.nano.processes import agree, join, rank
+from tools.nano.processes import agree, arrival, join, rank
 from tools.nano.quick_look import QuickLook
 from tools.nano.recipe import dit_config
 from tools.nano.schedule import Clock, learning_rate
 from tools.nano.text_model import make_text_model, make_tokenizer
 from tools.nano.training_model import SlotDiT, SpecialTable, make_dit, read_text
+
+FINISHED = "finished"  # a file in the folder of a run that has ended
+WAIT_MINUTES = 25.0  # for another process
 
 
 class Run:
@@ -44,33 +46,53 @@ class Run:
         self.dit = make_dit(config, device, self.dtype)
         self.text_model = make_text_model(self.tokenizer).to(device)
         self.special = SpecialTable(config.caption_channels, device)
-        if args.init:
-            load_weights(args.init, self.dit, self.text_model, self.special, self.tokenizer)
         self.add_models()
-        self.master = Master(self.trained(), decay=0.05, betas=(0.9, 0.97), ema=args.ema, clip=1.0)
-        if args.resume:
-            self.master.go_on_from(load_file(args.init / "raw.safetensors"))
-        self.say(f"{len(self.master.weights):,} parameters are trained")
-
         self.vae = load_autoencoder(args.vae, device)
-        start = time.monotonic()
-        seed, at_once = args.seed + 17 * self.rank, 2 if args.dry_run else 16
-        self.corpus = build_corpus(self.vae, self.tokenizer, args.clips, seed, compiled=args.compile, at_once=at_once)
-        latents = self.corpus.latents[:64].float()
-        self.say(f"{args.clips} clips in {time.monotonic() - start:.0f} s; latent std {latents.std():.3f}")
 
-        self.slot_tokens = 6 * (latents.shape[-1] // 2) ** 2
-        self.backend = args.attention
-        if self.backend == "auto":
-            self.backend = choose_backend(device, self.slot_tokens, config.num_heads, config.head_dim)
         self.frames = torch.arange(36, device=device)
         self.generator = torch.Generator(device).manual_seed(args.seed + 101 * self.rank + 1)
         self.levels = LevelBalance(device, args.balance)
+        self.corpus = stand_in(self.tokenizer, device)
+        grid = self.corpus.latents.shape[-1]
+        self.slot_tokens = 6 * (grid // 2) ** 2
+        self.master = self._fresh_master()
         self._choose_speed()
-        self.looker = QuickLook(args.look, 4242, self.tokenizer, device, latents.shape[-1]) if self.rank == 0 else None
+
+        if args.init:
+            self._begin_from(args.init)
+        self.begin()
+        self.master = self._fresh_master()
+        if args.resume:
+            self.master.go_on_from(load_file(args.init / "raw.safetensors"))
+        self.say(f"{len(self.master.weights):,} parameters are trained")
+        self.corpus = self._clips()
+        std = self.corpus.latents[:64].float().std()
+        self.say(f"{len(self.corpus.latents)} clips after {self.clock.elapsed:.0f} s; latent std {std:.3f}")
+        self.looker = QuickLook(args.look, 4242, self.tokenizer, device, grid) if self.rank == 0 else None
         self.say(f"set up in {self.clock.elapsed:.0f} s")
 
+    def _fresh_master(self) -> Master:
+        """Training state that begins from the weights as they are."""
+        return Master(self.trained(), decay=0.05, betas=(0.9, 0.97), ema=self.args.ema, clip=1.0)
+
+    def _begin_from(self, folder: Path) -> None:
+        """Load the weights of an earlier run; with `--wait` of one that is still under way, when it has ended."""
+        if self.args.wait:
+            arrival(folder / FINISHED, WAIT_MINUTES)
+            self.clock = Clock(self.args.minutes - self.args.reserve, self.args.steps)
+        load_weights(folder, self.dit, self.text_model, self.special, self.tokenizer)
+
+    def _clips(self) -> Corpus:
+        args = self.args
+        if args.corpus:
+            return load_corpus(args.corpus, self.device, WAIT_MINUTES)
+        at_once, seed = 2 if args.dry_run else 16, seed_here(args.seed)
+        return build_corpus(self.vae, self.tokenizer, args.clips, seed, compiled=args.compile, at_once=at_once)
+
     def add_models(self) -> None:
+        """Called once, before anything is compiled; no weights are loaded yet."""
+
+    def begin(self) -> None:
         """Called once, when the weights to start from are loaded."""
 
     def trained(self) -> Iterable[tuple[str, nn.Parameter]]:
@@ -98,6 +120,9 @@ class Run:
 
     def _choose_speed(self) -> None:
         """The fastest way to run the model that survives one forward and backward."""
+        self.backend, config = self.args.attention, self.dit.config
+        if self.backend == "auto":
+            self.backend = choose_backend(self.device, self.slot_tokens, config.num_heads, config.head_dim)
         choices = [(f"{backend}, compiled", (backend, True)) for backend in dict.fromkeys((self.backend, "sdpa"))]
         choices = [*(choices if self.args.compile else []), ("sdpa, eager", ("sdpa", False))]
 
@@ -106,12 +131,14 @@ class Run:
             self.prepare(self.backend, compiled)
             loss, *_ = self.loss()
             loss.backward()
-            for parameter in self.master.parameters:
+            for _, parameter in self.trained():
                 parameter.grad = None
             if not torch.isfinite(loss):
                 raise ArithmeticError("the first loss is not finite")
 
         name, _ = first_that_works(choices, trial)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()  # another run may be under way beside this one's wait
         self.say(f"transformer runs with {name}")
 
     def mask(self, first_key: Tensor):
@@ -156,6 +183,7 @@ class Run:
         self.say(f"{clock.step} steps in {clock.elapsed:.0f} s")
         if self.rank == 0:
             self._log({"final": True} | self._save())
+            (self.args.out / FINISHED).touch()
 
     def _save(self) -> dict[str, float]:
         """Export the moving average (it stays in the modules) and look at what it makes."""
@@ -181,6 +209,8 @@ def arguments(description: str, **defaults: float) -> argparse.ArgumentParser:
     parser.add_argument("--vae", type=Path, help="folder with vae.safetensors and vae_config.json")
     parser.add_argument("--init", type=Path, help="folder with the weights of an earlier run")
     parser.add_argument("--resume", action="store_true", help="with --init's raw weights too, not its averages alone")
+    parser.add_argument("--wait", action="store_true", help="for --init to end; --minutes count from then on")
+    parser.add_argument("--corpus", type=Path, help="folder that `tools.nano.corpus` writes: clips are not drawn here")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--batch", type=int, default=32, help="per GPU")
     parser.add_argument("--lr", type=float, default=1.5e-3)
@@ -203,12 +233,13 @@ def arguments(description: str, **defaults: float) -> argparse.ArgumentParser:
 def start(run: type[Run], args: argparse.Namespace) -> None:
     """Run to the end, in as many processes as `torchrun` started."""
     if args.dry_run:
-        args.minutes, args.steps, args.batch, args.clips, args.look = 9, 2, 2, 2, 1
+        args.minutes, args.steps, args.batch, args.clips, args.look = 9, 2, 4, 2, 1
         args.compile, args.log_every, args.save_seconds = False, 1, 0
     device = join()
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.benchmark = True
     args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / FINISHED).unlink(missing_ok=True)
     run(args, device).train()
     if dist.is_initialized():
         dist.destroy_process_group()

@@ -17,6 +17,7 @@ from tools.nano.scenes import Scenes
 from tools.nano.vocabulary import CHUNK_FRAMES, CHUNKS, COLOURS, SHAPES, SPEEDS
 
 MOST_MORPH = 0.42  # of the way to another shape; from half of it on nothing would tell which one it was
+MOST_LOST = 0.85  # the same of a chunk that reads, from a finished one, which shape it is
 MOST_BULGE = 0.08  # of the radius, of each wave in an outline
 BLURRED_EDGE = 4.0  # pixels, at most
 MOST_TINT = 0.2  # of the way to another colour
@@ -40,15 +41,16 @@ class Wear:
         return Wear(**{f.name: getattr(self, f.name)[clip] for f in fields(self)})
 
 
-def sample_wear(scenes: Scenes, seed: int, device: torch.device) -> Wear:
-    """Some wear for every object, from none to the most; circles are what most outlines end as."""
+def sample_wear(scenes: Scenes, seed: int, device: torch.device, morph: float = MOST_MORPH) -> Wear:
+    """Some wear for every object, from none to the most, `morph` of the way to another shape; circles are what most
+    outlines end as."""
     rng, n = np.random.default_rng([seed, 6]), len(scenes)
     others = (scenes.shape + rng.integers(1, len(SHAPES), (n, 2))) % len(SHAPES)
     rounded = (rng.random((n, 2)) < 0.5) & (scenes.shape != SHAPES.index("circle"))
     some = rng.random((n, 2, 1))
     parts = {
         "shape": np.where(rounded, SHAPES.index("circle"), others),
-        "morph": MOST_MORPH * rng.random((n, 2)),
+        "morph": morph * rng.random((n, 2)),
         "edge": 1 + (BLURRED_EDGE - 1) * rng.random((n, 2)) ** 2,
         "bulge": MOST_BULGE * some * rng.random((n, 2, len(WAVES))),
         "phase": 2 * np.pi * rng.random((n, 2, len(WAVES))),
