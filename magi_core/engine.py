@@ -15,7 +15,7 @@ from torch import Tensor
 from magi_core.attention.sdpa import sdpa
 from magi_core.attention.spans import Attention
 from magi_core.cache.engine_cache import EngineCache
-from magi_core.config import FRAMES_PER_LATENT, MAX_CHUNKS, PIXELS_PER_LATENT, SamplingSettings, is_whole
+from magi_core.config import FRAMES_PER_LATENT, MAX_CHUNKS, SamplingSettings, is_whole
 from magi_core.digest import digest
 from magi_core.dit import DiT
 from magi_core.errors import MagiError, echo
@@ -36,15 +36,15 @@ from magi_core.story.direction import Directions, per_chunk
 from magi_core.text.chunk_text import ChunkTexts, Encoder, Prompt
 from magi_core.text.conditioning import PromptEmbedding
 from magi_core.video.rate import exact_fps
+from magi_core.video.size import check_size
 
 if TYPE_CHECKING:
     from magi_core.text import SpecialTokens
     from magi_core.vae import VAE
 
-SIZE_MULTIPLE = PIXELS_PER_LATENT * 2
 USUAL_SIZE = (720, 720)
 FAR_OFF = 3  # times as many pixels as the model was made for, or a third
-MAX_SIDE, MAX_SEED = 16_384, 2**64 - 1
+MAX_SEED = 2**64 - 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -388,19 +388,3 @@ def _check_begin(fps: float, seed: int, total_chunks: int | None) -> None:
         raise MagiError(f"the seed must be a whole number from 0 to 2^64 - 1: {echo(seed)}")
     if total_chunks is not None and not (is_whole(total_chunks) and 1 <= total_chunks <= MAX_CHUNKS):
         raise MagiError(f"total_chunks must be at least 1, or None for an open end: {echo(total_chunks)}")
-
-
-def check_size(width: int, height: int) -> None:
-    """Raise `MagiError` unless both sides are multiples of 16 pixels."""
-    check_side("width", width)
-    check_side("height", height)
-
-
-def check_side(name: str, pixels: int) -> None:
-    """Raise `MagiError` unless one side, called `name`, is a multiple of 16 pixels."""
-    if not is_whole(pixels) or pixels > MAX_SIDE:
-        raise MagiError(f"{name} must be a whole number of at most {MAX_SIDE:,} pixels: {echo(pixels)}")
-    if pixels < SIZE_MULTIPLE or pixels % SIZE_MULTIPLE:
-        below = pixels // SIZE_MULTIPLE * SIZE_MULTIPLE
-        use = f"{below} or {below + SIZE_MULTIPLE}" if below >= SIZE_MULTIPLE else f"{SIZE_MULTIPLE}"
-        raise MagiError(f"{name} must be a multiple of {SIZE_MULTIPLE}: {pixels} -> use {use}")

@@ -14,7 +14,7 @@ from magi_core.cache.engine_cache import EngineCache
 from magi_core.config import Guidance, SamplingSettings
 from magi_core.dit import DiT
 from magi_core.dit.memory import sampling_memory
-from magi_core.engine import USUAL_SIZE, Engine, check_size
+from magi_core.engine import USUAL_SIZE, Engine
 from magi_core.errors import MagiError, echo
 from magi_core.host import Alone, Host
 from magi_core.inputs.json_text import read_json
@@ -23,6 +23,7 @@ from magi_core.kernels.compilation import Compiler, check_compilation
 from magi_core.operations import PLAIN, Operations, Streamed
 from magi_core.text import load_special_tokens, load_text_encoder
 from magi_core.vae import VAE, load_vae
+from magi_core.video.size import check_size
 from magi_core.weights import ModelFiles, find_model, fingerprint, pick_device, read_dit, read_tensors
 from magi_core.weights.fingerprint import in_fp8
 from magi_core.weights.reader import Checkpoint

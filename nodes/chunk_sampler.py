@@ -12,9 +12,10 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from magi_core.config import PIXELS_PER_LATENT
-from magi_core.engine import Engine, check_side
+from magi_core.engine import Engine
 from magi_core.sampling.handoff import HANDOFFS
 from magi_core.state import SamplerState
+from magi_core.video.size import check_side
 
 from .desk.desk import node_run
 from .desk.made import Prefix, note_run

@@ -6,10 +6,10 @@ import comfy.sd
 from comfy_api.latest import Input, io
 from torch import Tensor
 
-from magi_core.engine import check_size
 from magi_core.errors import MagiError
 from magi_core.vae.prefix import encode_prefix, missing_frames
 from magi_core.video import exact_fps
+from magi_core.video.size import check_size
 
 from .host.sound import to_audio
 from .host.vae import magi_vae

@@ -89,6 +89,8 @@ def make(
             outputs, older = _placed(engine, extension, outputs, outputs.take, held)
             extension = engine.plan(begun, prompts, **how) if older is not None else extension
         say(extension_in_words(extension))
+        for note in extension.notes:
+            say(f"note: {note}")
         sheet = ContactSheet(VIDEO_FRAMES_PER_CHUNK, missing=begun.filled) if outputs.sheet else None
         recording = _recording(begun, outputs)
         saving = None if outputs.take is None else Autosave(outputs.take, older=older)
@@ -96,7 +98,7 @@ def make(
         if stopped and len(state.chunks) == len(begun.chunks):
             say("stopped before a new chunk was finished; nothing was written", error=True)
             return STOPPED
-        _tell(begun, state, len(extension.new), outputs, recording, drained=extension.drain)
+        _tell(extension, state, outputs, recording)
         if sheet is not None and outputs.sheet is not None:
             sheet.save(outputs.sheet, captions(state), fps=state.fps, title=outputs.title)
             say(f"wrote {outputs.sheet.path}")
@@ -139,7 +141,7 @@ def _made(
         except Exception:
             progress.close()
             kept = [begun, *saved][-1] if saving is not None else state
-            _tell(begun, kept, len(extension.new), outputs, recording, drained=extension.drain)
+            _tell(extension, kept, outputs, recording)
             raise
     return state, False
 
@@ -260,18 +262,11 @@ def _check_special_tokens(settings: SamplingSettings, board: Storyboard, engine:
         )
 
 
-def _tell(
-    begun: SamplerState,
-    state: SamplerState,
-    wanted: int,
-    outputs: Outputs,
-    recording: VideoRecording | None,
-    *,
-    drained: bool,
-) -> None:
-    """What was written."""
+def _tell(extension: Extension, state: SamplerState, outputs: Outputs, recording: VideoRecording | None) -> None:
+    """What was written, and what has come up since the run began."""
+    begun, wanted = extension.given, len(extension.new)
     new = len(state.chunks) - len(begun.chunks)
-    part = "" if new == wanted or not drained else f"{new} of {counted(wanted)}, "
+    part = "" if new == wanted or not extension.drain else f"{new} of {counted(wanted)}, "
     size = f"{state.width}x{state.height}"
     if recording is not None and recording.frames:
         seconds = float(recording.frames / recording.fps)
@@ -284,7 +279,7 @@ def _tell(
     if outputs.take is not None and state is not begun:
         flying = f" and {len(state.pending)} in flight" if state.pending else ""
         say(f"saved {outputs.take.path}: {counted(len(state.chunks))}{flying}, {size}")
-    for note in state.notes[len(begun.notes) :]:
+    for note in state.notes[len(extension.begun.notes) :]:
         say(f"note: {note}")
 
 

@@ -17,7 +17,6 @@ from magi_core.budget import allowed_on
 from magi_core.cli.reading import read_audio, reading
 from magi_core.cli.settings import guidance_scales, setting_changes
 from magi_core.config import CHUNK_FRAMES, FRAMES_PER_LATENT, MAX_CHUNKS, VIDEO_FRAMES_PER_CHUNK
-from magi_core.engine import check_size
 from magi_core.errors import MagiError, echo
 from magi_core.inputs.regular import ADDRESS, possible, read_text, regular_file
 from magi_core.kernels.compilation import check_compilation
@@ -28,6 +27,7 @@ from magi_core.video.images import read_noted_image
 from magi_core.video.mp4 import checked_encoder
 from magi_core.video.output_path import check_output
 from magi_core.video.rate import MOST_LETTERS
+from magi_core.video.size import check_size
 from magi_core.video.sound import Sound
 from magi_core.weights import pick_device, pick_dtype
 from magi_core.writing.claim import is_claimed

@@ -14,7 +14,6 @@ from magi_core.cli.make import Outputs, claimed, directed, make
 from magi_core.cli.render_plan import checked_device, read_story, to_length
 from magi_core.cli.say import say
 from magi_core.cli.settings import guidance_scales, setting_changes, with_scales
-from magi_core.engine import check_side, check_size
 from magi_core.errors import MagiError, echo
 from magi_core.inputs.regular import possible
 from magi_core.sampling.retouch import check_places, retouched
@@ -28,6 +27,7 @@ from magi_core.vae.source import encode_source
 from magi_core.video.frame_source import check_video
 from magi_core.video.output_path import check_output
 from magi_core.video.rate import exact_fps
+from magi_core.video.size import check_side, check_size
 from magi_core.video.sound_file import read_sound
 
 Made = tuple[SamplerState, SamplerState, Storyboard]
@@ -40,8 +40,9 @@ def second_pass(options: argparse.Namespace, *, load: Callable[..., Any] | None 
     check_output(Path(options.save), ".magi", "takes", make_folder=True)
     if options.out is not None:
         check_output(Path(options.out), ".mp4", "videos", make_folder=True)
-    if Path(options.save).resolve() == Path(options.source).resolve():
-        raise MagiError("the new take needs a name of its own: the source stays as it is")
+    for what, name in (("take", options.save), ("video", options.out)):
+        if name is not None and Path(name).resolve() == Path(options.source).resolve():
+            raise MagiError(f"the new {what} needs a name of its own: the source stays as it is")
     with claimed(take=Path(options.save), video=None if options.out is None else Path(options.out)) as names:
         return _second_pass(options, names, load)
 
@@ -104,8 +105,6 @@ def _story(options: argparse.Namespace, fps: float) -> Storyboard | None:
 
 
 def _begun(options: argparse.Namespace, engine: Any, take: SamplerState, story: Storyboard | None) -> Made:
-    if options.command != "retouch":
-        take = resized(take, *_size(options, (take.width, take.height)))
     if options.command == "retouch":
         first, last = _places(options.chunks)
         count = last - first + 1
@@ -114,6 +113,7 @@ def _begun(options: argparse.Namespace, engine: Any, take: SamplerState, story: 
         rerolled = [replace(spec, seed_offset=spec.seed_offset + options.reroll) for spec in board.chunks]
         told = retouched(take, rerolled, first, options.strength, options.join)
         return take, take.at(first), Storyboard(tuple(map(spec_of, told)))
+    take = resized(take, *_size(options, (take.width, take.height)))
     if story is None:
         board = Storyboard(tuple(words_of(take, take.first_chunk, take.finished)))
     else:
@@ -162,7 +162,8 @@ def _sides(text: str) -> tuple[int, int]:
 
 
 def _places(text: str) -> tuple[int, int]:
-    first, _, last = text.partition("-")
-    if not all(re.fullmatch(r"\d{1,9}", number) for number in (first, last or first)):
+    places = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", text, re.ASCII)
+    if places is None:
         raise MagiError(f"--chunks is one chunk, or the first and the last, such as 3-4: {echo(text)}")
+    first, last = places.groups()
     return int(first), int(last or first)

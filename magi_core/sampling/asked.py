@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from magi_core.config import SamplingSettings
 from magi_core.sampling.extension import NewChunk
@@ -12,6 +13,7 @@ from magi_core.sampling.sampler import Sampler
 from magi_core.sampling.second_pass import SecondPass, released
 from magi_core.state import Frontier, InFlight, PlacedChunk, SamplerState
 from magi_core.state.chunk import Source, placed
+from magi_core.story.chunk import ChunkSpec
 from magi_core.story.direction import Direction, prompt_of, spec_of
 from magi_core.story.transitions import chunk_ranges
 from magi_core.text.chunk_text import AskedText, ChunkText, ChunkTexts
@@ -27,9 +29,11 @@ def new_chunks(
     """Every chunk that is not finished yet, by index: in flight, to begin again, new."""
     settings = state.settings
     specs = [spec_of(direction) for direction in directions]
-    entering = placed(specs, index=state.next_chunk, seed=state.seed, wall=state.wall)
+    place = partial(placed, index=state.next_chunk, seed=state.seed, wall=state.wall)
+    entering = place(specs)
     texts: list[AskedText | ChunkText] = _texts(engine.texts, state, entering, directions)
     sources = [None if second is None else second.source(chunk, state) for chunk in entering]
+    entering = place(map(_in_its_shot, specs, sources))
     if frontier.next_chunk < state.next_chunk:  # what was in flight cannot be taken over
         again = state.pending
         sources = [*(_released_anew(chunk, settings) for chunk in again), *sources]
@@ -42,6 +46,19 @@ def new_chunks(
     flying = [NewChunk(chunk.at, chunk.text, ranges_of(chunk.at, settings), chunk.source) for chunk in frontier.chunks]
     new = [*flying, *map(NewChunk, chained, texts, ranges, sources)]
     return {chunk.at.index: chunk for chunk in new if chunk.at.index >= state.finished}
+
+
+def _in_its_shot(spec: ChunkSpec, source: Source | None) -> ChunkSpec:
+    """What is asked of a chunk. One that stays begins the shot that it began, and no other, and looks past a cut if it
+    did: so those behind it see the same from the finished chunks as in one run."""
+    if source is None or source.kept is None:
+        return spec
+    own = source.kept.spec
+    after = "continue" if spec.transition == "cut" else spec.transition
+    transition = "cut" if own.transition == "cut" else after
+    return replace(
+        spec, transition=transition, echo=own.echo, kv_ranges=None if transition == "cut" else spec.kv_ranges
+    )
 
 
 def _released_anew(chunk: InFlight, settings: SamplingSettings) -> Source | None:

@@ -29,11 +29,6 @@ class Start:
     run_start: int
 
 
-def _noting(state: SamplerState, note: str) -> SamplerState:
-    """`state` with a note more, where it does not have it yet: a run may be broken off many times."""
-    return state if note in state.notes else replace(state, notes=(*state.notes, note))
-
-
 def start_of(
     engine: Sampler,
     state: SamplerState,
@@ -51,11 +46,11 @@ def start_of(
     if _asked_again(engine, state, directions, settings, second):
         flying = replace(state, frontier=run.frontier, unfinished=None)
         begun, frontier = start(engine, flying, "continuous", settings)
-        begun = _noting(begun, "the run that was broken off goes on")
+        begun = begun.noting("the run that was broken off goes on")
         return Start(begun, frontier, directions[len(flying.pending) :], run.run_start)
     begun, frontier = start(engine, state, handoff, settings)
     if note := _left_behind(engine, state, directions, settings):
-        begun = _noting(begun, note)
+        begun = begun.noting(note)
     return Start(begun, frontier, directions, frontier.run_start)
 
 

@@ -45,9 +45,9 @@ class NewChunk:
 
     @property
     def kept(self) -> ChunkRecord | None:
-        """The finished chunk, where a second pass leaves it as it was."""
+        """The finished chunk, where a second pass leaves it as it was, with the wall that it has in this run."""
         kept = None if self.source is None else self.source.kept
-        return None if kept is None else replace(kept, flown=self.at.key)
+        return None if kept is None else replace(kept, at=replace(kept.at, wall=self.at.wall), flown=self.at.key)
 
     @property
     def key(self) -> str:

@@ -17,12 +17,12 @@ from torch import Tensor
 from magi_core.sampling.events import Denoising, Stepped
 from magi_core.sampling.extension import Extension, NewChunk
 from magi_core.sampling.timesteps import timesteps
+from magi_core.story.transitions import ELSEWHERE
 
 SETTLED = 0.15
 """Timestep from which on a released chunk hardly moves its layout: tied as far as that, it is where its source is."""
 APART = 1 / 16
 """Share of the picture's shorter side by which what stands out has to move, on average, for two frames not to join."""
-ELSEWHERE = ("cut", "new_shot")
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +116,8 @@ def _standing_out(frame: Tensor) -> Tensor:
 def _in_words(border: _Border) -> str:
     index = border.index
     stays = "stays as it was" if border.kept else "is held close to the take"
+    other = "make the chunks from {} on anew too" if border.kept else "give the chunks from {} on a higher strength"
     return (
         f"chunk {index} is heading elsewhere than chunk {index + 1} begins, which {stays}: expect a jump there. Use a "
-        f"lower strength or a motion that leads back, or make the chunks from {index + 1} on anew too"
+        f"lower strength or a motion that leads back, or {other.format(index + 1)}"
     )

@@ -24,7 +24,7 @@ from magi_core.sampling.handoff import differences, remembered_frontier
 from magi_core.sampling.keys import planned_frontier_key
 from magi_core.sampling.pages import PageBook
 from magi_core.sampling.sampler import Sampler
-from magi_core.sampling.second_pass import SecondPass, directed
+from magi_core.sampling.second_pass import SecondPass, directed, notes_on
 from magi_core.sampling.timesteps import step_factor, step_intervals
 from magi_core.sampling.window import Sight, pages_read, plan_page
 from magi_core.state import ChunkRecord, Frontier, SamplerState
@@ -56,7 +56,7 @@ def plan(
     new = new_chunks(engine, begun, replace(frontier, run_start=run_start), going_on.directions, second)
     stop = begun.finished + len(new)
     end_of_take, note = _end_kept(engine, begun, new, second) if drain else (None, "")
-    begun = replace(begun, notes=(*begun.notes, *filter(None, [left_out, note])))
+    begun = begun.noting(*([] if second is None else notes_on(second.take, engine)), left_out, note)
     parts, final = _Parts(begun, frontier, run_start, new, engine.cache, drain, end_of_take).found()
     planned = Extension(
         given=state,

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from magi_core.errors import MagiError
-from magi_core.sampling.second_pass import leading
+from magi_core.config import is_whole
+from magi_core.errors import MagiError, echo
+from magi_core.sampling.second_pass import usual_strength
 from magi_core.state import SamplerState
+from magi_core.story.chunk import checked_strength
 from magi_core.story.direction import Direction, spec_of, with_spec
 
 MOST_JOINING = 3
@@ -40,17 +42,21 @@ def retouched(
 ) -> list[Direction]:
     """What is said of chunk `first` of `take` and all after it, where `directions` say what becomes of it and the next.
 
-    strength: of those that say none, for the first of them a little more, see `leading`. join: how many of them, at
-    their end, come ever closer to the take, so that what is kept after them follows on: of 2 the last has a third of
-    its strength, the one before it two thirds.
-    Raises `MagiError` for chunks that the take does not have.
+    strength: of those that say none, see `usual_strength`. join: how many of them, at their end, come ever closer to
+    the take, so that what is kept after them follows on: of 2 the last has a third of its strength, the one before it
+    two thirds.
+    Raises `MagiError` for chunks that the take does not have, and for numbers that are none.
     """
+    strength = checked_strength(strength)
+    for name, number in (("first", first), ("join", join)):
+        if not is_whole(number):
+            raise MagiError(f"{name} of a retouch must be a whole number: {echo(number)}")
     last = first + len(directions) - 1
     check_places(take, first, last, join)
     told = []
     for index, direction in enumerate(directions, start=first):
         spec = spec_of(direction)
-        usual = leading(strength) if index == first else strength
+        usual = usual_strength(strength, spec, first=index == first)
         own = usual if spec.strength is None else spec.strength
         share = min(1.0, (last + 1 - index) / (join + 1)) if last + 1 < take.finished else 1.0
         told.append(with_spec(direction, replace(spec, strength=own * share)))

@@ -107,7 +107,7 @@ class _Running:
         """The event of one piece as one of the whole extend."""
         chunks = len(self.extension.chunks) - self.extension.begun.finished
         notes = self.joining.seen(event)
-        self.state = replace(self.state, notes=(*self.state.notes, *notes)) if notes else self.state
+        self.state = self.state.noting(*notes)
         return replace(event, step=self.forwards, steps=self.extension.forwards, done=done, chunks=chunks, notes=notes)
 
     def _now(self, frontier: Frontier | None) -> SamplerState:

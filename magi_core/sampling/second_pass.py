@@ -15,11 +15,14 @@ import torch
 from magi_core.config import SamplingSettings
 from magi_core.digest import digest
 from magi_core.errors import MagiError
+from magi_core.sampling.sampler import Sampler
 from magi_core.sampling.timesteps import timesteps
 from magi_core.state import ChunkRecord, PlacedChunk, SamplerState
 from magi_core.state.chunk import Source
+from magi_core.state.describe import counted
 from magi_core.story.chunk import ChunkSpec, checked_strength
 from magi_core.story.direction import Direction, spec_of, with_spec
+from magi_core.story.transitions import ELSEWHERE
 
 USUAL_STRENGTH = 0.5
 EVEN = 3.0
@@ -32,10 +35,13 @@ from what was made before them; this one has its words alone against what its so
 @dataclass(frozen=True, eq=False)
 class SecondPass:
     """take: its finished chunks, given ones included, are the sources of the chunks at their indices.
-    strength: of chunks that say none themselves; the first has a little more, see `leading`."""
+    strength: of chunks that say none themselves; see `usual_strength`."""
 
     take: SamplerState
     strength: float = USUAL_STRENGTH
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "strength", checked_strength(self.strength))
 
     def source(self, chunk: PlacedChunk, state: SamplerState) -> Source | None:
         """What `chunk` of the video that goes on from `state` is made from; None where it is made anew."""
@@ -61,9 +67,14 @@ def release_step(strength: float, settings: SamplingSettings) -> int:
 
 
 def leading(strength: float) -> float:
-    """What a second pass of this strength means for its first chunk, and for one behind a cut or in a new shot: .5 is
-    .65 there. 0 and 1 stay."""
+    """What a second pass of this strength, 0 to 1, means for a chunk that leads: .5 is .65 there. 0 and 1 stay."""
     return strength if strength == 0 else _bent(LEADING * _bent(strength))
+
+
+def usual_strength(strength: float, spec: ChunkSpec, *, first: bool) -> float:
+    """What a second pass of this strength means for a chunk that says none itself. One leads that is the `first` of its
+    pass, or behind a cut or in a new shot."""
+    return leading(strength) if first or spec.transition in ELSEWHERE else strength
 
 
 def _bent(x: float) -> float:
@@ -84,8 +95,7 @@ def directed(second: SecondPass | None, state: SamplerState, directions: Sequenc
         there = second is not None and index < second.take.finished
         if there and spec.strength is None:
             assert second is not None
-            leads = index == state.first_chunk or spec.transition in ("cut", "new_shot")
-            strength = leading(second.strength) if leads else second.strength
+            strength = usual_strength(second.strength, spec, first=index == state.first_chunk)
             direction = with_spec(direction, replace(spec, strength=strength))
         elif not there and spec.strength is not None and spec.strength < 1:
             length = f"of more than {index} chunks" if second is None else f"longer than its {second.take.finished}"
@@ -98,7 +108,6 @@ def directed(second: SecondPass | None, state: SamplerState, directions: Sequenc
 
 
 def _check(second: SecondPass, state: SamplerState) -> None:
-    checked_strength(second.strength)
     take = second.take
     if take.latent_shape != state.latent_shape:
         if take.channels != state.channels:
@@ -108,6 +117,20 @@ def _check(second: SecondPass, state: SamplerState) -> None:
         raise MagiError(f"the source has {what}")
     if not take.finished:
         raise MagiError("the source has no finished chunk: give a take or a video of 24 frames or more")
+
+
+def notes_on(take: SamplerState, engine: Sampler) -> list[str]:
+    """What is to be said about a source: that chunks in flight are none yet, and that another kind of model made it,
+    where latents do not tell which VAE they are of."""
+    notes = []
+    if flying := len(take.pending):
+        kept = f"{counted(flying)} of the take, left in flight, " + ("is" if flying == 1 else "are")
+        notes.append(f"{kept} not in what is made of it: to have that, finish the take first")
+    made, here = take.model, engine.dit.config.summary
+    if take.fingerprint != engine.fingerprint and made not in ("", here):
+        another = f"the take was made by another model ({made}) than this one ({here})"
+        notes.append(f"{another}: both must belong to the same VAE")
+    return notes
 
 
 def _without_given(take: SamplerState, state: SamplerState, index: int) -> ChunkRecord:

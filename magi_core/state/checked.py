@@ -18,8 +18,8 @@ from magi_core.config import MAX_CHUNKS as MAX_CHUNKS_AT_ONCE
 from magi_core.errors import MagiError, echo
 from magi_core.state.plausible import implausible
 from magi_core.story.chunk import ChunkSpec, json_fields
+from magi_core.video.size import MAX_SIDE
 
-MAX_SIDE = 16_384
 MAX_CHANNELS = 1024
 MAX_CHUNKS = 1_000_000
 MAX_TEXT_TOKENS = 65_536

@@ -10,14 +10,17 @@ from torch import Tensor
 from magi_core.config import PIXELS_PER_LATENT
 from magi_core.digest import digest
 from magi_core.state.state import SamplerState
+from magi_core.video.size import check_size
 
 
 def resized(take: SamplerState, width: int, height: int) -> SamplerState:
     """`take` with its latents, given ones too, brought to `width` x `height` pixels, multiples of 16.
 
     Not a picture to look at: latents between two of an autoencoder's are not what it would make of a larger picture. As
-    a source they hold layout and motion, and what a strength of .3 or more makes anew is sharp.
+    a source they hold layout and motion, and what a strength of .3 or more makes anew is sharp. Raises `MagiError` for
+    sizes that cannot be.
     """
+    check_size(width, height)
     if (width, height) == (take.width, take.height):
         return take
     size = height // PIXELS_PER_LATENT, width // PIXELS_PER_LATENT

@@ -65,6 +65,11 @@ class SamplerState:
     sound: Sound | None = None
     filled: int = 0
 
+    def noting(self, *notes: str) -> SamplerState:
+        """The state with those notes that it does not have yet: a run may be broken off, and go on, many times."""
+        new = [note for note in dict.fromkeys(notes) if note and note not in self.notes]
+        return replace(self, notes=(*self.notes, *new)) if new else self
+
     @property
     def prefix_latent_frames(self) -> int:
         return 0 if self.prefix is None else self.prefix.shape[2]

@@ -6,6 +6,8 @@ from magi_core.config import SamplingSettings
 from magi_core.errors import MagiError, echo
 
 TRANSITIONS = ("continue", "new_shot", "restyle", "cut")
+ELSEWHERE = ("cut", "new_shot")
+"""Those by which a chunk may begin elsewhere than the one before it ends, and look otherwise."""
 
 
 def transition_ranges(transition: str, kv_ranges: tuple[int, ...]) -> tuple[int, ...] | None:

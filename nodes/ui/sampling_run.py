@@ -118,9 +118,9 @@ def sample(
     run.saved = place is not None
     said = [*filter(None, [*notes, *told.notes])]
     words = "\n".join([cost, *([f"the model's own: {', '.join(own)}"] if own else [])])
-    show_notes(node_id, said, words)
+    show_notes(node_id, (*said, *extension.notes), words)
     showing.begins((*said, *extension.notes), heard_with(graph, node_id, extension.begun))
-    below = "\n".join([words, *said])
+    below = "\n".join([*extension.notes, words, *said])
     made = in_words(
         lambda: _run(
             engine,
@@ -132,7 +132,7 @@ def sample(
         NO_ROOM,
     )
     made_there = () if place is None or not place.note else (_in_output(place),)
-    show_notes(node_id, (*extension.notes, *made_there), below)
+    show_notes(node_id, made_there, below)
     return HeldState.of(made)
 
 

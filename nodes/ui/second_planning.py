@@ -44,7 +44,7 @@ def restyling(engine: Engine, begun: SamplerState, source: SamplerState, said: S
         raise MagiError("this take has no finished chunk of its own that could be made anew")
     told, notes = _told(engine, said, source, first, stop)
     plan = partial(engine.plan, begun, told, end=source.end, source=source, strength=strength)
-    return Planning(plan, told, (*notes, *_another_model(engine, source)))
+    return Planning(plan, told, notes)
 
 
 def retouching(
@@ -59,7 +59,6 @@ def retouching(
     told, notes = _told(engine, said, take, first, last + 1)
     told = [with_spec(each, _rerolled(spec_of(each), reroll)) for each in told]
     plan = partial(engine.retouch, take, told, first, strength=strength, join=join)
-    notes = (*notes, *_another_model(engine, take))
     return Planning(plan, retouched(take, told, first, strength, join), notes)
 
 
@@ -92,14 +91,6 @@ def _own_words(engine: Engine, specs: Sequence[ChunkSpec]) -> list[Direction]:
 
 def _rerolled(spec: ChunkSpec, reroll: int) -> ChunkSpec:
     return replace(spec, seed_offset=spec.seed_offset + reroll)
-
-
-def _another_model(engine: Engine, take: SamplerState) -> list[str]:
-    """A note where the models differ in kind: latents do not tell which VAE they are of."""
-    made, here = take.model, engine.dit.config.summary
-    if take.fingerprint == engine.fingerprint or not made or made == here:
-        return []
-    return [f"the take was made by another model ({made}) than this one ({here}): both must belong to the same VAE"]
 
 
 def reading(engine: Engine, text_encoder: Any) -> Engine:

@@ -6,10 +6,10 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from magi_core.engine import check_side
 from magi_core.sampling.second_pass import USUAL_STRENGTH
 from magi_core.story.chunk import MAX_OFFSET
 from magi_core.video.images import FIT_POLICIES
+from magi_core.video.size import check_side
 
 from ..wires import Conditioning, TextEncoder
 

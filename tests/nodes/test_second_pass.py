@@ -267,3 +267,13 @@ def test_what_is_kept_is_never_shown_in_the_works(run, nodes, part, model, take,
     flown = {chunk["index"] for name, data in sent if name == "magi.progress" for chunk in data["flight"]}
     assert flown == {0, 1, 3, 4, 5, 6}
     assert all(data["t"] == 1 for name, data in sent if name == "magi.still" and data["index"] == 2)
+
+
+def test_what_a_take_has_in_flight_is_said_to_be_left_out_before_the_run(run, retouch, model, prompt, said) -> None:
+    flying = run("MagiChunkSampler", model=model, conditioning=prompt("red"), chunks=5, leave_in_flight=True, **SMALL)
+    counted: list[int] = []
+    hook = model.dit.register_forward_pre_hook(lambda *_: counted.append(len(said())))
+    retouch(state=flying, conditioning=prompt("a tree"))
+    hook.remove()
+    before = said()[: counted[0]]
+    assert any("of the take, left in flight, are not in what is made of it" in text for text in before)

@@ -139,6 +139,8 @@ def test_retouching_one_chunk_with_its_own_words_and_other_noise(command, source
         (("--chunks", "9"), "the take's own are 0 to 7"),
         (("--chunks", "two"), "--chunks is one chunk, or the first and the last"),
         (("--chunks", "2-3-4"), "--chunks is one chunk, or the first and the last"),
+        (("--chunks", "2-"), "--chunks is one chunk, or the first and the last"),
+        (("--chunks", "٢"), "--chunks is one chunk, or the first and the last"),
         (("--chunks", "2", "--join", 2), "join is at most 3, and no more chunks than are retouched: 2"),
         (("--chunks", "2", "--storyboard", "none.txt"), "cannot read the storyboard"),
         (("--chunks", "2", "--strength", 2), "a strength is a number from 0"),
@@ -266,6 +268,24 @@ def test_a_damaged_or_wrong_source_is_refused_before_a_model_is_loaded(command, 
         assert message in capsys.readouterr().err
     assert command("restyle", source, "--save", source, engine=NEVER) == 2
     assert "needs a name of its own" in capsys.readouterr().err and source.read_bytes() == content
+
+
+def test_a_video_is_never_written_over_by_what_is_made_of_it(command, capsys):
+    size = ("--width", 32, "--height", 32)
+    assert command("render", "red", *size, "--out", "given.mp4") == 0
+    before = Path("given.mp4").read_bytes()
+    Path("link.mp4").symlink_to("given.mp4")
+    for source, out in (("given.mp4", "given.mp4"), ("link.mp4", "given.mp4"), ("given.mp4", "./link.mp4")):
+        assert command("restyle", source, *size, "--save", "new.magi", "--out", out, engine=NEVER) == 2
+        assert "the new video needs a name of its own" in capsys.readouterr().err
+    assert Path("given.mp4").read_bytes() == before
+
+
+def test_that_another_model_made_the_take_is_told_before_the_run(command, source, capsys):
+    assert command("restyle", source, "--prompt", "a tree", *NEW, engine=tiny_engine(True, steps=STEPS)) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("both must belong to the same VAE") == 1
+    assert printed.index("both must belong") < printed.index("wrote new.mp4")
 
 
 def test_a_size_that_cannot_be_is_refused_before_a_video_is_read(command, tmp_path, capsys):

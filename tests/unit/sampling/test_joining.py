@@ -12,7 +12,7 @@ from magi_core.sampling.events import Denoising, Stepped
 from magi_core.sampling.extension import Extension
 from magi_core.sampling.joining import APART, Joining, displacement
 from magi_core.sampling.timesteps import timesteps
-from magi_core.state import ChunkRecord, PlacedChunk, SamplerState
+from magi_core.state import Cancelled, ChunkRecord, PlacedChunk, SamplerState
 from magi_core.story.chunk import ChunkSpec
 from tools.small_models import tiny_engine
 
@@ -111,3 +111,27 @@ def test_a_run_tells_it_at_once_and_keeps_it_with_the_take(take) -> None:
     *_, made = engine.run(extension, on_step=lambda event: heard.extend((event.step, note) for note in event.notes))
     ((step, note),) = heard  # a model with random weights paints no disc
     assert step < extension.forwards and note in made.notes
+
+
+def test_broken_off_behind_the_jump_it_is_told_again_and_kept_once(take) -> None:
+    engine, events = tiny_engine(steps=8), []
+    plan = engine.retouch(take, "a tree", 2, 3, strength=1)
+    with pytest.raises(Cancelled) as broken:
+        list(engine.run(plan, on_step=events.append, cancelled=lambda: bool(events) and events[-1].done == 1))
+    state = broken.value.state
+    left = state.unfinished.asked(state.finished)
+    (note,) = [note for event in events for note in event.notes]
+    again = tiny_engine(steps=8)
+    *_, made = again.run(again.plan(state, left, source=take), on_step=events.append)
+    assert [told for event in events for told in event.notes] == [note, note]
+    assert made.finished == 8 and made.notes.count(note) == 1
+
+
+def test_what_can_be_done_is_said_of_chunks_that_stay_and_of_chunks_that_are_made_again(take) -> None:
+    away = {3: disc(12, 12), 4: disc(12, 12)}
+    ((_, _, kept),) = told(retouched(take), away)
+    assert "which stays as it was" in kept and "make the chunks from 5 on anew too" in kept
+    engine = tiny_engine(steps=8)
+    again = [ChunkSpec("red", strength=1), ChunkSpec("red", strength=0.5)]
+    ((_, _, tied),) = told(engine.plan(take.at(3), again, source=take), away)
+    assert "held close to the take" in tied and "give the chunks from 4 on a higher strength" in tied

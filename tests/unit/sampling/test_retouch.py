@@ -8,6 +8,7 @@ import torch
 from magi_core.errors import MagiError
 from magi_core.sampling.second_pass import leading
 from magi_core.state import load_state
+from magi_core.story.chunk import ChunkSpec
 from tools.small_models import tiny_engine
 
 SIZE = {"width": 32, "height": 16}
@@ -60,3 +61,34 @@ def test_joining_chunks_come_closer_to_what_follows() -> None:
     for first, count, join in ((8, 2, 0), (3, 1, 2), (3, 4, 4)):
         with pytest.raises(MagiError):
             engine.retouch(take, "a tree", first, count, join=join)
+
+
+@pytest.mark.parametrize("strength", [-0.1, 1.2, float("nan"), None, "half", True])
+@pytest.mark.parametrize("join", [0, 1])
+def test_a_strength_that_cannot_be_is_refused_whatever_becomes_of_it_on_the_way(strength, join) -> None:
+    engine = tiny_engine(steps=8)
+    with pytest.raises(MagiError, match="a strength is a number from 0"):
+        engine.retouch(a_take(engine), "a tree", 3, strength=strength, join=join)
+
+
+@pytest.mark.parametrize("places", [{"first": 2.0}, {"first": "2"}, {"first": None}, {"first": 2, "join": 0.5}])
+def test_places_are_whole_numbers(places) -> None:
+    engine = tiny_engine(steps=8)
+    with pytest.raises(MagiError, match="of a retouch must be a whole number"):
+        engine.retouch(a_take(engine), "a tree", **places)
+
+
+def test_a_retouched_chunk_behind_a_cut_is_free_as_early_as_the_first() -> None:
+    engine = tiny_engine(steps=8)
+    story = [ChunkSpec("a"), ChunkSpec("b"), ChunkSpec("c", transition="cut"), ChunkSpec("d", transition="new_shot")]
+    releases = [new.sight.release for new in engine.retouch(a_take(engine), story, 2).new.values()]
+    assert releases[:4] == [4, 5, 4, 4]
+
+
+def test_chunks_that_are_left_in_flight_are_missed_and_said_to_be() -> None:
+    engine = tiny_engine(steps=8)
+    take = engine.extend(engine.begin(**SIZE, seed=7), ["red", "blue"] * 3, drain=False)
+    for extension in (engine.retouch(take, "a tree", 1), engine.plan(engine.begin(**SIZE), "a tree", source=take)):
+        assert any("3 chunks of the take, left in flight, are not in what is made" in note for note in extension.notes)
+    drained = engine.drain(take)
+    assert not any("in flight" in note for note in engine.retouch(drained, "a tree", 1).notes)

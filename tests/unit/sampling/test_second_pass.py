@@ -265,3 +265,31 @@ def test_what_cannot_be_is_told_before_anything_runs() -> None:
         engine.plan(begun, "red", source=take, strength=1.5)
     with pytest.raises(MagiError, match="no finished chunk"):
         engine.plan(begun, "red", source=begun)
+
+
+@pytest.mark.parametrize("said", ["continue", "cut"])
+@pytest.mark.parametrize("was", ["continue", "cut", "echo"])
+def test_a_chunk_that_stays_stays_in_its_shot_whatever_is_asked_of_it(was, said) -> None:
+    """So the video is the same in one run, in pieces, and where it was broken off."""
+    engine = tiny_engine(steps=8)
+    story = [ChunkSpec(words) for words in PROMPTS]
+    story[2] = ChunkSpec("a tree", transition="cut")
+    story[3] = ChunkSpec("a tree", transition="cut" if was == "cut" else "continue", echo=was == "echo")
+    take, begun = engine.extend(engine.begin(**SIZE, seed=7), story), engine.begin(**SIZE, seed=1)
+    again = [ChunkSpec("green", strength=0.5)] * 8
+    again[3] = ChunkSpec("green", strength=0, transition=said)
+    whole = engine.extend(begun, again, source=take)
+    cuts = [record.spec.transition == "cut" for record in whole.chunks]
+    assert cuts == [was == "cut" and index == 3 for index in range(8)]
+    for count in (4, 5):
+        new = tiny_engine(steps=8)
+        first = new.extend(begun, again[:count], source=take, drain=False)
+        assert torch.equal(new.extend(first, again[count:], source=take).latents, whole.latents), count
+    events: list = []
+    with pytest.raises(Cancelled) as broken:
+        tiny_engine(steps=8).extend(
+            begun, again, source=take, on_step=events.append, cancelled=lambda: bool(events) and events[-1].done == 4
+        )
+    state = broken.value.state
+    on = tiny_engine(steps=8).extend(state, state.unfinished.asked(state.finished), source=take)
+    assert "the run that was broken off goes on" in on.notes and torch.equal(on.latents, whole.latents)

@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from magi_core.errors import MagiError
 from magi_core.state import SamplerState, resized
 from magi_core.state.resized import resized_latents
 from tools.small_models import tiny_engine
@@ -36,6 +37,20 @@ def test_a_resized_take_has_all_its_chunks_at_the_new_size_under_other_keys(take
     keys = [{state.chunk_key(i) for i in range(3)} for state in (take, made, resized(take, 48, 64))]
     assert len(set.union(*keys)) == 9
     assert made.frontier is None and resized(take, 32, 32) is take
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        ((40, 32), "width must be a multiple of 16: 40 -> use 32 or 48"),
+        ((32, 0), "height must be a multiple of 16"),
+        ((32.0, 32), "width must be a whole number"),
+        ((1_000_000, 32), "width must be a whole number of at most 16,384"),
+    ],
+)
+def test_a_size_that_no_video_has_is_refused(take, size, message) -> None:
+    with pytest.raises(MagiError, match=message):
+        resized(take, *size)
 
 
 def test_a_draft_is_finished_at_another_size(take) -> None:
