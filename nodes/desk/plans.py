@@ -257,7 +257,7 @@ class _Graph:
 
     def _sized_take(self, name: str, widgets: Mapping[str, Any]) -> _Incoming:
         incoming = self._state(self.given.link(name, "state"))
-        take, _ = second_pass.sized(incoming.state, widgets)
+        take, _ = second_pass.sized(_without_numbers(incoming.state), widgets)
         return replace(incoming, state=take)
 
     def _encoded_video(self, name: str, model: Model, widgets: Mapping[str, Any]) -> _Incoming:
@@ -362,6 +362,13 @@ def _for(engine: Engine, incoming: _Incoming) -> Engine:
 def _without_pages(cache: EngineCache) -> EngineCache:
     """The same finished chunks and frontiers, and no page."""
     return cache.with_page_budgets()
+
+
+def _without_numbers(take: SamplerState) -> SamplerState:
+    """The take with the shapes of its latents alone, where their keys are known: resizing them takes no time."""
+    chunks = [replace(record, latent=record.latent.to("meta")) if record.at.key else record for record in take.chunks]
+    prefix = None if take.prefix is None else take.prefix.to("meta")
+    return replace(take, chunks=tuple(chunks), prefix=prefix)
 
 
 def _after(extension: Extension) -> SamplerState:
