@@ -113,6 +113,7 @@ class Player {
     this.everything.ariaPressed = String(this.#all)
     this.halt.disabled = !cell.clip && !this.#all
     this.screen.show(cell, { length: seconds, at, goesOn: this.#all })
+    this.#tellTime(index * seconds + this.screen.seconds)
     this.#hear()
     this.screen.prepare(this.#all ? all[place + 1] : undefined)
   }

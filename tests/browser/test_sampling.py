@@ -189,6 +189,7 @@ def test_a_chunk_that_has_a_still_alone_is_halted_too_where_the_strip_is_played(
     desk.locator(".magi-keys").focus()
     desk.keyboard.press("Space")
     slider = "document.querySelector('dialog[open] input[type=range]')"
+    assert desk.evaluate(f"Number({slider}.value)") < 24, "it does not stand where another strip was left"
     desk.wait_for_function(f"Number({slider}.value) > 0")
     desk.get_by_role("button", name="Pause").click()
     play = desk.get_by_role("button", name="Play", exact=True)
