@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -24,7 +23,7 @@ from magi_core.vae.model import ViTVAE
 from tools.nano.batches import Corpus, Films, make_corpus
 from tools.nano.compilation import Compiled
 from tools.nano.export import load_autoencoder
-from tools.nano.processes import arrival, join, rank
+from tools.nano.processes import arrival, join, leave, rank
 from tools.nano.recipe import VAE_CONFIG
 from tools.nano.render import Sheet, draw, make_sheet
 from tools.nano.scenery import weather_covers
@@ -151,8 +150,7 @@ def main() -> None:
     at_once = 2 if args.dry_run else 16
     parts = load_autoencoder(args.vae, device), make_tokenizer(), args.clips, seed_here(args.seed)
     save_corpus(build_corpus(*parts, compiled=args.compile, at_once=at_once), args.out)
-    if dist.is_initialized():
-        dist.destroy_process_group()
+    leave()
 
 
 if __name__ == "__main__":

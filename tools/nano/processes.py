@@ -21,6 +21,13 @@ def join() -> torch.device:
     return device
 
 
+def leave() -> None:
+    """Part from the other processes, together: one that goes while another is still at work brings it down."""
+    if dist.is_initialized():
+        dist.barrier()
+        dist.destroy_process_group()
+
+
 def rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
 

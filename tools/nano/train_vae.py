@@ -21,7 +21,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -33,7 +32,7 @@ from tools.nano import convolutions
 from tools.nano.analyser import latent_motion_ratio, measure
 from tools.nano.compilation import Compiled, first_that_works
 from tools.nano.master import Master
-from tools.nano.processes import agree, join, rank
+from tools.nano.processes import agree, join, leave, rank
 from tools.nano.recipe import LATENT_STD, TINY_VAE, VAE_CONFIG
 from tools.nano.render import BACKGROUND_TURN, COLOUR_TURN, Sheet, draw, make_sheet, to_uint8
 from tools.nano.scenery import weather_covers
@@ -373,8 +372,7 @@ def main() -> None:
     vae = train(args, device, args.out)
     if rank() == 0:
         finish(args, vae, device)
-    if dist.is_initialized():
-        dist.destroy_process_group()
+    leave()
 
 
 def finish(args: argparse.Namespace, vae: ViTVAE, device: torch.device) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import torch
-import torch.distributed as dist
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -20,7 +19,7 @@ from tools.nano.corpus import build_corpus, load_corpus, seed_here, stand_in
 from tools.nano.export import export_dit, export_raw, load_autoencoder, load_weights
 from tools.nano.level_balance import LevelBalance, by_quarter
 from tools.nano.master import Master
-from tools.nano.processes import agree, arrival, join, rank
+from tools.nano.processes import agree, arrival, join, leave, rank
 from tools.nano.quick_look import QuickLook
 from tools.nano.recipe import dit_config
 from tools.nano.schedule import Clock, learning_rate
@@ -241,5 +240,4 @@ def start(run: type[Run], args: argparse.Namespace) -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / FINISHED).unlink(missing_ok=True)
     run(args, device).train()
-    if dist.is_initialized():
-        dist.destroy_process_group()
+    leave()

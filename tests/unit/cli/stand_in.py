@@ -57,7 +57,7 @@ class StandIn:
         placed = [PlacedChunk(index, p.spec, state.seed) for index, p in enumerate(prompts, start=state.next_chunk)]
         new = {at.index: SimpleNamespace(at=at) for at in placed}
         fates = [ChunkFate(index, "", "computed") for index in new]
-        return SimpleNamespace(given=state, new=new, chunks=fates, cost=Cost(), drain=True)
+        return SimpleNamespace(given=state, new=new, chunks=fates, cost=Cost(), drain=True, begun=state, notes=())
 
     def run(self, extension, *, on_step, cancelled):
         state, chunks = extension.given, len(extension.new)
