@@ -58,8 +58,8 @@ def test_nodes_are_chinese_in_the_chinese_frontend(chinese: None, frontend) -> N
             name,
         )
         labels = dict(shown["widgets"]) | dict(shown["inputs"])
-        labels.pop("fixed", None)  # ComfyUI's own, under a seed
-        labels = {name: label for name, label in labels.items() if not name.startswith("magi_")}  # the desk
+        others = ("fixed", "control_after_generate", "magi_")  # ComfyUI's own under a seed, its newer name; the desk
+        labels = {name: label for name, label in labels.items() if not name.startswith(others)}
         assert shown["title"] == texts["display_name"]
         assert labels == {key: text["name"] for key, text in texts["inputs"].items()}
         assert shown["outputs"] == [text["name"] for text in texts["outputs"].values()]
