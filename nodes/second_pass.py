@@ -13,7 +13,7 @@ from torch import Tensor
 
 from magi_core.engine import Engine
 from magi_core.errors import MagiError
-from magi_core.state import SamplerState, resized
+from magi_core.state import SamplerState, resized, resizing_in_words
 
 from .chunk_sampler import Begun
 from .desk.desk import node_run
@@ -48,7 +48,6 @@ from .ui.widgets import (
 from .wires import CATEGORY, HeldState, Model, Prompt, Prompts, State
 
 OWN_SEED = -1
-SHARP = 0.3  # from this strength on what is made of resized latents is a sharp picture
 
 
 def _check_one(state: object = None, video: object = None, images: object = None) -> None:
@@ -224,14 +223,8 @@ def size_of(own: tuple[int, int], widgets: Mapping[str, Any]) -> tuple[int, int]
 
 def sized(take: SamplerState, widgets: Mapping[str, Any]) -> tuple[SamplerState, tuple[str, ...]]:
     """The take at the size asked for, and what was done to it."""
-    own = (take.width, take.height)
-    width, height = size_of(own, widgets)
-    if (width, height) == own:
-        return take, ()
-    note = f"the take's latents are brought from {own[0]}x{own[1]} to {width}x{height}"
-    if widgets["strength"] < SHARP:
-        note += f": resized latents are no sharp picture, which a strength of {SHARP:g} or more makes of them"
-    return resized(take, width, height), (note,)
+    size = size_of((take.width, take.height), widgets)
+    return resized(take, *size), (resizing_in_words(take, *size, widgets["strength"]),)
 
 
 def _source(

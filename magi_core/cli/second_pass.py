@@ -17,7 +17,7 @@ from magi_core.cli.settings import guidance_scales, setting_changes, with_scales
 from magi_core.errors import MagiError, echo
 from magi_core.inputs.regular import possible
 from magi_core.sampling.retouch import check_places, retouched
-from magi_core.state import SamplerState, load_state, resized
+from magi_core.state import SamplerState, load_state, resized, resizing_in_words
 from magi_core.state.describe import counted
 from magi_core.state.story import words_of
 from magi_core.story.chunk import checked_strength
@@ -113,7 +113,10 @@ def _begun(options: argparse.Namespace, engine: Any, take: SamplerState, story: 
         rerolled = [replace(spec, seed_offset=spec.seed_offset + options.reroll) for spec in board.chunks]
         told = retouched(take, rerolled, first, options.strength, options.join)
         return take, take.at(first), Storyboard(tuple(map(spec_of, told)))
-    take = resized(take, *_size(options, (take.width, take.height)))
+    size = _size(options, (take.width, take.height))
+    if note := resizing_in_words(take, *size, options.strength):
+        say(f"note: {note}")
+    take = resized(take, *size)
     if story is None:
         board = Storyboard(tuple(words_of(take, take.first_chunk, take.finished)))
     else:

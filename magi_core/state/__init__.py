@@ -3,7 +3,7 @@
 from magi_core.state.autosave import Autosave
 from magi_core.state.chunk import ChunkRecord, PlacedChunk
 from magi_core.state.frontier import Frontier, InFlight
-from magi_core.state.resized import resized
+from magi_core.state.resized import resized, resizing_in_words
 from magi_core.state.save import load_state, save_state
 from magi_core.state.state import Cancelled, SamplerState
 from magi_core.state.unfinished import Unfinished
@@ -19,5 +19,6 @@ __all__ = [
     "Unfinished",
     "load_state",
     "resized",
+    "resizing_in_words",
     "save_state",
 ]

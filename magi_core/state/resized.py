@@ -12,6 +12,8 @@ from magi_core.digest import digest
 from magi_core.state.state import SamplerState
 from magi_core.video.size import check_size
 
+SHARP = 0.3  # from this strength on what is made of resized latents is a sharp picture
+
 
 def resized(take: SamplerState, width: int, height: int) -> SamplerState:
     """`take` with its latents, given ones too, brought to `width` x `height` pixels, multiples of 16.
@@ -49,6 +51,16 @@ def resized(take: SamplerState, width: int, height: int) -> SamplerState:
         frontiers=(),
         end=take.end,
     )
+
+
+def resizing_in_words(take: SamplerState, width: int, height: int, strength: float) -> str:
+    """What is done to `take` before it is made anew by `strength` at `width` x `height`; "" where it has that size."""
+    if (width, height) == (take.width, take.height):
+        return ""
+    note = f"the take's latents are brought from {take.width}x{take.height} to {width}x{height}"
+    if strength < SHARP:
+        note += f": resized latents are no sharp picture, which a strength of {SHARP:g} or more makes of them"
+    return note
 
 
 def resized_latents(latents: Tensor, rows: int, columns: int) -> Tensor:

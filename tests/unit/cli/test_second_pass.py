@@ -157,8 +157,9 @@ NEVER = object()
 """An engine that nothing can be done with."""
 
 
-def test_a_take_is_finished_at_another_size(command, source):
+def test_a_take_is_finished_at_another_size(command, source, capsys):
     assert command("finish", source, "--size", "48x32", "--strength", ".3", *NEW) == 0
+    assert "note: the take's latents are brought from 32x32 to 48x32\n" in capsys.readouterr().out
     take, engine = resized(load_state(source), 48, 32), tiny_engine(steps=STEPS)
     expected = engine.extend(engine.begin(width=48, height=32, seed=5), WORDS, source=take, strength=0.3)
     assert torch.equal(made().latents, expected.latents) and frames_in("new.mp4") == 192
