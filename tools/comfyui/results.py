@@ -32,6 +32,7 @@ RESULTS = {  # a chunk is 24 frames; a prefix of p latent frames adds its own, r
     "08 Long video, straight to a file": Result(7 * 24, takes=("long_stream.magi",)),
     "09 Change the look, keep the motion": Result(4 * 24, size=(256, 128)),
     "10 Draft, choose, finish": Result(3 * 24),
+    "11 Ten seconds with a camera and weather": Result(10 * 24),
 }
 
 

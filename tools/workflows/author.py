@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import sync_playwright
 
@@ -13,7 +15,7 @@ from scripts.workflow import BYPASSED
 from tools.comfyui.find import REPOSITORY, find_chromium, find_comfyui
 from tools.comfyui.frontend import BROWSER_FLAGS, FIRST_VISIT_DONE, Frontend
 from tools.comfyui.server import Server, base_directory
-from tools.workflows.graphs import image_to_video, storyboard, text_to_video, video_continuation
+from tools.workflows.graphs import camera_and_weather, image_to_video, storyboard, text_to_video, video_continuation
 from tools.workflows.link_routing import Link, Router
 from tools.workflows.second_graphs import change_the_look, draft_choose_finish
 from tools.workflows.take_graphs import fork_two_takes, long_stream_to_file, save_and_extend, shot_transitions
@@ -30,6 +32,7 @@ GRAPHS = {
     "08 Long video, straight to a file": long_stream_to_file,
     "09 Change the look, keep the motion": change_the_look,
     "10 Draft, choose, finish": draft_choose_finish,
+    "11 Ten seconds with a camera and weather": camera_and_weather,
 }
 MARGIN = 10  # pixels between nodes and the frame of their group
 BUILD = """([nodes, groups, bypass, margin]) => {
@@ -101,7 +104,21 @@ REROUTE = """ways => {
 }"""
 
 
+def _at_rest(frontend: Frontend, grows: dict[str, int]) -> list[Any]:
+    """What `PLACES` answers once nodes have their sizes: the same for a second."""
+    places: list[Any] = []
+    same = 0
+    while same < 5:
+        frontend.page.wait_for_timeout(200)
+        now = frontend.page.evaluate(PLACES, grows)
+        places, same = now, same + 1 if now == places else 0
+    return places
+
+
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("numbers", nargs="*", help="those whose titles begin so, such as 11; all where none is given")
+    asked = tuple(parser.parse_args().numbers)
     with (
         tempfile.TemporaryDirectory() as folder,
         sync_playwright() as playwright,
@@ -110,14 +127,14 @@ def main() -> None:
         server.post("/settings", FIRST_VISIT_DONE)
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=BROWSER_FLAGS)
         for title, graph in GRAPHS.items():
+            if asked and not title.startswith(asked):
+                continue
             # A page of its own: the frontend keeps widgets by the number of their node, in cleared graphs too.
             frontend = Frontend(browser.new_page(viewport={"width": 1600, "height": 1000}), server.url)
             made = graph()
             nodes = {name: dataclasses.asdict(node) for name, node in made.nodes.items()}
             frontend.page.evaluate(BUILD, [nodes, made.groups, BYPASSED, MARGIN])
-            frontend.page.wait_for_timeout(500)
-            grows = {name: node.grows for name, node in made.nodes.items()}
-            boxes, titles, links = frontend.page.evaluate(PLACES, grows)
+            boxes, titles, links = _at_rest(frontend, {name: node.grows for name, node in made.nodes.items()})
             frontend.page.evaluate(REROUTE, Router(boxes, titles).ways(Link(*link) for link in links))
             workflow = frontend.serialised()
             workflow["extra"].pop("ds", None)  # where the author was looking

@@ -26,6 +26,16 @@ from tools.workflows.parts import (
 
 EXAMPLE_IMAGE = "magi_example_image.png"
 EXAMPLE_VIDEO = "magi_example_video.mp4"
+CAMERA_STORY = """0: a big yellow star moves right by day
+1: the camera pans right
+2: it keeps moving right
+3: the camera stops
+4: it starts to rain
+5: it turns purple
+6: night falls
+7: the rain stops
+8: the camera zooms in
+9: it bounces"""
 
 
 def text_to_video() -> Workflow:
@@ -73,6 +83,28 @@ def storyboard() -> Workflow:
     groups = {
         "1. Model": MODELS,
         "2. The story, second by second": ("board", "sampler"),
+        "3. The video": ("decode", "save", "info"),
+    }
+    return Workflow(nodes, groups)
+
+
+def camera_and_weather() -> Workflow:
+    nodes = loaders("nano-distill") | {
+        "note": note(
+            "Ten seconds, told line by line: the camera, the weather and the time of day change, and what is not "
+            "named stays.\n\nOutdoors (day, night) you can say **the camera pans left**, **zooms in**, **the camera "
+            "stops**, **it starts to rain**, **the rain stops**, **night falls**.",
+            (0, 460),
+        ),
+        "board": board(CAMERA_STORY, (420, 0)),
+        "sampler": sampler((420, BOARD_ROW), "board"),
+        "decode": decode((960, 0), "sampler"),
+        "save": save_video((960, 190), "camera_and_weather"),
+        "info": info((1420, 0), "sampler", (460, 600)),
+    }
+    groups = {
+        "1. Model": MODELS,
+        "2. Ten seconds outdoors": ("board", "sampler"),
         "3. The video": ("decode", "save", "info"),
     }
     return Workflow(nodes, groups)

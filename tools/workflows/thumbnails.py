@@ -5,6 +5,7 @@ Each shipped workflow is run as it is; its picture shows four moments of the vid
 
 from __future__ import annotations
 
+import argparse
 import tempfile
 from pathlib import Path
 
@@ -34,6 +35,9 @@ def moments(video: Path) -> Image.Image:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("numbers", nargs="*", help="those whose titles begin so, such as 11; all where none is given")
+    asked = tuple(parser.parse_args().numbers)
     with (
         tempfile.TemporaryDirectory() as folder,
         sync_playwright() as playwright,
@@ -43,6 +47,8 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=BROWSER_FLAGS)
         frontend = Frontend(browser.new_page(), server.url)
         for file in sorted((REPOSITORY / "workflows").glob("*.json")):
+            if asked and not file.name.startswith(asked):
+                continue
             frontend.drop(file)
             saved = server.saved(server.wait_for(frontend.queue(), LIMIT))
             (video,) = (path for path in saved if path.suffix == ".mp4")
