@@ -35,7 +35,7 @@ from magi_core.story.direction import DirectedPrompt, check_ranges
 from magi_core.story.storyboard import Storyboard
 from magi_core.video.contact_sheet import ContactSheet
 from magi_core.video.recording import VideoRecording
-from magi_core.video.sound import Sound
+from magi_core.video.sound_stream import SoundStream
 from magi_core.weights.find import WHERE
 from magi_core.writing.claim import Claim
 
@@ -57,7 +57,7 @@ class Outputs:
     sheet: Claim | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     title: str = ""
-    sound: Sound | None = None
+    sound: SoundStream | None = None
 
 
 @contextmanager
@@ -276,6 +276,8 @@ def _tell(extension: Extension, state: SamplerState, outputs: Outputs, recording
         )
         if recording.note:
             say(f"note: {recording.note}")
+        if outputs.sound is not None and outputs.sound.note:
+            say(f"note: {outputs.sound.note}")
     if outputs.take is not None and state is not begun:
         flying = f" and {len(state.pending)} in flight" if state.pending else ""
         say(f"saved {outputs.take.path}: {counted(len(state.chunks))}{flying}, {size}")

@@ -29,6 +29,7 @@ from magi_core.video.output_path import check_output
 from magi_core.video.rate import MOST_LETTERS
 from magi_core.video.size import check_size
 from magi_core.video.sound import Sound
+from magi_core.video.sound_stream import SoundStream
 from magi_core.weights import pick_device, pick_dtype
 from magi_core.writing.claim import is_claimed
 
@@ -74,7 +75,7 @@ class RenderPlan:
     save: Path | None
     notes: tuple[str, ...]
     sound: Sound | None = None
-    audio: Sound | None = None
+    audio: SoundStream | None = None
 
 
 def plan_render(options: argparse.Namespace) -> RenderPlan:

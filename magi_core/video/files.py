@@ -20,7 +20,7 @@ from magi_core.video.images import fit
 from magi_core.video.mp4 import Mp4Encoder, check_even, check_frames, tags_of
 from magi_core.video.output_path import check_output
 from magi_core.video.rate import exact_fps
-from magi_core.video.sound import BYTES_PER_SECOND, Sound
+from magi_core.video.sound import BYTES_PER_SECOND, Sound, SoundSource
 from magi_core.video.sound_file import read_sound
 from magi_core.video.sound_track import SoundTrack
 from magi_core.writing.claim import Claim
@@ -195,7 +195,7 @@ class VideoWriter:
         fps: float | str | Fraction,
         *,
         metadata: Mapping[str, Any] | None = None,
-        sound: Sound | None = None,
+        sound: SoundSource | None = None,
     ) -> None:
         self.path = path.path if isinstance(path, Claim) else Path(path)
         self.fps, self.frames = exact_fps(fps), 0
@@ -271,7 +271,7 @@ def write_video(
     fps: float | str | Fraction,
     *,
     metadata: Mapping[str, Any] | None = None,
-    sound: Sound | None = None,
+    sound: SoundSource | None = None,
 ) -> int:
     """Write blocks of frames uint8 [n, H, W, 3] with a `VideoWriter`; returns the number of frames."""
     with VideoWriter(path, fps, metadata=metadata, sound=sound) as writer:
