@@ -119,8 +119,8 @@ class Engine:
         width, height: pixels, multiples of 16. fps: of the finished video; the model was trained at 24.
         steps: Euler steps per chunk, default from the settings.
         image: [H, W, 3] uint8 or float in 0..1, becomes the first frame.
-        video: [T, H, W, 3], is continued; any length (one that is not a multiple of 4 is filled up with repeats of its
-        first frame, because a latent covers 4 frames).
+        video: [T, H, W, 3] or a `vae.given.GivenVideo`, is continued; any length (one that is not a multiple of 4 is
+        filled up with repeats of its first frame, because a latent covers 4 frames).
         fit: how both get to the size: "crop", "pad" or "stretch". prefix: latents [1, C, p, h, w] in place of either.
         filled: decoded frames of `prefix`, 0 to 3, that only fill it up in front: see `SamplerState.filled`.
         total_chunks: length announced to the model; None announces no end.
@@ -152,11 +152,15 @@ class Engine:
         self, width: int, height: int, image: Tensor | Any, video: Tensor | Any, fit: str
     ) -> tuple[Tensor, int, tuple[str, ...]]:
         """The prefix that an image or a video makes, the frames that fill it up, and notes: see `begin`."""
-        from magi_core.vae.prefix import encode_prefix, missing_frames  # brings in codecs, which sampling does without
+        from magi_core.vae.given import GivenVideo  # brings in codecs, which sampling does without
+        from magi_core.vae.prefix import encode_prefix, missing_frames
 
         if self.vae is None:
             raise MagiError("this engine has no VAE: load one to start from an image or a video")
-        prefix, notes = encode_prefix(self.vae, width=width, height=height, image=image, video=video, policy=fit)
+        if isinstance(video, GivenVideo):
+            prefix, notes = video.encoded(self.vae)
+        else:
+            prefix, notes = encode_prefix(self.vae, width=width, height=height, image=image, video=video, policy=fit)
         return prefix, 0 if video is None else missing_frames(len(video)), notes
 
     def begin_again(self, take: SamplerState, *, seed: int | None = None) -> SamplerState:

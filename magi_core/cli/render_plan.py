@@ -22,7 +22,8 @@ from magi_core.inputs.regular import ADDRESS, possible, read_text, regular_file
 from magi_core.kernels.compilation import check_compilation
 from magi_core.loading import BUNDLED
 from magi_core.story.storyboard import Storyboard, parse_storyboard
-from magi_core.video import Video, exact_fps, fit, read_video
+from magi_core.vae.given import GivenVideo, look_through
+from magi_core.video import exact_fps, fit
 from magi_core.video.images import read_noted_image
 from magi_core.video.mp4 import checked_encoder
 from magi_core.video.output_path import check_output
@@ -67,7 +68,7 @@ class RenderPlan:
     fps: Fraction
     seed: int
     image: Tensor | None
-    video: Tensor | None
+    video: GivenVideo | None
     changes: dict[str, Any]
     scales: dict[str, float]
     out: Path
@@ -92,7 +93,7 @@ def plan_render(options: argparse.Namespace) -> RenderPlan:
     save = _new_take(options)
     out, sheet = _outputs(options)
     image, video, notes = _start(options, width, height, fps)
-    length = plan_length(len(story), options.seconds, options.chunks, fps, 0 if video is None else len(video.frames))
+    length = plan_length(len(story), options.seconds, options.chunks, fps, 0 if video is None else len(video))
     audio = read_audio(options.audio, length.frames / fps)
     board, more = to_length(story, length.chunks, spread=not options.storyboard)
     return RenderPlan(
@@ -111,7 +112,7 @@ def plan_render(options: argparse.Namespace) -> RenderPlan:
         fps=fps,
         seed=options.seed,
         image=image,
-        video=None if video is None else video.frames,
+        video=video,
         changes=changes,
         scales=scales,
         out=out,
@@ -247,7 +248,7 @@ def _check_inputs(options: argparse.Namespace) -> None:
 
 def _start(
     options: argparse.Namespace, width: int, height: int, fps: Fraction
-) -> tuple[Tensor | None, Video | None, tuple[str, ...]]:
+) -> tuple[Tensor | None, GivenVideo | None, tuple[str, ...]]:
     """The given image or video at the render's size and rate, and what was done to it."""
     if options.image:
         given, notes = read_noted_image(options.image)
@@ -255,8 +256,8 @@ def _start(
         return image[0], None, tuple(f"image: {note}" for note in (*notes, note) if note)
     if options.video:
         with reading(options.video) as on_count:
-            video = read_video(
-                options.video, fps=fps, size=(width, height), policy=options.fit, sound=True, on_count=on_count
+            video = look_through(
+                options.video, width=width, height=height, fps=fps, policy=options.fit, on_count=on_count
             )
         return None, video, tuple(f"video: {note}" for note in video.notes)
     return None, None, ()

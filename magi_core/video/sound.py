@@ -16,7 +16,7 @@ FULL = 32767  # a sample of 16 bits that means 1
 
 
 class SoundSource(Protocol):
-    """What sound is written from: a `Sound`, or one that is read as it is needed. rate: samples a second, of `RATES`."""
+    """What sound is written from: a `Sound`, or one that is read meanwhile. rate: samples a second, of `RATES`."""
 
     @property
     def rate(self) -> int: ...

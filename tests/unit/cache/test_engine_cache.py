@@ -183,6 +183,27 @@ def test_entries_that_must_stay_are_kept_whatever_their_size():
     assert cache.stats.entries == 3 and cache.get("5") == 105 and cache.get("2") is None
 
 
+def test_what_somebody_holds_is_found_when_there_is_no_room_for_it():
+    cache = BoundedCache(1, lambda value: 1, shared=True)
+    held, let_go = torch.zeros(1), torch.ones(1)
+    for key, value in {"held": held, "let go": let_go, "newest": torch.zeros(1)}.items():
+        cache.put(key, value)
+    del let_go, value
+    assert cache.peek("held") is held and cache.peek("let go") is None and cache.stats.bytes == 1
+    assert cache.get("held") is held and "newest" not in cache
+    cache.clear()
+    assert cache.peek("held") is None
+
+
+def test_a_take_larger_than_what_is_remembered_goes_on_where_it_was():
+    story = ["red", "blue", "green", "grey", "red", "blue"]
+    made = tiny_engine().extend(tiny_engine().begin(**SIZE), story)
+    engine = tiny_engine().copy(cache=EngineCache(chunk_bytes=2 * made.chunks[0].latent.nbytes))
+    engine.recall(made)
+    again = engine.plan(engine.begin(**SIZE), story)
+    assert [chunk.kind for chunk in again.chunks] == ["remembered"] * 6 and again.cost.steps == 0
+
+
 def test_a_long_take_is_edited_from_the_nearest_frontier():
     engine = tiny_engine(steps=4).copy(cache=EngineCache(frontier_bytes=0))
     prompts = ["red"] * (FRONTIERS + 20)
