@@ -49,10 +49,13 @@ def encode_source(
 ) -> EncodedVideo:
     """A video file, or `seconds` of it from `start` on, brought to `fps` and to a size.
 
-    policy: see `fit`. on_count: told after every picture how many were decoded; what it raises stops the reading.
+    It is looked through before anything is encoded: what is refused is refused soon. policy: see `fit`. on_count: told
+    after every picture how many were decoded, both times; what it raises stops the reading.
     """
     rate, source = exact_fps(fps), FrameSource(path, start=start, on_count=on_count)
     most = None if seconds is None else max(round(seconds * rate), 1)
+    for _ in islice(within_reason(source, rate, width, height), most):
+        pass
     pictures = once(islice(within_reason(source, rate, width, height), most))
     found = encode_pictures(vae, pictures, width=width, height=height, policy=policy, what=str(path))
     notes = (*reading_notes(source, rate, found.frames), *found.notes)

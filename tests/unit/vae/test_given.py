@@ -81,3 +81,11 @@ def test_pictures_that_stay_on_for_hours_are_refused(tmp_path, monkeypatch):
 def test_a_file_without_pictures_in_the_part_is_refused(tmp_path):
     with pytest.raises(MagiError, match="ends before the part that is asked for"):
         look_through(film(tmp_path / "a.mp4", 20), **SIZE, start=Fraction(9))
+
+
+def test_a_source_is_refused_before_any_of_it_is_encoded(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "MAX_FRAMES", 100)
+    vae = codec()
+    monkeypatch.setattr(vae, "encode", lambda frames: pytest.fail("encoded"))
+    with pytest.raises(MagiError, match="stay on for very long"):
+        source.encode_source(vae, film(tmp_path / "a.mp4", 20), **SIZE, fps=240)
