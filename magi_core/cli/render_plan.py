@@ -237,24 +237,25 @@ def to_length(story: Storyboard, chunks: int, *, spread: bool) -> tuple[Storyboa
 
 
 def _check_inputs(options: argparse.Namespace) -> None:
-    if options.image and options.video:
+    if options.image is not None and options.video is not None:
         raise MagiError("give --image or --video to start from, not both")
     for given, what in ((options.image, "image"), (options.video, "video"), (options.audio, "sound")):
-        if given and not possible(given, what).exists() and not ADDRESS.match(given):
+        if given is None:
+            continue
+        if not possible(given, what).exists() and not ADDRESS.match(given):
             raise MagiError(f"there is no file {given}: check the path")
-        if given:
-            regular_file(given, what)
+        regular_file(given, what)
 
 
 def _start(
     options: argparse.Namespace, width: int, height: int, fps: Fraction
 ) -> tuple[Tensor | None, GivenVideo | None, tuple[str, ...]]:
     """The given image or video at the render's size and rate, and what was done to it."""
-    if options.image:
+    if options.image is not None:
         given, notes = read_noted_image(options.image)
         image, note = fit(given[None], width, height, options.fit)
         return image[0], None, tuple(f"image: {note}" for note in (*notes, note) if note)
-    if options.video:
+    if options.video is not None:
         with reading(options.video) as on_count:
             video = look_through(
                 options.video, width=width, height=height, fps=fps, policy=options.fit, on_count=on_count
@@ -264,22 +265,29 @@ def _start(
 
 
 def _outputs(options: argparse.Namespace) -> tuple[Path, Path | None]:
-    out = Path(options.out) if options.out else _next_free(Path("output"))
-    sheet = Path(options.contact_sheet) if options.contact_sheet else None
-    for path, option in ((out, "--out"), (sheet, "--contact-sheet")):
-        for given in (options.image, options.video, options.audio, options.storyboard):
-            if path is not None and given and path.exists() and path.samefile(given):
-                raise MagiError(f"{option} would replace {given}, which is read: choose another name")
+    out = _next_free(Path("output")) if options.out is None else possible(options.out, "video")
+    sheet = None if options.contact_sheet is None else possible(options.contact_sheet, "contact sheet")
+    read = (options.image, options.video, options.audio, options.storyboard)
+    check_not_read(out, "--out", read)
+    if sheet is not None:
+        check_not_read(sheet, "--contact-sheet", read)
     check_output(out, ".mp4", "videos", make_folder=True)
     if sheet is not None:
         check_output(sheet, ".png", "contact sheets", make_folder=True)
     return out, sheet
 
 
+def check_not_read(path: Path, option: str, read: Sequence[str | None]) -> None:
+    """Raise `MagiError` where writing `path` would replace one of the files that are read."""
+    for given in read:
+        if given is not None and path.exists() and possible(given, "file").exists() and path.samefile(given):
+            raise MagiError(f"{option} would replace {given}, which is read: choose another name")
+
+
 def _new_take(options: argparse.Namespace) -> Path | None:
     if options.save is None:
         return None
-    path = Path(options.save)
+    path = possible(options.save, "take")
     check_output(path, ".magi", "takes", make_folder=True)
     return path
 

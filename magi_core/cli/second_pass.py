@@ -41,8 +41,9 @@ def second_pass(options: argparse.Namespace, *, load: Callable[..., Any] | None 
     check_output(Path(options.save), ".magi", "takes", make_folder=True)
     if options.out is not None:
         check_output(Path(options.out), ".mp4", "videos", make_folder=True)
+    source = possible(options.source, "take or video").resolve()
     for what, name in (("take", options.save), ("video", options.out)):
-        if name is not None and Path(name).resolve() == Path(options.source).resolve():
+        if name is not None and Path(name).resolve() == source:
             raise MagiError(f"the new {what} needs a name of its own: the source stays as it is")
     with claimed(take=Path(options.save), video=None if options.out is None else Path(options.out)) as names:
         return _second_pass(options, names, load)

@@ -213,7 +213,8 @@ class _Resampler:
             self._resampler = av.AudioResampler(format="fltp", layout=self.layout, rate=self.rate)
         frame.pts = None  # else it fills gaps by times of its own
         parts = [torch.from_numpy(made.to_ndarray()) for made in self._resampler.resample(frame)]
-        return torch.cat(parts, dim=1) if parts else torch.zeros(1 if self.layout == "mono" else 2, 0)
+        samples = torch.cat(parts, dim=1) if parts else torch.zeros(1 if self.layout == "mono" else 2, 0)
+        return samples.nan_to_num_(0, 1, -1)  # files of floats may hold anything
 
 
 def _put(samples: Tensor, position: int, block: Tensor) -> None:

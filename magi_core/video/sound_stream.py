@@ -13,6 +13,7 @@ from torch import Tensor
 
 from magi_core.errors import MagiError
 from magi_core.inputs.regular import regular_file
+from magi_core.video.sound import floats, sixteen_bits
 from magi_core.video.sound_file import Block, OnSeconds, sound_blocks
 
 
@@ -49,7 +50,8 @@ class SoundStream:
         for block in self._near:
             begin, end = max(block.position, first), min(_end(block), stop, self._total)
             if begin < end:
-                made[:, begin - first : end - first] = block.samples[:, begin - block.position : end - block.position]
+                heard = sixteen_bits(block.samples[:, begin - block.position : end - block.position])
+                made[:, begin - first : end - first] = floats(heard)  # as loud as can be, at most
         return made
 
     def _begin(self) -> None:
