@@ -18,20 +18,23 @@ from .patcher import Patcher, make_room
 class ComfyHost:
     """A `magi_core.host.Host`. patcher: holds the transformer; clones of it (with a LoRA) share weights.
     allowed: bytes of the device that the model and its runs keep to; None leaves that to ComfyUI, as does its dynamic
-    VRAM, which places weights by itself."""
+    VRAM, which places weights by itself. block: bytes of the largest block, which dynamic VRAM may have to fetch for as
+    long as the block's turn lasts.
+    """
 
     patcher: Patcher
     allowed: int | None = None
+    block: int = 0
 
     def loaded_for(self, need: int) -> None:
-        make_room(self.patcher, need, self._budget)
+        make_room(self.patcher, need + (self.block if _is_dynamic(self.patcher) else 0), self._budget)
 
     def room(self) -> int | None:
         return self._budget
 
     @property
     def _budget(self) -> int | None:
-        if self.allowed is None or self.patcher.load_device.type == "cpu" or self.patcher.is_dynamic():
+        if self.allowed is None or self.patcher.load_device.type == "cpu" or _is_dynamic(self.patcher):
             return None
         return self.allowed
 
@@ -43,9 +46,15 @@ class ComfyHost:
         return management.processing_interrupted()
 
 
+def _is_dynamic(patcher: Patcher) -> bool:
+    asked = getattr(patcher, "is_dynamic", None)  # not there before ComfyUI had dynamic VRAM
+    return asked is not None and asked()
+
+
 def in_comfyui(engine: Engine, patcher: Patcher) -> Engine:
     """`engine`, whose transformer is in `patcher`; what it remembers is on the device where that works."""
-    return engine.copy(host=ComfyHost(patcher), cache=EngineCache(patcher.load_device))
+    block = max(sum(weight.nbytes for weight in block.parameters()) for block in engine.dit.videodit_blocks)
+    return engine.copy(host=ComfyHost(patcher, block=block), cache=EngineCache(patcher.load_device))
 
 
 def patched(engine: Engine, patcher: Patcher, fingerprint: str) -> Engine:
