@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -92,9 +93,9 @@ class Server:
         """The history entry of a finished prompt."""
         deadline = time.monotonic() + limit
         while time.monotonic() < deadline:
-            entry = self.get(f"/history/{prompt_id}").get(prompt_id)
-            if entry:
-                return entry
+            with suppress(TimeoutError):  # a machine that is busy answers late
+                if entry := self.get(f"/history/{prompt_id}").get(prompt_id):
+                    return entry
             time.sleep(0.3)
         raise TimeoutError(f"the prompt did not finish in {limit:.0f} s:\n{self.log_tail()}")
 
