@@ -19,7 +19,7 @@ from typing import Any
 from tqdm import tqdm
 
 from magi_core.cli.exit_codes import OK, STOPPED
-from magi_core.cli.say import say
+from magi_core.cli.say import Steady, say
 from magi_core.config import VIDEO_FRAMES_PER_CHUNK, SamplingSettings
 from magi_core.errors import MagiError
 from magi_core.sampling.events import Stepped
@@ -223,7 +223,7 @@ class _Progress:
 
     def __call__(self, event: Stepped) -> None:
         if self.bar is None:
-            self.bar = tqdm(total=event.steps, bar_format=BAR, file=sys.stderr, dynamic_ncols=True)
+            self.bar = tqdm(total=event.steps, bar_format=BAR, file=Steady(sys.stderr), dynamic_ncols=True)
         place = f"chunk {min(event.done + 1, event.chunks)} of {event.chunks}"
         self.bar.set_description_str(place, refresh=False)
         self.bar.update(event.step - self.bar.n)

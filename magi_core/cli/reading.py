@@ -9,6 +9,7 @@ from fractions import Fraction
 
 from tqdm import tqdm
 
+from magi_core.cli.say import Steady
 from magi_core.errors import printable
 from magi_core.video.sound_stream import SoundStream
 
@@ -19,7 +20,9 @@ PATIENCE = 2  # seconds after which the bar appears
 def reading(path: str, unit: str = "pictures") -> Iterator[Callable[[float], None]]:
     """Yields what is told how many pictures, or what `unit` says, were read. Ctrl-C stops the reading."""
     name = f"reading {printable(path)}"
-    with tqdm(desc=name, unit=f" {unit}", file=sys.stderr, delay=PATIENCE, leave=False, dynamic_ncols=True) as bar:
+    with tqdm(
+        desc=name, unit=f" {unit}", file=Steady(sys.stderr), delay=PATIENCE, leave=False, dynamic_ncols=True
+    ) as bar:
         yield lambda count: _update(bar, count)
 
 
