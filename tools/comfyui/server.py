@@ -10,7 +10,6 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -93,9 +92,12 @@ class Server:
         """The history entry of a finished prompt."""
         deadline = time.monotonic() + limit
         while time.monotonic() < deadline:
-            with suppress(TimeoutError):  # a machine that is busy answers late
-                if entry := self.get(f"/history/{prompt_id}").get(prompt_id):
-                    return entry
+            try:
+                entry = self.get(f"/history/{prompt_id}").get(prompt_id)
+            except TimeoutError:  # a busy machine; the prompt has until the deadline
+                continue
+            if entry:
+                return entry
             time.sleep(0.3)
         raise TimeoutError(f"the prompt did not finish in {limit:.0f} s:\n{self.log_tail()}")
 
