@@ -102,6 +102,8 @@ def make(
         if sheet is not None and outputs.sheet is not None:
             sheet.save(outputs.sheet, captions(state), fps=state.fps, title=outputs.title)
             say(f"wrote {outputs.sheet.path}")
+            if sheet.note:
+                say(f"note: {sheet.note}")
         if stopped:
             second_pass = how.get("source") is not None  # `extend` would not know what its chunks are made from
             again = "to go on: the same command again"
