@@ -46,6 +46,7 @@ def _states(running: _Running) -> Iterator[SamplerState]:
     try:
         yield from running.states()
     finally:
+        engine.cache.pages.give_back()
         engine.host.release(engine.cache)
 
 
@@ -188,13 +189,18 @@ class _Running:
                 raise StopAsked
             engine.host.loaded_for(need)
 
+        pool, where = engine.cache.pages, None
+        if extension.streamed_pages:
+            pool.release_device()
+            where = pool.streamed(engine.dit.config.num_layers)
         claim()
         null = engine.dit.text_context(engine.texts.null(settings).tokens)
-        predictor = Predictor(engine.dit, engine.attention, settings, null, claim, engine.compiler)
+        predictor = Predictor(engine.dit, engine.attention, settings, null, claim, engine.compiler, where)
         past = Past(state)
-        pages = page_book(engine, extension, part, engine.cache.pages, past.key)
+        pages = page_book(engine, extension, part, pool, past.key)
         if pages.pooled:
-            pages.pool.expect(page_tensors(engine.dit.config, state.width, state.height, engine.dit.dtype.itemsize))
+            tensors = page_tensors(engine.dit.config, state.width, state.height, engine.dit.dtype.itemsize)
+            pool.expect(tensors, streamed=extension.streamed_pages)
         return Loop(
             predictor,
             past,

@@ -18,7 +18,8 @@ from .patcher import Patcher, make_room
 class ComfyHost:
     """A `magi_core.host.Host`. patcher: holds the transformer; clones of it (with a LoRA) share weights.
     allowed: bytes of the device that the model and its runs keep to; None leaves that to ComfyUI, as does its dynamic
-    VRAM, which places weights by itself."""
+    VRAM, which places weights by itself. Where the model does not fit them whole, K/V pages wait in main memory, under
+    dynamic VRAM too."""
 
     patcher: Patcher
     allowed: int | None = None
@@ -28,6 +29,11 @@ class ComfyHost:
 
     def room(self) -> int | None:
         return self._budget
+
+    def fits(self, need: int) -> bool:
+        if self.allowed is None or self.patcher.load_device.type == "cpu":
+            return True
+        return int(self.patcher.model_size()) + need <= self.allowed
 
     @property
     def _budget(self) -> int | None:
