@@ -163,9 +163,9 @@ class _Arriving:
         if not self.pages:
             yield []
             return
-        if self._next is None or self._next[0] != layer:
+        if self._next is None:
             self._fetch(layer)
-        assert self._next is not None, "it was fetched"
+        assert self._next is not None and self._next[0] == layer, "layers are read in their order"
         _, slot, here, there = self._next
         self.streamed.wait(there)
         try:

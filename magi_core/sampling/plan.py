@@ -346,7 +346,8 @@ def _stages(engine: Sampler, extension: Extension) -> tuple[tuple[StageCost, ...
             for index in missing:
                 book.add(index, page)
             found.append(replace(stage, pages=len(missing)))
-            held = max(held, len(book.by_chunk))
+            guided = int(not distill and slots[0].index > run_start)  # the newest again, under a text's condition
+            held = max(held, len(book.by_chunk) + guided)
     return tuple(found), held
 
 

@@ -1,0 +1,193 @@
+"""A run beside which not all weights find room has its K/V pages in main memory: same video, same price, less need."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from magi_core.budget import WithinBudget
+from magi_core.budget.host import HOLES
+from magi_core.cache import page_pool
+from magi_core.cache.engine_cache import EngineCache
+from magi_core.dit import DiT, StreamedPages
+from magi_core.engine import Engine
+from magi_core.host import Alone
+from magi_core.host_memory import Place
+from magi_core.operations import PLAIN, Streamed
+from magi_core.sampling.extension import Extension
+from magi_core.state import Cancelled, SamplerState
+from magi_core.story.chunk import ChunkSpec
+from tools.small_models import small_config, tiny_engine, with_random_weights
+
+SIZE = {"width": 32, "height": 32}
+PROMPTS = ("red", "blue circle", "", "red", "a tall tree", "it stops")
+KINDS: dict[str, dict[str, Any]] = {
+    "base": {},
+    "distilled": {"distill": True},
+    "light draft": {"steps": 12, "draft": "light"},
+    "distilled draft": {"distill": True, "draft": "light"},
+    "pages of pages": {"clean_kv_range": 2},
+    "all that came before": {"distill": True, "kv_ranges": ()},
+}
+
+
+class NoRoom(Alone):
+    def fits(self, need: int) -> bool:
+        return False
+
+
+def engine_of(host: object = None, distill: bool = False, operations: object = PLAIN, **settings: Any) -> Engine:
+    dit = DiT(replace(small_config(False), num_layers=5, distill=distill), operations=operations)
+    made = tiny_engine(distill, **settings).copy(
+        dit=with_random_weights(dit), host=host or Alone(), fingerprint="seven"
+    )
+    return made.copy(cache=EngineCache(host_bytes=1 << 22))
+
+
+def run(engine: Engine, extension: Extension) -> SamplerState:
+    *_, made = engine.run(extension)
+    return made
+
+
+@pytest.fixture
+def lanes(monkeypatch: pytest.MonkeyPatch) -> list[StreamedPages]:
+    """Those of all runs."""
+    made: list[StreamedPages] = []
+
+    def kept(*given: Any) -> StreamedPages:
+        made.append(StreamedPages(*given))
+        return made[-1]
+
+    monkeypatch.setattr(page_pool, "StreamedPages", kept)
+    return made
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_a_run_with_streamed_pages_is_the_same_at_the_same_price_and_takes_what_it_announces(kind, lanes) -> None:
+    whole, streamed = engine_of(**kind), engine_of(NoRoom(), **kind)
+    story = [*PROMPTS[:4], ChunkSpec("red", transition="cut"), ChunkSpec("blue", kv_ranges=(4, 2))]
+    expected = whole.plan(whole.begin(**SIZE, seed=3), story)
+    extension = streamed.plan(streamed.begin(**SIZE, seed=3), story)
+    assert extension.streamed_pages and not expected.streamed_pages
+    assert extension.cost == expected.cost and extension.need.total < expected.need.total
+    assert torch.equal(run(streamed, extension).latents, run(whole, expected).latents)
+    (lane,) = lanes
+    assert 0.6 * extension.need.pages <= lane.nbytes <= extension.need.pages
+    assert streamed.cache.stats["pages"].entries == 0, "no page is on the device"
+
+
+def test_a_page_in_use_and_remembered_is_there_once_and_shared_by_takes(monkeypatch) -> None:
+    engine, places = engine_of(NoRoom()), []
+
+    def place(self, nbytes: int) -> Place:
+        made = Place(torch.empty(nbytes, dtype=torch.uint8))
+        places.append(weakref.ref(made))
+        return made
+
+    monkeypatch.setattr(page_pool.PagePool, "_place", place)
+    begun = engine.begin(**SIZE)
+    first = run(engine, engine.plan(begun, PROMPTS[:3]))
+    other = engine.plan(first, "blue")
+    again = engine.plan(first, "red")
+    assert again.cost.pages == other.cost.pages == 1, "of the last chunk"
+    run(engine, other)
+    made = len(places)
+    assert engine.plan(first, "red").cost.pages == 0
+    run(engine, again)
+    assert len(places) == made, "both takes go on from the same pages"
+    gc.collect()
+    assert sum(one() is not None for one in places) == engine.cache.stats["host pages"].entries
+    engine.cache.clear()
+    assert not any(one() for one in places)
+
+
+def test_pages_of_a_run_that_had_room_are_read_by_one_that_has_none_and_the_other_way_round() -> None:
+    engine = engine_of()
+    first = engine.extend(engine.begin(**SIZE), PROMPTS[:3])
+    engine.extend(first, "blue")
+    small = engine.copy(host=NoRoom())
+    extension = small.plan(first, "red")
+    assert extension.streamed_pages and extension.cost.pages == 0
+    made = run(small, extension)
+    fresh = engine_of()
+    assert torch.equal(made.latents, fresh.extend(first, "red").latents)
+    extension = engine.plan(first, "a tall tree")
+    assert not extension.streamed_pages and extension.cost.pages == 0
+    assert torch.equal(run(engine, extension).latents, fresh.extend(first, "a tall tree").latents)
+
+
+@pytest.mark.parametrize("ends", ["stopped", "out of memory", "closed"])
+def test_a_run_that_ends_early_leaves_nothing_behind_and_goes_on_with_the_same_bits(ends: str, monkeypatch) -> None:
+    engine, calls, places = engine_of(NoRoom(), distill=True), [], []
+    begun = engine.begin(**SIZE, seed=3)
+    whole = engine_of(distill=True).extend(begun, PROMPTS)
+
+    def place(self, nbytes: int) -> Place:
+        made = Place(torch.empty(nbytes, dtype=torch.uint8))
+        places.append(weakref.ref(made))
+        return made
+
+    monkeypatch.setattr(page_pool.PagePool, "_place", place)
+    engine.cache.pages.resize(host_bytes=0)  # nothing is remembered, so nothing may stay
+
+    def soon() -> bool:
+        calls.append(None)
+        return len(calls) >= 30
+
+    states = engine.run(engine.plan(begun, PROMPTS), cancelled=soon if ends == "stopped" else None)
+    if ends == "stopped":
+        with pytest.raises(Cancelled):
+            list(states)
+    elif ends == "closed":
+        next(states)
+        next(states)
+        states.close()
+    else:
+        with monkeypatch.context() as patch:
+            patch.setattr("magi_core.dit.context._joined", _failing_at(300))
+            with pytest.raises(torch.OutOfMemoryError):
+                list(states)
+    del states
+    gc.collect()
+    assert places and not any(one() for one in places)
+    assert torch.equal(run(engine, engine.plan(begun, PROMPTS)).latents, whole.latents)
+
+
+def _failing_at(last: int) -> Any:
+    from magi_core.dit import context
+
+    joined, calls = context._joined, []
+
+    def fail(parts):
+        calls.append(None)
+        if len(calls) == last:
+            raise torch.OutOfMemoryError("out of memory")
+        return joined(parts)
+
+    return fail
+
+
+def test_a_budget_has_pages_streamed_before_blocks() -> None:
+    """The least memory has both streamed, a little more the pages, all of it neither; the video is the same."""
+    operations = Streamed()
+    engine = engine_of(distill=True, operations=operations)
+    host = WithinBudget(engine.dit, operations, torch.device("cpu"), allowed=10**12)
+    parts = sum(part.nbytes for _, part in (*host._rows, *host._texts))
+    weights = parts + sum(parameter.nbytes for parameter in host._others)
+    engine = engine.copy(host=host, cache=EngineCache(device_bytes=0, host_bytes=1 << 22))
+    begun, seen = engine.begin(**SIZE), []
+    whole = engine.plan(begun, PROMPTS).need.total
+    expected = engine_of(distill=True).extend(begun, PROMPTS).latents
+    for allowed in (weights + whole + HOLES, weights + whole + HOLES - 1, host.least + whole + HOLES):
+        host.allowed = allowed
+        engine.cache.chunks.clear()
+        engine.cache.frontiers.clear()
+        extension = engine.plan(begun, PROMPTS)
+        assert torch.equal(run(engine, extension).latents, expected)
+        seen.append((extension.streamed_pages, host.streamed > 0))
+    assert seen == [(False, False), (True, False), (True, True)]
