@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -23,6 +24,8 @@ from magi_core.sampling.sampler import Sampler
 from magi_core.state import Cancelled, ChunkRecord, Frontier, InFlight, SamplerState, Unfinished
 from magi_core.state.plausible import implausible
 from magi_core.text.chunk_text import AskedText, ChunkText
+
+log = logging.getLogger(__name__)
 
 OnStep = Callable[[Stepped], None]
 
@@ -191,6 +194,7 @@ class _Running:
 
         pool, where = engine.cache.pages, None
         if extension.streamed_pages:
+            log.info("MAGI: K/V pages in use are streamed from main memory")
             pool.release_device()
             where = pool.streamed(engine.dit.config.num_layers)
         claim()

@@ -172,6 +172,34 @@ def _failing_at(last: int) -> Any:
     return fail
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="pages come and go beside the work of a GPU")
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("lock", [True, False], ids=["locked", "pageable"])
+def test_a_gpu_makes_the_same_video_with_pages_and_blocks_streamed(kind, lock: bool, monkeypatch) -> None:
+    def refused(_: int) -> torch.Tensor:
+        raise RuntimeError("no memory is locked")
+
+    if not lock:
+        monkeypatch.setattr("magi_core.cache.pinned.page_locked", refused)
+    device = torch.device("cuda")
+    whole = engine_of(**kind)
+    whole.dit.to(device)
+    whole = whole.copy(cache=EngineCache(device))
+    expected = whole.extend(whole.begin(**SIZE, seed=3), PROMPTS)
+    operations = Streamed()
+    engine = engine_of(operations=operations, **kind)
+    host = WithinBudget(engine.dit, operations, device, allowed=0, lock=lock)
+    engine = engine.copy(host=host, cache=EngineCache(device, device_bytes=0, host_bytes=1 << 22))
+    begun = engine.begin(**SIZE, seed=3)
+    host.allowed = host.least + engine.plan(begun, PROMPTS).need.total + HOLES
+    extension = engine.plan(begun, PROMPTS)
+    assert extension.streamed_pages
+    assert torch.equal(run(engine, extension).latents, expected.latents) and host.streamed
+    assert engine.cache.stats["pages"].entries == 0
+    longer = [e.extend(take, "blue").latents for e, take in ((whole, expected), (engine, expected))]
+    assert torch.equal(*longer), "from pages that are remembered"
+
+
 def test_a_budget_has_pages_streamed_before_blocks() -> None:
     """The least memory has both streamed, a little more the pages, all of it neither; the video is the same."""
     operations = Streamed()
