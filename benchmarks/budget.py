@@ -186,6 +186,7 @@ def timed(dit: DiT, case: Case, attention: Attention, streamed: bool, lock: bool
     """Forwards of six and of five chunks. lock: whether streamed pages lie in page-locked memory."""
     seconds: dict[int, float] = {}
     velocity: dict[int, Tensor] = {}
+    torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     used = 0
     for chunks, repeats in zip((6, 5), case.repeats, strict=True):
