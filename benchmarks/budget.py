@@ -104,7 +104,7 @@ def measured(case: Case, attention: Attention, pages: str, pageable: bool) -> It
     yield {"budget GB": "none", "page": "device", **figures(free, host)}
     yield {"budget GB": "none", "page": "streamed", **compared(timed(dit, case, attention, True), free, host)}
     kinds = [(budget, bar, True) for budget, bar in case.budgets]
-    kinds += [(*case.budgets[-1], False)] if pageable and case.size != "24B" else []
+    kinds += [(*case.budgets[-1], False)] if pageable else []
     for budget, bar, lock in kinds:
         began = time.perf_counter()
         host.allowed, host.beside, host.lock = allowed_bytes(budget), VAE_BYTES, lock

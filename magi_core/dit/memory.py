@@ -23,12 +23,13 @@ FP8 = 1  # bytes
 class SamplingMemory:
     """Bytes on the device. activations: of one forward. pages: K/V of finished chunks, and of those that a draft holds;
     where they are streamed, a few layers of those. text: K/V of prompts. frames: of the VAE, which may decode a chunk
-    beside the forwards of the next."""
+    beside the forwards of the next. in_main_memory: of pages that are streamed, not on the device."""
 
     activations: int
     pages: int
     text: int
     frames: int = 0
+    in_main_memory: int = 0
 
     @property
     def total(self) -> int:
@@ -72,6 +73,7 @@ def sampling_memory(
         activations=forward + (WORKSPACE if fused else 0),
         pages=streamed_bytes(page // config.num_layers, past, min(held, settings.window - 1)) if streamed else whole,
         text=(settings.window + 1) * text * kv_bytes(config, itemsize),
+        in_main_memory=(past + held) * page if streamed else 0,
     )
 
 

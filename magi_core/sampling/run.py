@@ -40,7 +40,8 @@ def run(
     """See `Engine.run`."""
     if extension.model_key != engine.model_key:
         raise MagiError("this extend was planned with another model: plan it with the one that runs it")
-    check_room(extension, engine.host, engine.cache.pages.device)
+    pages = engine.cache.pages
+    check_room(extension, engine.host, pages.device, pages.host_stats.bytes)
     return _states(_Running(engine, extension, on_step or (lambda event: None), cancelled or (lambda: False)))
 
 

@@ -16,9 +16,11 @@ from magi_core.cache import page_pool
 from magi_core.cache.engine_cache import EngineCache
 from magi_core.dit import DiT, StreamedPages
 from magi_core.engine import Engine
+from magi_core.errors import MagiError
 from magi_core.host import Alone
 from magi_core.host_memory import Place
 from magi_core.operations import PLAIN, Streamed
+from magi_core.sampling import room
 from magi_core.sampling.extension import Extension
 from magi_core.state import Cancelled, SamplerState
 from magi_core.story.chunk import ChunkSpec
@@ -198,6 +200,20 @@ def test_a_gpu_makes_the_same_video_with_pages_and_blocks_streamed(kind, lock: b
     assert engine.cache.stats["pages"].entries == 0
     longer = [e.extend(take, "blue").latents for e, take in ((whole, expected), (engine, expected))]
     assert torch.equal(*longer), "from pages that are remembered"
+
+
+def test_pages_that_main_memory_has_no_room_for_are_refused_before_the_run(monkeypatch) -> None:
+    engine = engine_of(NoRoom(), distill=True, draft="light")
+    extension = engine.plan(engine.begin(**SIZE), PROMPTS)
+    page = engine.dit.config.num_layers * 24 * 2 * 2 * 8 * 4  # tokens, K and V of two groups of 8, float32
+    assert extension.need.in_main_memory == 4 * page, "one that is read, three that are held"
+    with monkeypatch.context() as patch:
+        patch.setattr(room, "available_memory", lambda: extension.need.in_main_memory - 1)
+        patch.setattr(DiT, "forward", lambda *_, **__: pytest.fail("it ran"))
+        with pytest.raises(MagiError, match=r"32x32 does not fit here: .* GB of main memory.* leave a light draft out"):
+            engine.run(extension)
+    monkeypatch.setattr(room, "available_memory", lambda: extension.need.in_main_memory)
+    assert run(engine, extension).finished == len(PROMPTS)
 
 
 def test_a_budget_has_pages_streamed_before_blocks() -> None:
