@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,8 +13,9 @@ import torch
 
 from magi_core.budget import WithinBudget
 from magi_core.budget.host import HOLES
-from magi_core.cache import page_pool
+from magi_core.cache import page_pool, pinned
 from magi_core.cache.engine_cache import EngineCache
+from magi_core.cache.pinned import PinnedBlocks
 from magi_core.dit import DiT, StreamedPages
 from magi_core.engine import Engine
 from magi_core.errors import MagiError
@@ -106,6 +108,33 @@ def test_a_page_in_use_and_remembered_is_there_once_and_shared_by_takes(monkeypa
     assert sum(one() is not None for one in places) == engine.cache.stats["host pages"].entries
     engine.cache.clear()
     assert not any(one() for one in places)
+
+
+@pytest.mark.parametrize("kind", ["distilled", "light draft"])
+def test_memory_is_filled_again_when_nobody_reads_it_any_more_and_not_before(kind: str, monkeypatch) -> None:
+    """Two takes at a time, with room on the host for one page: what goes is in use by the other, or by a forward."""
+    got: list[int] = []
+
+    def locked(nbytes: int) -> torch.Tensor:
+        got.append(nbytes)
+        return torch.empty(nbytes, dtype=torch.uint8)
+
+    monkeypatch.setattr(pinned, "page_locked", locked)
+    settings = KINDS[kind]
+    engine = engine_of(NoRoom(), **settings)
+    page = engine.dit.config.num_layers * 24 * 2 * 2 * 8 * 4
+    engine.cache.pages.resize(host_bytes=page)
+    engine.cache.pages._blocks = PinnedBlocks(SimpleNamespace(device="cpu", synchronize=lambda: None), page)
+    monkeypatch.setattr(PinnedBlocks, "prepare", lambda *_: None)  # in a thread, on a GPU
+    stories = ["red"] * 8, ["a tall tree", "blue"] * 4
+    announced = engine.plan(engine.begin(**SIZE), stories[0]).need.in_main_memory
+    runs = [engine.stream(engine.begin(**SIZE, seed=seed), story) for seed, story in enumerate(stories)]
+    for states in zip(*runs, strict=True):
+        made = states
+    assert len(got) <= 1 + announced // page, "what one run announces, and the page of the other"
+    for seed, (take, story) in enumerate(zip(made, stories, strict=True)):
+        fresh = engine_of(**settings)
+        assert torch.equal(take.latents, fresh.extend(fresh.begin(**SIZE, seed=seed), story).latents)
 
 
 def test_pages_of_a_run_that_had_room_are_read_by_one_that_has_none_and_the_other_way_round() -> None:
