@@ -47,6 +47,7 @@ def sampling_memory(
     fused: bool = False,
     pages: int | None = None,
     held: int = 0,
+    again: int = 0,
     page_budget: int = 0,
     streamed: bool = False,
     text_tokens: int | None = None,
@@ -56,7 +57,8 @@ def sampling_memory(
     chunks: length of the video at its end. itemsize: bytes per number in the transformer's blocks.
     fused: whether blocks compute in the fast forms of `magi_core.kernels`. pages: K/V pages held at the same time, one
     that is being made included; None: as many as a chunk may look at.
-    held: K/V of chunks in flight that a draft keeps within a stage, in pages.
+    held: K/V of chunks in flight that a draft keeps within a stage, in pages. again: pages that a guided model has
+    under a text's condition, too.
     page_budget: bytes of pages that the engine keeps on the device where it has them. streamed: whether it has none
     there, but layers of those in use.
     text_tokens: of the longest text; None: as many as the model reads.
@@ -68,12 +70,12 @@ def sampling_memory(
     most = config.caption_max_length
     text = most if text_tokens is None else min(text_tokens, most)
     forward = forward_bytes(config, together, size, itemsize, history=past, fused=fused)
-    whole = max(past * page, min(chunks * page, page_budget)) + held * page
+    whole = max(past * page, min(chunks * page, page_budget)) + (held + again) * page
     return SamplingMemory(
         activations=forward + (WORKSPACE if fused else 0),
         pages=streamed_bytes(page // config.num_layers, past, min(held, settings.window - 1)) if streamed else whole,
         text=(settings.window + 1) * text * kv_bytes(config, itemsize),
-        in_main_memory=(past + held) * page if streamed else 0,
+        in_main_memory=(past + held + again) * page if streamed else 0,
     )
 
 
