@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
+from magi_core.attention.sage import sage_attention
 from magi_core.attention.sdpa import sdpa
 from magi_core.attention.spans import Attention
 from magi_core.cache.engine_cache import EngineCache
@@ -119,8 +120,8 @@ class Engine:
         width, height: pixels, multiples of 16. fps: of the finished video; the model was trained at 24.
         steps: Euler steps per chunk, default from the settings.
         image: [H, W, 3] uint8 or float in 0..1, becomes the first frame.
-        video: [T, H, W, 3], is continued; any length (one that is not a multiple of 4 is filled up with repeats of its
-        first frame, because a latent covers 4 frames).
+        video: [T, H, W, 3] or a `vae.given.GivenVideo`, is continued; any length (one that is not a multiple of 4 is
+        filled up with repeats of its first frame, because a latent covers 4 frames).
         fit: how both get to the size: "crop", "pad" or "stretch". prefix: latents [1, C, p, h, w] in place of either.
         filled: decoded frames of `prefix`, 0 to 3, that only fill it up in front: see `SamplerState.filled`.
         total_chunks: length announced to the model; None announces no end.
@@ -152,11 +153,15 @@ class Engine:
         self, width: int, height: int, image: Tensor | Any, video: Tensor | Any, fit: str
     ) -> tuple[Tensor, int, tuple[str, ...]]:
         """The prefix that an image or a video makes, the frames that fill it up, and notes: see `begin`."""
-        from magi_core.vae.prefix import encode_prefix, missing_frames  # brings in codecs, which sampling does without
+        from magi_core.vae.given import GivenVideo  # brings in codecs, which sampling does without
+        from magi_core.vae.prefix import encode_prefix, missing_frames
 
         if self.vae is None:
             raise MagiError("this engine has no VAE: load one to start from an image or a video")
-        prefix, notes = encode_prefix(self.vae, width=width, height=height, image=image, video=video, policy=fit)
+        if isinstance(video, GivenVideo):
+            prefix, notes = video.encoded(self.vae)
+        else:
+            prefix, notes = encode_prefix(self.vae, width=width, height=height, image=image, video=video, policy=fit)
         return prefix, 0 if video is None else missing_frames(len(video)), notes
 
     def begin_again(self, take: SamplerState, *, seed: int | None = None) -> SamplerState:
@@ -302,10 +307,11 @@ class Engine:
         """What beside settings and inputs a result depends on: weights, their kind and precision, and the noise.
 
         Not how attention is computed and what is compiled: that moves last bits only, and switching it on in the middle
-        of a take should neither break its continuation nor throw away what is remembered.
+        of a take should neither break its continuation nor throw away what is remembered. Attention in 8 bits is told.
         """
         noise = "" if self.noise is chunk_noise else _name_of(self.noise)
-        return digest(self.fingerprint or _name_of(self.dit), self.dit.config, self.dit.dtype, noise)
+        rounded = ("sage",) if self.attention is sage_attention else ()
+        return digest(self.fingerprint or _name_of(self.dit), self.dit.config, self.dit.dtype, noise, *rounded)
 
     def differences(self, state: SamplerState) -> tuple[str, ...]:
         """What this model is other in than the one `state` was made with, in words; empty for the same weights."""

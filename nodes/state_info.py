@@ -69,13 +69,14 @@ class MagiStateInfo(io.ComfyNode):
         show(cls.hidden.unique_id, text)
         if vae is None or not made.frames:
             return io.NodeOutput(text, ExecutionBlocker(None), ui=ui.PreviewText(text))
-        sheet = _sheet(magi_vae(vae), made, cls.hidden.unique_id)
-        shown = ui.PreviewImage(sheet, cls=cls).as_dict() | ui.PreviewText(text).as_dict()
+        sheet, note = _sheet(magi_vae(vae), made, cls.hidden.unique_id)
+        told = "\n".join(filter(None, [text, note]))
+        shown = ui.PreviewImage(sheet, cls=cls).as_dict() | ui.PreviewText(told).as_dict()
         return io.NodeOutput(text, sheet, ui=shown)
 
 
-def _sheet(vae: PlacedVAE, state: SamplerState, node_id: str | None) -> Tensor:
-    """The contact sheet as an IMAGE [1, H, W, 3]; frames are decoded chunk by chunk and not kept."""
+def _sheet(vae: PlacedVAE, state: SamplerState, node_id: str | None) -> tuple[Tensor, str]:
+    """The contact sheet as an IMAGE [1, H, W, 3], and its note; frames are decoded chunk by chunk and not kept."""
     sheet, decoded = ContactSheet(VIDEO_FRAMES_PER_CHUNK, missing=state.filled), 0
     bar = comfy.utils.ProgressBar(state.frames, node_id=node_id)
     with vae.working(VIDEO_FRAMES_PER_CHUNK, state.width, state.height) as codec, noting(codec, node_id):
@@ -86,4 +87,4 @@ def _sheet(vae: PlacedVAE, state: SamplerState, node_id: str | None) -> Tensor:
             bar.update_absolute(decoded)
     title = f"{state.width}x{state.height} · seed {state.seed} · {state.settings.steps} steps"
     picture = sheet.draw(captions(state), fps=state.fps, title=title)
-    return torch.from_numpy(np.asarray(picture, dtype=np.float32) / 255)[None]
+    return torch.from_numpy(np.asarray(picture, dtype=np.float32) / 255)[None], sheet.note

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import comfy.model_management as management
 import comfy.sd
 from comfy_api.latest import Input, io
 from torch import Tensor
 
+from magi_core.config import VIDEO_FRAMES_PER_CHUNK
 from magi_core.errors import MagiError
+from magi_core.vae.given import GivenVideo
 from magi_core.vae.prefix import encode_prefix, missing_frames
 from magi_core.video import exact_fps
 from magi_core.video.size import check_size
@@ -86,21 +91,23 @@ class MagiVAEEncode(io.ComfyNode):
         width, height = width or vae.own_size[0], height or vae.own_size[1]
         check_size(width, height)
         notes: tuple[str, ...] = ()
-        sound = None
+        sound, node_id = None, cls.hidden.unique_id
+        given: Any = image
         if video is not None:
-            node_id = cls.hidden.unique_id
             read = given_video(
                 video, width=width, height=height, fit=fit, fps=fps, tell=lambda text: show(node_id, text)
             )
-            given, notes, sound = {"video": read.frames}, read.notes, read.sound
-        else:
-            assert image is not None
-            given = {"video": image} if len(image) > 1 else {"image": image[0]}
-        frames = len(given["video"]) if "video" in given else 1
-        with vae.working(frames, width, height) as codec, noting(codec, cls.hidden.unique_id):
-            latents, more = encode_prefix(codec, width=width, height=height, policy=fit, **given)
+            given, notes, sound = read if isinstance(read, GivenVideo) else read.frames, read.notes, read.sound
+        frames, still = len(given), video is None and len(given) == 1
+        announced = min(frames, VIDEO_FRAMES_PER_CHUNK) if isinstance(given, GivenVideo) else frames
+        with vae.working(announced, width, height) as codec, noting(codec, node_id):
+            if isinstance(given, GivenVideo):
+                latents, more = given.encoded(codec, lambda _: management.throw_exception_if_processing_interrupted())
+            else:
+                what = {"image": given[0]} if still else {"video": given}
+                latents, more = encode_prefix(codec, width=width, height=height, policy=fit, **what)
         show_notes(cls.hidden.unique_id, (*notes, *more))
-        prefix = to_latent(latents, codec.scale_factor, missing_frames(frames) if "video" in given else 0)
+        prefix = to_latent(latents, codec.scale_factor, 0 if still else missing_frames(frames))
         if sound is not None:
             prefix[SOUND] = to_audio(sound.ending_at(frames / exact_fps(fps)))
         return io.NodeOutput(prefix)

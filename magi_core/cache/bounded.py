@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from threading import RLock
 from typing import Generic, TypeVar
+from weakref import WeakValueDictionary
 
 V = TypeVar("V")
 
@@ -28,6 +29,7 @@ class BoundedCache(Generic[V]):
     size: bytes of a value. least: entries that are kept whatever their size.
     thin: where room is needed, every second value of the older half goes instead of the oldest: what is left of old
     values lies ever further apart, but reaches back to the first.
+    shared: what went for want of room is found all the same for as long as somebody else holds it.
     on_evict: receives what goes for want of room.
     Threads may share it: a run uses it while others look things up (`peek`, `take_over`).
     """
@@ -39,31 +41,34 @@ class BoundedCache(Generic[V]):
         *,
         least: int = 0,
         thin: bool = False,
+        shared: bool = False,
         on_evict: Callable[[str, V], None] = lambda key, value: None,
     ) -> None:
         self.budget, self.least, self.thin = budget, least, thin
         self._size, self._on_evict = size, on_evict
         self._entries: OrderedDict[str, V] = OrderedDict()
+        self._elsewhere: WeakValueDictionary[str, V] | None = WeakValueDictionary() if shared else None
         self._bytes = self._hits = self._misses = 0
         self._lock = RLock()
 
     def get(self, key: str) -> V | None:
         with self._lock:
-            value = self._entries.get(key)
+            value = self.peek(key)
             if value is None:
                 self._misses += 1
                 return None
             self._hits += 1
-            self._entries.move_to_end(key)
+            self.put(key, value)
             return value
 
     def peek(self, key: str) -> V | None:
         """The value, without using it: it grows as old as it would have, and no lookup is counted."""
         with self._lock:
-            return self._entries.get(key)
+            value = self._entries.get(key)
+            return self._elsewhere.get(key) if value is None and self._elsewhere is not None else value
 
     def __contains__(self, key: str) -> bool:
-        return key in self._entries
+        return self.peek(key) is not None
 
     def put(self, key: str, value: V) -> None:
         """Keep `value`; a value that is there already stays, so that what was handed out keeps its bits."""
@@ -73,7 +78,7 @@ class BoundedCache(Generic[V]):
                 return
             size = self._size(value)
             if size > self.budget and not self.least:
-                self._on_evict(key, value)
+                self._gone(key, value)
                 return
             self._entries[key] = value
             self._bytes += size
@@ -85,12 +90,16 @@ class BoundedCache(Generic[V]):
             value = self._entries.pop(key, None)
             if value is not None:
                 self._bytes -= self._size(value)
+            if self._elsewhere is not None:
+                self._elsewhere.pop(key, None)
             return value
 
     def clear(self) -> None:
         """Forget everything; counts of hits and misses stay."""
         with self._lock:
             self._entries.clear()
+            if self._elsewhere is not None:
+                self._elsewhere.clear()
             self._bytes = 0
 
     def take_over(self, other: BoundedCache[V]) -> None:
@@ -115,4 +124,9 @@ class BoundedCache(Generic[V]):
             for key in older[1::2] if self.thin and len(older) > 1 else [next(iter(self._entries))]:
                 value = self._entries.pop(key)
                 self._bytes -= self._size(value)
-                self._on_evict(key, value)
+                self._gone(key, value)
+
+    def _gone(self, key: str, value: V) -> None:
+        if self._elsewhere is not None:
+            self._elsewhere[key] = value
+        self._on_evict(key, value)

@@ -67,7 +67,7 @@ class EngineCache:
             device_page_budget(device) if device_bytes is None else device_bytes,
             host_page_budget(device) if host_bytes is None else host_bytes,
         )
-        self.chunks: BoundedCache[Tensor] = BoundedCache(chunk_bytes, lambda latent: latent.nbytes)
+        self.chunks: BoundedCache[Tensor] = BoundedCache(chunk_bytes, lambda latent: latent.nbytes, shared=True)
         self.frontiers: BoundedCache[Frontier] = BoundedCache(
             frontier_bytes, lambda frontier: frontier.nbytes + WORDS, least=FRONTIERS, thin=True
         )
@@ -93,7 +93,7 @@ class EngineCache:
         }
 
     def recall(self, take: SamplerState) -> None:
-        """Remember the chunks and frontiers of a take, as far as there is room."""
+        """Remember the frontiers of a take as far as there is room, and its chunks while it is held at least."""
         for record in take.chunks:
             if record.at.key:
                 self.chunks.put(record.at.key, record.latent)

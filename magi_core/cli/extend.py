@@ -12,7 +12,14 @@ from typing import Any
 from magi_core import __version__
 from magi_core.cli.make import Outputs, claimed, directed, make
 from magi_core.cli.reading import read_audio
-from magi_core.cli.render_plan import checked_device, possible_count, read_story, seconds_of, to_length
+from magi_core.cli.render_plan import (
+    check_not_read,
+    checked_device,
+    possible_count,
+    read_story,
+    seconds_of,
+    to_length,
+)
 from magi_core.cli.say import say
 from magi_core.cli.settings import guidance_scales, setting_changes, with_scales
 from magi_core.config import VIDEO_FRAMES_PER_CHUNK, SamplingSettings
@@ -84,7 +91,7 @@ def _extend(options: argparse.Namespace, source: Path, names: dict[str, Any], lo
 
 def _outputs(options: argparse.Namespace, source: Path) -> tuple[Path | None, Path]:
     """Where the video and the longer take go."""
-    take = Path(options.save or source)
+    take = source if options.save is None else possible(options.save, "take")
     if take.resolve() == source.resolve():
         take = source
         check_output(take, take.suffix.lower(), "takes")
@@ -94,8 +101,10 @@ def _outputs(options: argparse.Namespace, source: Path) -> tuple[Path | None, Pa
         if options.audio is not None:
             raise MagiError("--audio is for the video: name that with --out")
         return None, take
-    check_output(Path(options.out), ".mp4", "videos", make_folder=True)
-    return Path(options.out), take
+    out = possible(options.out, "video")
+    check_output(out, ".mp4", "videos", make_folder=True)
+    check_not_read(out, "--out", (options.audio, options.storyboard))
+    return out, take
 
 
 def _new_part(

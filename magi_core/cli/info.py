@@ -47,7 +47,7 @@ def _draw(options: argparse.Namespace, state: SamplerState) -> None:
     if files.vae is None:
         raise MagiError(f"{options.model} has no VAE to show frames with: get it, or choose another --model")
     vae = load_vae(files.vae, device=pick_device(options.device))
-    sheet = ContactSheet(VIDEO_FRAMES_PER_CHUNK)
+    sheet = ContactSheet(VIDEO_FRAMES_PER_CHUNK, missing=state.filled)
     for block in TakeDecoder(vae).decode(state):
         sheet.add(block)
     title = (
@@ -55,3 +55,5 @@ def _draw(options: argparse.Namespace, state: SamplerState) -> None:
     )
     sheet.save(options.sheet, captions(state), fps=state.fps, title=title)
     say(f"wrote {options.sheet}")
+    if sheet.note:
+        say(f"note: {sheet.note}")

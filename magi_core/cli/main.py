@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from magi_core.cli.exit_codes import BAD_INPUT, OK, STOPPED
+from magi_core.cli.exit_codes import BAD_INPUT, INCOMPLETE, STOPPED
 from magi_core.cli.options import extend_options, info_options, render_options, second_pass_options
 from magi_core.cli.say import say
 from magi_core.errors import ECHO_LIMIT, MagiError, echo, is_out_of_memory
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None, *, load: Callable[..., Any] | N
         return STOPPED
     except BrokenPipeError:  # the reader of our output went away, such as `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OK
+        return INCOMPLETE
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise

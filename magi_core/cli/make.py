@@ -19,7 +19,7 @@ from typing import Any
 from tqdm import tqdm
 
 from magi_core.cli.exit_codes import OK, STOPPED
-from magi_core.cli.say import say
+from magi_core.cli.say import Steady, say
 from magi_core.config import VIDEO_FRAMES_PER_CHUNK, SamplingSettings
 from magi_core.errors import MagiError
 from magi_core.sampling.events import Stepped
@@ -35,7 +35,7 @@ from magi_core.story.direction import DirectedPrompt, check_ranges
 from magi_core.story.storyboard import Storyboard
 from magi_core.video.contact_sheet import ContactSheet
 from magi_core.video.recording import VideoRecording
-from magi_core.video.sound import Sound
+from magi_core.video.sound_stream import SoundStream
 from magi_core.weights.find import WHERE
 from magi_core.writing.claim import Claim
 
@@ -57,7 +57,7 @@ class Outputs:
     sheet: Claim | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     title: str = ""
-    sound: Sound | None = None
+    sound: SoundStream | None = None
 
 
 @contextmanager
@@ -102,6 +102,8 @@ def make(
         if sheet is not None and outputs.sheet is not None:
             sheet.save(outputs.sheet, captions(state), fps=state.fps, title=outputs.title)
             say(f"wrote {outputs.sheet.path}")
+            if sheet.note:
+                say(f"note: {sheet.note}")
         if stopped:
             second_pass = how.get("source") is not None  # `extend` would not know what its chunks are made from
             again = "to go on: the same command again"
@@ -223,7 +225,7 @@ class _Progress:
 
     def __call__(self, event: Stepped) -> None:
         if self.bar is None:
-            self.bar = tqdm(total=event.steps, bar_format=BAR, file=sys.stderr, dynamic_ncols=True)
+            self.bar = tqdm(total=event.steps, bar_format=BAR, file=Steady(sys.stderr), dynamic_ncols=True)
         place = f"chunk {min(event.done + 1, event.chunks)} of {event.chunks}"
         self.bar.set_description_str(place, refresh=False)
         self.bar.update(event.step - self.bar.n)
@@ -276,6 +278,8 @@ def _tell(extension: Extension, state: SamplerState, outputs: Outputs, recording
         )
         if recording.note:
             say(f"note: {recording.note}")
+        if outputs.sound is not None and outputs.sound.note:
+            say(f"note: {outputs.sound.note}")
     if outputs.take is not None and state is not begun:
         flying = f" and {len(state.pending)} in flight" if state.pending else ""
         say(f"saved {outputs.take.path}: {counted(len(state.chunks))}{flying}, {size}")

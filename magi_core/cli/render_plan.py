@@ -22,13 +22,15 @@ from magi_core.inputs.regular import ADDRESS, possible, read_text, regular_file
 from magi_core.kernels.compilation import check_compilation
 from magi_core.loading import BUNDLED
 from magi_core.story.storyboard import Storyboard, parse_storyboard
-from magi_core.video import Video, exact_fps, fit, read_video
+from magi_core.vae.given import GivenVideo, look_through
+from magi_core.video import exact_fps, fit
 from magi_core.video.images import read_noted_image
 from magi_core.video.mp4 import checked_encoder
 from magi_core.video.output_path import check_output
 from magi_core.video.rate import MOST_LETTERS
 from magi_core.video.size import check_size
 from magi_core.video.sound import Sound
+from magi_core.video.sound_stream import SoundStream
 from magi_core.weights import pick_device, pick_dtype
 from magi_core.writing.claim import is_claimed
 
@@ -66,7 +68,7 @@ class RenderPlan:
     fps: Fraction
     seed: int
     image: Tensor | None
-    video: Tensor | None
+    video: GivenVideo | None
     changes: dict[str, Any]
     scales: dict[str, float]
     out: Path
@@ -74,7 +76,7 @@ class RenderPlan:
     save: Path | None
     notes: tuple[str, ...]
     sound: Sound | None = None
-    audio: Sound | None = None
+    audio: SoundStream | None = None
 
 
 def plan_render(options: argparse.Namespace) -> RenderPlan:
@@ -91,7 +93,7 @@ def plan_render(options: argparse.Namespace) -> RenderPlan:
     save = _new_take(options)
     out, sheet = _outputs(options)
     image, video, notes = _start(options, width, height, fps)
-    length = plan_length(len(story), options.seconds, options.chunks, fps, 0 if video is None else len(video.frames))
+    length = plan_length(len(story), options.seconds, options.chunks, fps, 0 if video is None else len(video))
     audio = read_audio(options.audio, length.frames / fps)
     board, more = to_length(story, length.chunks, spread=not options.storyboard)
     return RenderPlan(
@@ -110,7 +112,7 @@ def plan_render(options: argparse.Namespace) -> RenderPlan:
         fps=fps,
         seed=options.seed,
         image=image,
-        video=None if video is None else video.frames,
+        video=video,
         changes=changes,
         scales=scales,
         out=out,
@@ -235,49 +237,57 @@ def to_length(story: Storyboard, chunks: int, *, spread: bool) -> tuple[Storyboa
 
 
 def _check_inputs(options: argparse.Namespace) -> None:
-    if options.image and options.video:
+    if options.image is not None and options.video is not None:
         raise MagiError("give --image or --video to start from, not both")
     for given, what in ((options.image, "image"), (options.video, "video"), (options.audio, "sound")):
-        if given and not possible(given, what).exists() and not ADDRESS.match(given):
+        if given is None:
+            continue
+        if not possible(given, what).exists() and not ADDRESS.match(given):
             raise MagiError(f"there is no file {given}: check the path")
-        if given:
-            regular_file(given, what)
+        regular_file(given, what)
 
 
 def _start(
     options: argparse.Namespace, width: int, height: int, fps: Fraction
-) -> tuple[Tensor | None, Video | None, tuple[str, ...]]:
+) -> tuple[Tensor | None, GivenVideo | None, tuple[str, ...]]:
     """The given image or video at the render's size and rate, and what was done to it."""
-    if options.image:
+    if options.image is not None:
         given, notes = read_noted_image(options.image)
         image, note = fit(given[None], width, height, options.fit)
         return image[0], None, tuple(f"image: {note}" for note in (*notes, note) if note)
-    if options.video:
+    if options.video is not None:
         with reading(options.video) as on_count:
-            video = read_video(
-                options.video, fps=fps, size=(width, height), policy=options.fit, sound=True, on_count=on_count
+            video = look_through(
+                options.video, width=width, height=height, fps=fps, policy=options.fit, on_count=on_count
             )
         return None, video, tuple(f"video: {note}" for note in video.notes)
     return None, None, ()
 
 
 def _outputs(options: argparse.Namespace) -> tuple[Path, Path | None]:
-    out = Path(options.out) if options.out else _next_free(Path("output"))
-    sheet = Path(options.contact_sheet) if options.contact_sheet else None
-    for path, option in ((out, "--out"), (sheet, "--contact-sheet")):
-        for given in (options.image, options.video, options.audio, options.storyboard):
-            if path is not None and given and path.exists() and path.samefile(given):
-                raise MagiError(f"{option} would replace {given}, which is read: choose another name")
+    out = _next_free(Path("output")) if options.out is None else possible(options.out, "video")
+    sheet = None if options.contact_sheet is None else possible(options.contact_sheet, "contact sheet")
+    read = (options.image, options.video, options.audio, options.storyboard)
+    check_not_read(out, "--out", read)
+    if sheet is not None:
+        check_not_read(sheet, "--contact-sheet", read)
     check_output(out, ".mp4", "videos", make_folder=True)
     if sheet is not None:
         check_output(sheet, ".png", "contact sheets", make_folder=True)
     return out, sheet
 
 
+def check_not_read(path: Path, option: str, read: Sequence[str | None]) -> None:
+    """Raise `MagiError` where writing `path` would replace one of the files that are read."""
+    for given in read:
+        if given is not None and path.exists() and possible(given, "file").exists() and path.samefile(given):
+            raise MagiError(f"{option} would replace {given}, which is read: choose another name")
+
+
 def _new_take(options: argparse.Namespace) -> Path | None:
     if options.save is None:
         return None
-    path = Path(options.save)
+    path = possible(options.save, "take")
     check_output(path, ".magi", "takes", make_folder=True)
     return path
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from magi_core.cli.make import Outputs, claimed, directed, make
+from magi_core.cli.reading import reading
 from magi_core.cli.render_plan import checked_device, read_story, to_length
 from magi_core.cli.say import say
 from magi_core.cli.settings import guidance_scales, setting_changes, with_scales
@@ -24,11 +25,11 @@ from magi_core.story.chunk import checked_strength
 from magi_core.story.direction import spec_of
 from magi_core.story.storyboard import Storyboard
 from magi_core.vae.source import encode_source
+from magi_core.video.files import sound_of
 from magi_core.video.frame_source import check_video
 from magi_core.video.output_path import check_output
 from magi_core.video.rate import exact_fps
 from magi_core.video.size import check_side, check_size
-from magi_core.video.sound_file import read_sound
 
 Made = tuple[SamplerState, SamplerState, Storyboard]
 """The source, where the new take begins, what happens in its chunks."""
@@ -40,8 +41,9 @@ def second_pass(options: argparse.Namespace, *, load: Callable[..., Any] | None 
     check_output(Path(options.save), ".magi", "takes", make_folder=True)
     if options.out is not None:
         check_output(Path(options.out), ".mp4", "videos", make_folder=True)
+    source = possible(options.source, "take or video").resolve()
     for what, name in (("take", options.save), ("video", options.out)):
-        if name is not None and Path(name).resolve() == Path(options.source).resolve():
+        if name is not None and Path(name).resolve() == source:
             raise MagiError(f"the new {what} needs a name of its own: the source stays as it is")
     with claimed(take=Path(options.save), video=None if options.out is None else Path(options.out)) as names:
         return _second_pass(options, names, load)
@@ -128,13 +130,14 @@ def _from_video(options: argparse.Namespace, engine: Any, story: Storyboard | No
     """A video as a take that was only given."""
     width, height = _size(options, engine.size)
     begun = engine.begin(width=width, height=height, seed=options.seed or 0)
-    video = encode_source(engine.vae, options.source, width=width, height=height)
-    for note in video.notes:
+    with reading(options.source) as on_count:
+        video = encode_source(engine.vae, options.source, width=width, height=height, on_count=on_count)
+    sound, silent = sound_of(Path(options.source), Fraction(0), Fraction(video.frames) / exact_fps(24))
+    for note in (*video.notes, *silent):
         say(f"note: {note}")
     given = engine.begin(width=width, height=height, seed=begun.seed, prefix=video.latents)
     count = given.finished
     board = Storyboard.of([""] * count) if story is None else _to_length(options, story, count)
-    sound = read_sound(options.source, seconds=Fraction(video.frames) / exact_fps(24))
     return replace(given, end=video.frames), replace(begun, sound=sound), board
 
 

@@ -14,7 +14,7 @@ from magi_core.state.serialise import Tensors, Words, chunk_parts, head_parts
 from magi_core.state.state import SamplerState
 from magi_core.writing.claim import Claim
 from magi_core.writing.failure import cannot_write
-from magi_core.writing.replacing import discard
+from magi_core.writing.replacing import discard, is_own
 
 
 class Autosave:
@@ -30,7 +30,8 @@ class Autosave:
     rest is replaced whole. `load_state(path)` reads the folder while it is there. Leaving the block, by an error too,
     makes the one file of what was written; `all_frontiers` as in `SamplerState.save`.
     path: or the `Claim` on it. older: the take at `path` that this one makes again, see `place_for`; it stays until as
-    many chunks are finished. Raises `MagiError` where another run writes a take of this name.
+    many chunks are finished. Raises `MagiError` where another run writes a take of this name, and where a file or
+    a link has the name of the folder.
     """
 
     def __init__(
@@ -39,6 +40,10 @@ class Autosave:
         self._claim = Claim(path, "the take")
         self.path, self.all_frontiers, self.older = self._claim.path, all_frontiers, older
         self._folder, self._before = parts_folders(self.path)
+        for folder in (self._folder, self._before):
+            if (folder.exists() or folder.is_symlink()) and not is_own(folder):
+                self._claim.release()
+                raise MagiError(f"{folder} is in the way: it is no folder. Move it away, or choose another name")
         self._written: dict[int, ChunkRecord] = {}
         self._latest: SamplerState | None = None
 

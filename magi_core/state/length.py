@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from magi_core.config import VIDEO_FRAMES_PER_CHUNK
-from magi_core.errors import MagiError
+from magi_core.config import MAX_CHUNKS, VIDEO_FRAMES_PER_CHUNK
+from magi_core.errors import MagiError, echo
 from magi_core.video.rate import exact_fps
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ class Length:
 def agreed_length(state: SamplerState, chunks: int, told: int | None, seconds: float) -> Length:
     """What is added to `state`, by the rule of this module. told: length of the storyboard, or None for one prompt.
 
-    seconds: 0 where none are given. Raises `MagiError` as `chunks_for` does.
+    seconds: 0 where none are given. Raises `MagiError` as `chunks_for` does, and for more chunks than
+    can be made at a time.
     """
     end, notes = None, []
     if seconds:
@@ -41,7 +43,7 @@ def agreed_length(state: SamplerState, chunks: int, told: int | None, seconds: f
         if chunks not in (1, count):
             notes.append(f"seconds decides: {count} chunks, whatever chunks says ({chunks})")
     else:
-        count = max(chunks, told or 1)
+        count = possible_count(max(chunks, told or 1))
         if told is not None and 1 < chunks < told:
             notes.append(f"the storyboard decides: its {told} chunks are made, chunks says {chunks}")
         elif told is not None and chunks > told:
@@ -64,7 +66,7 @@ def chunks_for(state: SamplerState, seconds: float) -> tuple[int, int]:
     fps = exact_fps(state.fps)
     if not (math.isfinite(seconds) and seconds > 0):
         raise MagiError(f"seconds must be a number above 0, such as 2.5: {seconds}")
-    new = round(seconds * fps)
+    new = round(Fraction(seconds) * fps)
     if new < 1:
         raise MagiError(
             f"{seconds:g} seconds are less than a frame at {float(fps):g} fps: use {float(1 / fps):.3f} or more"
@@ -74,4 +76,11 @@ def chunks_for(state: SamplerState, seconds: float) -> tuple[int, int]:
     else:
         before = 0 if state.prefix_latent_frames == 1 else state.prefix_frames
     frames = before + new
-    return max(1, -(-(state.filled + frames) // VIDEO_FRAMES_PER_CHUNK) - state.next_chunk), frames
+    return possible_count(max(1, -(-(state.filled + frames) // VIDEO_FRAMES_PER_CHUNK) - state.next_chunk)), frames
+
+
+def possible_count(chunks: int) -> int:
+    """`chunks`, if so many can be made at a time; asked before anything is made of that size."""
+    if chunks > MAX_CHUNKS:
+        raise MagiError(f"{echo(chunks)} chunks are too many: at most {MAX_CHUNKS:,} at a time, extend goes on")
+    return chunks

@@ -8,6 +8,7 @@ from fractions import Fraction
 from magi_core.config import MAX_CHUNKS, VIDEO_FRAMES_PER_CHUNK
 from magi_core.errors import MagiError, echo
 from magi_core.story.chunk import ChunkSpec
+from magi_core.video.rate import exact_fps
 
 ALLOWED = "write '3: ...', '0-2: ...' or in seconds '4s-6s: ...'"
 _NUMBER = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)\s*([sS]?)")
@@ -22,6 +23,7 @@ class Placing:
     def __init__(self, fps: float | Fraction) -> None:
         self.said: dict[int, tuple[str, ChunkSpec]] = {}
         self.following = 0
+        exact_fps(fps)  # a rate that can be
         self._chunk_seconds = VIDEO_FRAMES_PER_CHUNK / Fraction(fps)
 
     def place(self, where: str, place: str | None) -> tuple[int, int]:

@@ -85,14 +85,16 @@ class VAE:
     def encode(self, frames: Tensor) -> Tensor:
         """Frames `[T, H, W, 3]`, uint8 or float in 0..1, to latents `[1, z, t, h, w]`, float32 on the CPU, scaled.
 
-        One frame makes one latent frame (an image). Otherwise four frames make one; see `whole_groups` for a T that
-        is no multiple of four.
+        One frame makes one latent frame (an image). Otherwise four frames make one; a T that is no multiple of four is
+        filled up at the *beginning* with repeats of the first frame: no frame is lost, and a continuation goes on from
+        the last one.
         """
         config = self.model.config
         _check_frames(frames, config.patch_size)
         tiling.check_settings(self.tile, config)
-        video = whole_groups(frames, config.patch_length).permute(3, 0, 1, 2)[None]
-        return (self._encode_tiles(video, to_signed) * self.scale_factor).cpu()
+        filled = 0 if len(frames) == 1 else -len(frames) % config.patch_length
+        video = frames.permute(3, 0, 1, 2)[None]
+        return (self._encode_tiles(video, to_signed, filled) * self.scale_factor).cpu()
 
     def decode(
         self,
@@ -142,13 +144,14 @@ class VAE:
             tiling.check_settings(self.tile, self.model.config)
         return torch.cat(list(self._decode_tiles(latents, 0, 0, latents.shape[2], reference_quirks)), dim=2)
 
-    def _encode_tiles(self, video: Tensor, prepare: Callable[[Tensor], Tensor]) -> Tensor:
+    def _encode_tiles(self, video: Tensor, prepare: Callable[[Tensor], Tensor], filled: int = 0) -> Tensor:
         def code(tiles: Tensor) -> Tensor:
             return self.model.encode(prepare(tiles).to(self.dtype))
 
         while True:
             axes = tiling.encode_axes(self.tile, self.model.config)
-            slabs = tiling.slabs(video, axes, code, device=self.device, chained=True, at_once=self.at_once)
+            how: dict[str, Any] = {"device": self.device, "chained": True, "at_once": self.at_once, "filled": filled}
+            slabs = tiling.slabs(video, axes, code, **how)
             try:
                 return torch.cat(list(slabs), dim=2)
             except RuntimeError as error:
@@ -213,18 +216,6 @@ class VAE:
         self.tile = smaller
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-
-
-def whole_groups(frames: Tensor, group: int = 4) -> Tensor:
-    """Frames `[T, H, W, 3]` as they are encoded: one alone (an image), else a multiple of `group`.
-
-    Others are filled up at the *beginning* by repeating the first frame: no frame is lost, and a continuation goes
-    on from the last one.
-    """
-    missing = -frames.shape[0] % group
-    if frames.shape[0] == 1 or not missing:
-        return frames
-    return torch.cat((frames[:1].expand(missing, -1, -1, -1), frames))
 
 
 def to_signed(frames: Tensor) -> Tensor:

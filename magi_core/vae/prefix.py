@@ -5,7 +5,6 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
 from magi_core.config import FRAMES_PER_LATENT
@@ -34,11 +33,22 @@ def encode_prefix(
     frames, done = noted_frames(image if video is None else video, "image" if video is None else "video")
     frames, note = fit(frames, width, height, policy)
     notes = [*done, note] if note else [*done]
-    missing = missing_frames(len(frames))
-    if video is not None and missing:
-        frames = torch.cat([frames[:1].expand(missing, -1, -1, -1), frames])
-        notes.append(f"the video's first frame is repeated {missing} times, so that its length is a multiple of 4")
-    return vae.encode(frames), tuple(notes)
+    if video is None:
+        return vae.encode(frames), tuple(notes)
+    return encode_video(vae, frames), (*notes, *filling_notes(len(frames)))
+
+
+def encode_video(vae: VAE, frames: Tensor) -> Tensor:
+    """`VAE.encode` of frames that are a video, one alone too."""
+    return vae.encode(frames if len(frames) > 1 else frames.expand(FRAMES_PER_LATENT, -1, -1, -1))
+
+
+def filling_notes(frames: int) -> tuple[str, ...]:
+    """What filling up a video of `frames` is said to be."""
+    missing = missing_frames(frames)
+    if not missing:
+        return ()
+    return (f"the video's first frame is repeated {missing} times, so that its length is a multiple of 4",)
 
 
 def missing_frames(frames: int) -> int:

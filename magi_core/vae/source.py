@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from magi_core.config import MAX_CHUNKS, VIDEO_FRAMES_PER_CHUNK
+from magi_core.config import FRAMES_PER_LATENT, MAX_CHUNKS, VIDEO_FRAMES_PER_CHUNK
 from magi_core.errors import MagiError
-from magi_core.video.files import reading_notes
+from magi_core.video.files import check_pauses, check_room, reading_notes
 from magi_core.video.frame_source import FrameSource, OnCount, resample
 from magi_core.video.images import fit
 from magi_core.video.rate import exact_fps
+
+LATENT_BYTES = 16 * 4 / (8 * 8 * FRAMES_PER_LATENT)  # of a pixel of a frame
 
 if TYPE_CHECKING:
     from magi_core.vae import VAE
@@ -47,13 +49,15 @@ def encode_source(
 ) -> EncodedVideo:
     """A video file, or `seconds` of it from `start` on, brought to `fps` and to a size.
 
-    policy: see `fit`. on_count: told after every picture how many were decoded; what it raises stops the reading.
+    It is looked through before anything is encoded: what is refused is refused soon. policy: see `fit`. on_count: told
+    after every picture how many were decoded, both times; what it raises stops the reading.
     """
     rate, source = exact_fps(fps), FrameSource(path, start=start, on_count=on_count)
     most = None if seconds is None else max(round(seconds * rate), 1)
-    found = encode_pictures(
-        vae, islice(_once(resample(source, rate)), most), width=width, height=height, policy=policy, what=str(path)
-    )
+    for _ in islice(within_reason(source, rate, width, height), most):
+        pass
+    pictures = once(islice(within_reason(source, rate, width, height), most))
+    found = encode_pictures(vae, pictures, width=width, height=height, policy=policy, what=str(path))
     notes = (*reading_notes(source, rate, found.frames), *found.notes)
     return EncodedVideo(found.latents, found.frames, notes)
 
@@ -86,7 +90,16 @@ def encode_pictures(
     return EncodedVideo(torch.cat(latents, dim=2), count, tuple(notes))
 
 
-def _once(pictures: Iterable[Callable[[], Tensor]]) -> Iterator[Tensor]:
+def within_reason(source: FrameSource, rate: Fraction, width: int, height: int) -> Iterator[Callable[[], Tensor]]:
+    """Pictures at `rate`. `MagiError` for a file that would become more latents of a size in pixels than a file like it
+    may, and for a few pictures that stay on for hours."""
+    for count, picture in enumerate(resample(source, rate), 1):
+        check_room(source, count, rate, width * height * LATENT_BYTES)
+        check_pauses(source, count, rate)
+        yield picture
+
+
+def once(pictures: Iterable[Callable[[], Tensor]]) -> Iterator[Tensor]:
     """Their pixels; a picture that stays on is converted once."""
     latest, pixels = None, None
     for picture in pictures:

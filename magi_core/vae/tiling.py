@@ -145,6 +145,7 @@ def slabs(
     at_once: int = 1,
     first: int = 0,
     only: range | None = None,
+    filled: int = 0,
 ) -> Iterator[Tensor]:
     """Code `x` `[B, C, T, H, W]` slab by slab along time; only one slab (and its predecessor's tiles) is held.
 
@@ -155,15 +156,16 @@ def slabs(
     first: absolute index of x's first frame. Slab k begins at frame k * stride of the whole video, whatever part of
     it x is; where x begins in the middle of a slab, the part that x has is coded.
     only: absolute indexes of the slabs wanted (decoding), all by default. A predecessor to blend with is coded too.
+    filled: repeats of x's first frame that are coded in front of it; only as many as a slab needs are made.
     Yields float32 slabs that concatenate along time; each is final, whatever follows.
     """
     time = axes[0]
-    wanted = only if only is not None else range(first // time.stride, time.count(first + x.shape[2]))
+    wanted = only if only is not None else range(first // time.stride, time.count(first + filled + x.shape[2]))
     before: Grid | None = None
     if time.blend and wanted.start > first // time.stride:
-        before = _code_slab(x, axes, code, device, at_once, wanted.start - 1, first)
+        before = _code_slab(x, axes, code, device, at_once, wanted.start - 1, first, filled)
     for index in wanted:
-        raw = _code_slab(x, axes, code, device, at_once, index, first)
+        raw = _code_slab(x, axes, code, device, at_once, index, first, filled)
         slab, blended = _merge(raw, before, axes, chained)
         before = None if not time.blend else blended if chained else raw
         del raw, blended  # whoever takes the slab, and the next one, have their room
@@ -173,12 +175,14 @@ def slabs(
 
 
 def _code_slab(
-    x: Tensor, axes: Axes, code: TileFunction, device: torch.device, at_once: int, index: int, first: int
+    x: Tensor, axes: Axes, code: TileFunction, device: torch.device, at_once: int, index: int, first: int, filled: int
 ) -> Grid:
     """All tiles of one slab, coded but not blended: rows of columns."""
     time, rows, columns = axes
-    begin = index * time.stride - first
+    begin = index * time.stride - first - filled
     slab = x[:, :, max(begin, 0) : begin + time.tile].to(device)
+    if filled and begin < 0:
+        slab = torch.cat([slab[:, :, :1].expand(-1, -1, -begin, -1, -1), slab], dim=2)
     tiles = {
         (i, j): slab[:, :, :, i : i + rows.tile, j : j + columns.tile]
         for i in _starts(rows, x.shape[3])

@@ -14,7 +14,7 @@ from magi_core.writing.claim import Claim
 from magi_core.writing.replacing import replacing
 
 FRAMES_PER_ROW = 8
-MAX_ROWS = 1000
+MAX_ROWS = 300  # of a sheet that programs show; its small frames and the picture take 0.35 GB
 FRAME_AREA = 160 * 120  # pixels of one small frame, whatever its shape
 LABEL_WIDTH, MARGIN, GAP, ROW_GAP = 300, 24, 4, 16
 LABEL_LINES = 5  # a row is at least this high
@@ -26,7 +26,7 @@ class ContactSheet:
     """Collects small copies of the frames that a sheet shows while a video streams past, then draws it.
 
     frames_per_chunk: how many of the frames given to `add` make one row. missing: how many the first row lacks, at its
-    start.
+    start. Of a long video the first rows are shown, which `note` tells.
     """
 
     def __init__(self, frames_per_chunk: int, *, columns: int = FRAMES_PER_ROW, missing: int = 0) -> None:
@@ -36,6 +36,15 @@ class ContactSheet:
         self.rows: list[list[Image.Image]] = []
         self._shown = set(spread(frames_per_chunk, columns))
         self._missing = self._seen = missing
+
+    @property
+    def note(self) -> str:
+        """That the sheet does not show all of the video, or ""."""
+        return (
+            f"the contact sheet shows the first {MAX_ROWS} of {len(self.rows)} rows"
+            if len(self.rows) > MAX_ROWS
+            else ""
+        )
 
     def add(self, block: Tensor) -> None:
         """The next frames of the video, uint8 [n, H, W, 3]."""

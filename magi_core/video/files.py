@@ -20,7 +20,7 @@ from magi_core.video.images import fit
 from magi_core.video.mp4 import Mp4Encoder, check_even, check_frames, tags_of
 from magi_core.video.output_path import check_output
 from magi_core.video.rate import exact_fps
-from magi_core.video.sound import BYTES_PER_SECOND, Sound
+from magi_core.video.sound import BYTES_PER_SECOND, Sound, SoundSource
 from magi_core.video.sound_file import read_sound
 from magi_core.video.sound_track import SoundTrack
 from magi_core.writing.claim import Claim
@@ -29,6 +29,7 @@ from magi_core.writing.replacing import Replacement
 MAX_FRAMES = 40_000  # 27 minutes at 24 fps
 MOST_SECONDS = 1_000_000
 SMALL_FILE, SMALL_FILE_MEMORY = 10 << 20, 768 << 20  # bytes of a file, and of what reading it may take
+BESIDE = 256 << 20  # bytes of that for what comes after reading, when decoders take nothing any more
 PAUSING = 4  # frames made of one picture, beyond which its pauses are spoken of
 FRAMES_RATIO = 250  # bytes of frames to a byte of a larger file: a film at 720x720 in 1.2 Mbit/s
 
@@ -127,9 +128,9 @@ def _fitted(
         frames.append(pixels)
         if len(frames) == most:
             break
-        taken = len(frames) * (pixels.nbytes + beside / float(rate))
-        if len(frames) > MAX_FRAMES or taken > _memory_for(source.path) - source.held:
-            raise _too_long(source.path, source, len(frames), rate)
+        if len(frames) > MAX_FRAMES:
+            raise _too_long(source, len(frames), rate)
+        check_room(source, len(frames), rate, pixels.nbytes + beside / float(rate))
     return frames, note
 
 
@@ -161,10 +162,22 @@ def _memory_for(path: Path) -> int:
     return SMALL_FILE_MEMORY + FRAMES_RATIO * max(0, path.stat().st_size - SMALL_FILE)
 
 
-def _too_long(path: Path, source: FrameSource, frames: int, rate: Fraction) -> MagiError:
+def check_room(source: FrameSource, frames: int, rate: Fraction, each: float) -> None:
+    """Raise `MagiError` where `frames` of `each` so many bytes are more than a file of its size may become."""
+    if frames * each > _memory_for(source.path) - max(source.held, BESIDE):
+        raise _too_long(source, frames, rate)
+
+
+def check_pauses(source: FrameSource, frames: int, rate: Fraction) -> None:
+    """Raise `MagiError` where a few pictures stay on for hours: all of it would be encoded."""
+    if frames > MAX_FRAMES and frames > PAUSING * source.count:
+        raise _too_long(source, frames, rate)
+
+
+def _too_long(source: FrameSource, frames: int, rate: Fraction) -> MagiError:
     still = " In it, single pictures stay on for very long." if frames > PAUSING * source.count else ""
     return MagiError(
-        f"{path} is too long: its first {source.count} pictures alone make {frames:,} frames, "
+        f"{source.path} is too long: its first {source.count} pictures alone make {frames:,} frames, "
         f"{float(frames / rate):.0f} seconds.{still} Cut it to what the new video should go on from; the last seconds "
         "matter most."
     )
@@ -195,7 +208,7 @@ class VideoWriter:
         fps: float | str | Fraction,
         *,
         metadata: Mapping[str, Any] | None = None,
-        sound: Sound | None = None,
+        sound: SoundSource | None = None,
     ) -> None:
         self.path = path.path if isinstance(path, Claim) else Path(path)
         self.fps, self.frames = exact_fps(fps), 0
@@ -271,7 +284,7 @@ def write_video(
     fps: float | str | Fraction,
     *,
     metadata: Mapping[str, Any] | None = None,
-    sound: Sound | None = None,
+    sound: SoundSource | None = None,
 ) -> int:
     """Write blocks of frames uint8 [n, H, W, 3] with a `VideoWriter`; returns the number of frames."""
     with VideoWriter(path, fps, metadata=metadata, sound=sound) as writer:

@@ -32,7 +32,7 @@ from magi_core.writing.failure import cannot_write
 from magi_core.writing.replacing import replacing
 
 if TYPE_CHECKING:
-    from magi_core.video.sound import Sound
+    from magi_core.video.sound import SoundSource
 
 INDEX = (b"ftyp", b"moov")  # what a fragmented file begins with; every fragment is made with one of its own
 BOX = 8  # bytes that begin a box; nothing but zeros there is a box without a kind, up to the end of the file
@@ -61,7 +61,7 @@ class VideoRecording:
         fps: float | str | Fraction,
         metadata: Mapping[str, Any] | None = None,
         replace: bool = False,
-        sound: Sound | None = None,
+        sound: SoundSource | None = None,
     ) -> None:
         self.path = path.path if isinstance(path, Claim) else Path(path)
         self.fps, self.frames, self.note = exact_fps(fps), 0, ""

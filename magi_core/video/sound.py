@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +13,19 @@ from torch import Tensor
 RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # what AAC has, up to what people hear
 BYTES_PER_SECOND = 2 * 2 * max(RATES)  # of a sound that was read, at most
 FULL = 32767  # a sample of 16 bits that means 1
+
+
+class SoundSource(Protocol):
+    """What sound is written from: a `Sound`, or one that is read meanwhile. rate: samples a second, of `RATES`."""
+
+    @property
+    def rate(self) -> int: ...
+
+    @property
+    def channels(self) -> int: ...
+
+    def between(self, first: int, stop: int) -> Tensor:
+        """Samples, float32 [channels, stop - first]; silence where there are none."""
 
 
 @dataclass(frozen=True, eq=False)

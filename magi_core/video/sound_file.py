@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -45,13 +46,44 @@ def read_sound(
     silence. No more is decoded than asked for. on_seconds: told now and then how far reading is; may raise to stop it.
     Raises `MagiError` for a file that is missing, damaged, or of a kind that is not read.
     """
+    sound: Sound | None = None
+    for block in sound_blocks(path, seconds=seconds, start=start, what=what, on_seconds=on_seconds):
+        if sound is None:
+            sound = Sound(torch.zeros(len(block.samples), block.total, dtype=torch.int16), block.rate)
+        _put(sound.kept, block.position, block.samples)
+    return sound
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Part of a sound that is read. samples: float32 [channels, n]. position: of the first of them in what was asked
+    for, which is `total` long; a few may lie outside."""
+
+    samples: Tensor
+    position: int
+    rate: int
+    total: int
+
+
+def sound_blocks(
+    path: str | Path,
+    *,
+    seconds: Fraction,
+    start: Fraction = Fraction(0),
+    what: str = "sound",
+    on_seconds: OnSeconds | None = None,
+) -> Iterator[Block]:
+    """The parts that `read_sound` puts together, as the file has them, all of one rate; none where it has no sound.
+
+    Between two of them may lie silence, and times that step back make them overlap. Raises as `read_sound`.
+    """
     with open_media(path, what, SOUND_CONTAINERS) as container:
         stream = _sound_track(container)
         if stream is None:
-            return None
+            return
         first = _first_time(container, stream)
         try:
-            return _track(container, stream, first + start, seconds, on_seconds)
+            yield from _placed(container, stream, first + start, seconds, on_seconds)
         except (av.error.FFmpegError, OSError, ValueError, MemoryError) as error:
             if isinstance(error, MagiError):
                 raise
@@ -121,30 +153,29 @@ def _first_time(container: Any, stream: Any) -> Fraction:
     return Fraction(0) if counted.start_time is None else counted.start_time * Fraction(counted.time_base)
 
 
-def _track(container: Any, stream: Any, start: Fraction, seconds: Fraction, on_seconds: OnSeconds | None) -> Sound:
+def _placed(
+    container: Any, stream: Any, start: Fraction, seconds: Fraction, on_seconds: OnSeconds | None
+) -> Iterator[Block]:
     """`seconds` of a track from `start` on, in the file's time."""
     if start > 0:
         seek(container, stream, start)
-    sound, position = None, None
-    decoded = limit = 0
+    resample, position = None, None
+    decoded = rate = total = 0
     for frame in _frames(container, stream, on_seconds):
-        if sound is None:
-            rate, channels = _usable(frame.sample_rate), min(len(frame.layout.channels), 2)
-            sound = Sound(torch.zeros(channels, round(seconds * rate), dtype=torch.int16), rate)
-            limit = 2 * sound.kept.shape[1] + 60 * rate
-            resample = _Resampler(channels, rate)
-        begins = None if frame.pts is None else (frame.pts * Fraction(frame.time_base) - start) * sound.rate
-        if position is None or (begins is not None and abs(begins - position) > DRIFT * sound.rate):
+        if resample is None:
+            rate = _usable(frame.sample_rate)
+            total, resample = round(seconds * rate), _Resampler(min(len(frame.layout.channels), 2), rate)
+        begins = None if frame.pts is None else (frame.pts * Fraction(frame.time_base) - start) * rate
+        if position is None or (begins is not None and abs(begins - position) > DRIFT * rate):
             position = 0 if begins is None else round(begins)
-        block = resample(frame)
-        _put(sound.kept, position, block)
-        position += block.shape[1]
-        decoded += block.shape[1]
-        if position >= sound.kept.shape[1] or decoded > limit:  # a file may say that all of it is at one time
-            break
-    if sound is None:
+        samples = resample(frame)
+        yield Block(samples, position, rate, total)
+        position += samples.shape[1]
+        decoded += samples.shape[1]
+        if position >= total or decoded > 2 * total + 60 * rate:  # a file may say that all of it is at one time
+            return
+    if resample is None:
         raise MagiError("no sound in its sound track can be decoded: the file is damaged")
-    return sound
 
 
 def _frames(container: Any, stream: Any, on_seconds: OnSeconds | None) -> Iterator[Any]:
@@ -182,7 +213,8 @@ class _Resampler:
             self._resampler = av.AudioResampler(format="fltp", layout=self.layout, rate=self.rate)
         frame.pts = None  # else it fills gaps by times of its own
         parts = [torch.from_numpy(made.to_ndarray()) for made in self._resampler.resample(frame)]
-        return torch.cat(parts, dim=1) if parts else torch.zeros(1 if self.layout == "mono" else 2, 0)
+        samples = torch.cat(parts, dim=1) if parts else torch.zeros(1 if self.layout == "mono" else 2, 0)
+        return samples.nan_to_num_(0, 1, -1)  # files of floats may hold anything
 
 
 def _put(samples: Tensor, position: int, block: Tensor) -> None:

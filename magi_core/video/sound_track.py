@@ -10,7 +10,7 @@ from typing import Any
 import av
 import numpy as np
 
-from magi_core.video.sound import Sound
+from magi_core.video.sound import Sound, SoundSource
 from magi_core.writing.replacing import replacing
 
 BLOCK = 1024  # samples of an AAC packet; its encoder is one packet late
@@ -24,7 +24,7 @@ class SoundTrack:
     begins. later: samples added to all times, for containers that have no time before 0.
     """
 
-    def __init__(self, sound: Sound, start: Fraction = Fraction(0), *, later: int = 0) -> None:
+    def __init__(self, sound: SoundSource, start: Fraction = Fraction(0), *, later: int = 0) -> None:
         self.sound, self._later = sound, later
         context: Any = av.CodecContext.create("aac", "w")
         _set_up(context, sound)
@@ -78,11 +78,11 @@ def write_sound(path: Path, sound: Sound) -> None:
             container.mux(packet)
 
 
-def _set_up(context: Any, sound: Sound) -> None:
+def _set_up(context: Any, sound: SoundSource) -> None:
     context.sample_rate, context.time_base = sound.rate, Fraction(1, sound.rate)
     context.layout, context.format = _layout(sound), "fltp"
     context.bit_rate = BITS * sound.channels
 
 
-def _layout(sound: Sound) -> str:
+def _layout(sound: SoundSource) -> str:
     return "mono" if sound.channels == 1 else "stereo"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Protocol
 
 import torch
@@ -176,7 +178,15 @@ class BinShard:
 def _load_bin(file: Path) -> dict[str, Tensor]:
     with open_regular(file, "weight file") as stream:
         mapped = stream.read(2) == b"PK"  # files older than torch 1.6 are no zip archives and cannot be mapped
-    loaded = torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
+    try:
+        loaded = torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
+    except UnpicklingError as error:
+        if not re.search("unsupported (global|class)", str(error), re.IGNORECASE):  # PyTorch has no error of its own
+            raise
+        raise MagiError(
+            f"{file} holds more than plain weights, such as code that runs while it is read: it is not opened. Get "
+            "the model as .safetensors"
+        ) from None
     if not isinstance(loaded, Mapping) or not all(isinstance(value, Tensor) for value in loaded.values()):
         raise ValueError("it holds something else than named tensors")
     if sum(tensor.nbytes for tensor in loaded.values()) > MAX_SHARING * file.stat().st_size:

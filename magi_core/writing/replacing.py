@@ -71,7 +71,12 @@ def replacing(
 
 
 def discard(folder: Path, path: Path) -> None:
-    """Remove a folder that belongs to `path`: at one stroke for all who look, whatever happens while it is emptied."""
+    """Remove a folder that belongs to `path`: at one stroke for all who look, whatever happens while it is emptied.
+
+    Anything else of that name stays.
+    """
+    if not is_own(folder):
+        return
     away = _part(path)
     try:
         folder.rename(away)
@@ -83,8 +88,13 @@ def discard(folder: Path, path: Path) -> None:
 def remove_parts(path: Path) -> None:
     """Remove what writers of `path` that were killed have left. Nobody may be writing it."""
     left = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}\.part")
-    for folder in [entry for entry in path.parent.iterdir() if left.fullmatch(entry.name)]:
+    for folder in [entry for entry in path.parent.iterdir() if left.fullmatch(entry.name) and is_own(entry)]:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_own(folder: Path) -> bool:
+    """Whether a folder of ours can be at this place: a link leads to somebody else's, opening a pipe waits for ever."""
+    return folder.is_dir() and not folder.is_symlink()
 
 
 def _part(path: Path) -> Path:

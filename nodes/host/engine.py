@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import comfy.model_management as management
 
+from magi_core.budget.amounts import OF_THE_DRIVER
 from magi_core.cache.engine_cache import EngineCache
 from magi_core.engine import Engine
 from magi_core.host import OnDevice
@@ -18,20 +19,32 @@ from .patcher import Patcher, make_room
 class ComfyHost:
     """A `magi_core.host.Host`. patcher: holds the transformer; clones of it (with a LoRA) share weights.
     allowed: bytes of the device that the model and its runs keep to; None leaves that to ComfyUI, as does its dynamic
-    VRAM, which places weights by itself."""
+    VRAM, which places weights by itself. Where the model does not fit them whole, or a run alone takes the card, K/V
+    pages wait in main memory, under dynamic VRAM too. block: bytes of the largest block, which dynamic VRAM may have to
+    fetch for as long as the block's turn lasts.
+    """
 
     patcher: Patcher
     allowed: int | None = None
+    block: int = 0
 
     def loaded_for(self, need: int) -> None:
-        make_room(self.patcher, need, self._budget)
+        make_room(self.patcher, need + (self.block if _is_dynamic(self.patcher) else 0), self._budget)
 
     def room(self) -> int | None:
         return self._budget
 
+    def fits(self, need: int) -> bool:
+        device = self.patcher.load_device
+        if device.type == "cpu":
+            return True
+        if self.allowed is None:  # weights are ComfyUI's to place, but a run that takes all of the card leaves none
+            return need + OF_THE_DRIVER <= int(management.get_total_memory(device))
+        return int(self.patcher.model_size()) + need <= self.allowed
+
     @property
     def _budget(self) -> int | None:
-        if self.allowed is None or self.patcher.load_device.type == "cpu" or self.patcher.is_dynamic():
+        if self.allowed is None or self.patcher.load_device.type == "cpu" or _is_dynamic(self.patcher):
             return None
         return self.allowed
 
@@ -43,9 +56,15 @@ class ComfyHost:
         return management.processing_interrupted()
 
 
+def _is_dynamic(patcher: Patcher) -> bool:
+    asked = getattr(patcher, "is_dynamic", None)  # not there before ComfyUI had dynamic VRAM
+    return asked is not None and asked()
+
+
 def in_comfyui(engine: Engine, patcher: Patcher) -> Engine:
     """`engine`, whose transformer is in `patcher`; what it remembers is on the device where that works."""
-    return engine.copy(host=ComfyHost(patcher), cache=EngineCache(patcher.load_device))
+    block = max(sum(weight.nbytes for weight in block.parameters()) for block in engine.dit.videodit_blocks)
+    return engine.copy(host=ComfyHost(patcher, block=block), cache=EngineCache(patcher.load_device))
 
 
 def patched(engine: Engine, patcher: Patcher, fingerprint: str) -> Engine:

@@ -23,7 +23,7 @@ from magi_core.video.images import noted_frames
 from magi_core.video.sound import Sound
 
 from .vae import PlacedVAE
-from .video import given_video, part_of_file
+from .video import in_memory, part_of_file
 
 TOLD_EVERY = 24  # pictures
 
@@ -67,7 +67,7 @@ def _of_video(
     width, height = wanted.width, wanted.height
     part = part_of_file(video)
     if part is None:
-        read = given_video(video, width=width, height=height, fit=wanted.fit, fps=wanted.fps, tell=tell)
+        read = in_memory(video, wanted.fps)
         frames, notes = noted_frames(read.frames)
         found = encode_pictures(codec, _watched(frames), width=width, height=height, policy=wanted.fit)
         return found, read.sound, (*read.notes, *notes)

@@ -11,22 +11,26 @@ import comfy.model_management as management
 import torch
 
 from magi_core.errors import MagiError
+from magi_core.vae.given import GivenVideo, look_through
 from magi_core.vae.prefix import resample
-from magi_core.video import Video, exact_fps, read_video
+from magi_core.video import Video, exact_fps
 
 from .sound import from_audio
 
 TOLD_EVERY = 24  # pictures
 
 
-def given_video(video: Any, *, width: int, height: int, fit: str, fps: float, tell: Callable[[str], None]) -> Video:
-    """The frames, with their sound, at `fps`. Those of a file are at the size already and HDR is tone-mapped.
+def given_video(
+    video: Any, *, width: int, height: int, fit: str, fps: float, tell: Callable[[str], None]
+) -> Video | GivenVideo:
+    """The frames, with their sound, at `fps`; a file is looked through, and its frames are made when they are encoded,
+    at the size and with HDR tone-mapped.
 
     tell: gets how far reading a file is, in words. Reading stops when the user interrupts.
     """
     part = part_of_file(video)
     if part is None:
-        return _components(video, fps)
+        return in_memory(video, fps)
     source, start, seconds = part
 
     def on_count(count: int) -> None:
@@ -34,15 +38,8 @@ def given_video(video: Any, *, width: int, height: int, fit: str, fps: float, te
         if count % TOLD_EVERY == 0:
             tell(f"reading the video: {count} pictures")
 
-    return read_video(
-        source,
-        fps=fps,
-        size=(width, height),
-        policy=fit,
-        start=start,
-        seconds=seconds,
-        sound=True,
-        on_count=on_count,
+    return look_through(
+        source, width=width, height=height, fps=fps, policy=fit, start=start, seconds=seconds, on_count=on_count
     )
 
 
@@ -56,8 +53,8 @@ def part_of_file(video: Any) -> tuple[str | Path, Fraction, Fraction | None] | N
     return source, max(Fraction(start), Fraction(0)), Fraction(seconds) or None
 
 
-def _components(video: Any, fps: float) -> Video:
-    """A VIDEO that is not part of a file."""
+def in_memory(video: Any, fps: float) -> Video:
+    """A VIDEO that is not part of a file, at `fps`."""
     parts = video.get_components()
     frames, alpha = parts.images, getattr(parts, "alpha", None)
     if alpha is not None:

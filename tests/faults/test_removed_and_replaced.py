@@ -126,3 +126,26 @@ def test_a_clock_set_back_hides_no_change(tmp_path):
         os.utime(path, ns=(10**18, 10**18))
         seen.add(take_fingerprint(path))
     assert len(seen) == 2
+
+
+@pytest.mark.parametrize("folder", ["take.magi.parts", "take.magi.parts.old"])
+@pytest.mark.parametrize("kind", ["file", "pipe", "link", "dangling link"])
+def test_what_has_the_name_of_a_takes_folder_stays_and_is_told_of(tmp_path, folder, kind):
+    place, other = tmp_path / folder, tmp_path / "other"
+    other.mkdir()
+    (other / "kept.txt").write_text("kept")
+    make = {
+        "file": lambda: place.write_text("somebody's"),
+        "pipe": lambda: os.mkfifo(place),
+        "link": lambda: place.symlink_to(other),
+        "dangling link": lambda: place.symlink_to("nowhere"),
+    }
+    make[kind]()
+    before = place.lstat()
+    for _ in range(2):
+        with pytest.raises(MagiError, match="is in the way: it is no folder"):
+            Autosave(tmp_path / "take.magi")
+    engine = tiny_engine(steps=4)
+    engine.extend(engine.begin(width=32, height=32), "red").save(tmp_path / "take.magi")
+    assert os.path.samestat(place.lstat(), before) and os.listdir(other) == ["kept.txt"]
+    assert load_state(tmp_path / "take.magi").finished == 1

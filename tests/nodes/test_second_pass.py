@@ -240,7 +240,7 @@ def test_going_on_from_a_retouched_take_is_what_going_on_was(run, retouch, model
         ({"first": 6, "last": 7}, "cannot retouch chunks 6 to 7: the take's own are 0 to 6"),
         ({"first": 4, "last": 3}, "cannot retouch chunks 4 to 3: the last of them comes before the first"),
         ({"first": 4, "last": 4, "join": 2}, "no more chunks than are retouched: 2 -> use 1 or less"),
-        ({"first": 4, "last": 4, "strength": float("nan")}, "a strength is a number from 0"),
+        ({"first": 4, "last": 4, "strength": float("nan")}, "strength must be a number from 0.0 to 1.0: nan"),
     ],
 )
 def test_a_retouch_that_cannot_be_is_refused_in_words(retouch, take, prompt, places, sentence) -> None:

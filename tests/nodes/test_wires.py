@@ -70,3 +70,23 @@ def test_what_is_typed_where_a_wire_belongs_is_refused_by_every_node(nodes, type
 def test_a_wire_that_must_be_there_and_brings_nothing_is_refused(run) -> None:
     with pytest.raises(MagiError, match="state must come from another node"):
         run("MagiRewind", state=None)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1e300, 10**30, -(10**30), "x" * 400, None, [1, 2], {}])
+def test_what_a_wire_brings_is_bounded_as_what_is_typed_is(nodes, value) -> None:
+    """ComfyUI looks at the range of what is typed only."""
+    asked = 0
+    for node in nodes.values():
+        inputs = node.define_schema().inputs
+        wires = {
+            each.id: object() for each in inputs if each.io_type not in ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
+        }
+        for each in inputs:
+            if each.io_type in ("INT", "FLOAT") and each.options.get("max") is not None:
+                asked += 1
+                with pytest.raises(MagiError, match=f"^{each.id} must be a (whole )?number"):
+                    node.execute(**{**wires, each.id: value})
+            elif each.io_type == "STRING" and not isinstance(value, str):
+                with pytest.raises(MagiError, match=f"^{each.id} must be text"):
+                    node.execute(**{**wires, each.id: value})
+    assert asked > 40

@@ -42,7 +42,7 @@ class Render:
         os.close(tell)
         os.close(say)
 
-    def follow(self, until: Callable[[bytes], bool], limit: float = 300.0) -> None:
+    def follow(self, until: Callable[[bytes], bool], limit: float = 1800.0) -> None:
         """Read what it tells until `until` holds for all of it, or it has ended."""
         last = time.monotonic() + limit
         while not until(self.events) and time.monotonic() < last:

@@ -81,10 +81,13 @@ def _heard(pipe: Connection, found: Hunt, until: float) -> str | None:
 
 
 def _feed(target: str, seconds: float, seed: str, last: Path, pipe: Connection) -> None:
+    """All inputs to start from, which bring in libraries, and changed ones for `seconds`."""
     chosen, rng, end = TARGETS[target], random.Random(seed), time.monotonic() + seconds
     inputs = list(chosen.seeds())
-    fresh = list(inputs)
-    while time.monotonic() < end:
+    fresh, begun = list(inputs), False
+    while fresh or not begun or time.monotonic() < end:
+        if not (fresh or begun):
+            begun, end = True, max(end, time.monotonic() + seconds / 2)
         content = fresh.pop() if fresh else mutated(inputs, rng)
         last.write_bytes(content)
         folder = Path(tempfile.mkdtemp(dir=last.parent))

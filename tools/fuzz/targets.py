@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import atexit
 import io
 import json
+import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import torch
 from PIL import Image
@@ -16,18 +22,21 @@ from safetensors.torch import save, save_file
 
 from magi_core.loading import locate
 from magi_core.state import load_state
-from magi_core.state.save import read_part, write_part
+from magi_core.state.autosave import Autosave
+from magi_core.state.save import HEAD, parts_folders, read_part, write_part
 from magi_core.story.chunk import ChunkSpec
 from magi_core.story.storyboard import parse_storyboard
 from magi_core.text import load_special_tokens
 from magi_core.text.t5_config import read_config
 from magi_core.text.tokenizer import load_tokenizer
 from magi_core.vae import load_vae
+from magi_core.vae.given import look_through
 from magi_core.video import read_image, read_video, write_video
 from magi_core.video.sound import Sound
+from magi_core.video.sound_stream import SoundStream
 from magi_core.weights import read_tensors
 from magi_core.weights.shards import list_shards
-from tools.small_models import tiny_dit, tiny_engine
+from tools.small_models import tiny_dit, tiny_engine, tiny_vae
 
 NANO = locate("nano")
 SIZE = {"width": 16, "height": 16}
@@ -100,7 +109,11 @@ def _words_of(take: bytes) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "take.magi"
         path.write_bytes(take)
-        words, tensors = read_part(path)
+        return _words_in(path)
+
+
+def _words_in(path: Path) -> bytes:
+    words, tensors = read_part(path)
     whole = {name: (list(t.shape), t.dtype == torch.float32) for name, t in tensors.items()}
     return json.dumps({"words": words, "tensors": whole}).encode()
 
@@ -108,6 +121,11 @@ def _words_of(take: bytes) -> bytes:
 def _read_words(content: bytes, folder: Path) -> object:
     """The words of a take, changed, in a file whose checksums are right; then a plan from it."""
     path = folder / "take.magi"
+    return tiny_engine().plan(load_state(path), "next", 1) if _write_words(content, path) else None
+
+
+def _write_words(content: bytes, path: Path) -> bool:
+    """Whether they could be written."""
     try:
         given = json.loads(content)
         tensors = {
@@ -116,8 +134,31 @@ def _read_words(content: bytes, folder: Path) -> object:
         }
         write_part(path, given["words"], tensors)
     except (ValueError, TypeError, KeyError, AttributeError, RuntimeError):
-        return None  # not a file that can be written
-    return tiny_engine().plan(load_state(path), "next", 1)
+        return False
+    return True
+
+
+@cache
+def _in_parts() -> Path:
+    """The folder of a take that a killed run left; it goes with the process."""
+    engine, kept = tiny_engine(), tempfile.TemporaryDirectory()
+    atexit.register(kept.cleanup)
+    saving = Autosave(Path(kept.name) / "take.magi")
+    for state in engine.stream(engine.begin(**SIZE), ["a", "b", "c"]):
+        saving.write(state)
+    saving._claim.release()
+    return parts_folders(saving.path)[0]
+
+
+def _running() -> Sequence[bytes]:
+    """The words of the small file with the rest of a take that is being made."""
+    return [_words_in(_in_parts() / HEAD)]
+
+
+def _read_running(content: bytes, folder: Path) -> object:
+    shutil.copytree(_in_parts(), folder / _in_parts().name)
+    written = _write_words(content, folder / _in_parts().name / HEAD)
+    return tiny_engine().plan(load_state(folder / "take.magi"), "next", 1) if written else None
 
 
 def _weights() -> Sequence[bytes]:
@@ -197,6 +238,58 @@ def _videos() -> Sequence[bytes]:
     return found
 
 
+def _film(content: bytes, folder: Path) -> object:
+    """A video to continue: looked through, then made frame by frame."""
+    (folder / "film").write_bytes(content)
+    given = look_through(folder / "film", width=16, height=16, seconds=Fraction(2))
+    return given.encoded(tiny_vae())
+
+
+def _films() -> Sequence[bytes]:
+    """The same few pictures in other containers."""
+    kinds = {"gif": "gif", "mkv": "mpeg4", "avi": "mjpeg", "ts": "mpeg2video", "y4m": "rawvideo", "webm": "libvpx"}
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        for kind, codec in kinds.items():
+            path = Path(folder) / f"a.{kind}"
+            with av.open(str(path), "w") as container:
+                stream: Any = container.add_stream(codec, rate=24)
+                stream.width = stream.height = 16
+                stream.pix_fmt = {"gif": "rgb8", "avi": "yuvj420p"}.get(kind, "yuv420p")
+                for level in range(0, 160, 20):
+                    frame = av.VideoFrame.from_ndarray(np.full((16, 16, 3), level, np.uint8), format="rgb24")
+                    container.mux(stream.encode(frame))
+                container.mux(stream.encode(None))
+            found.append(path.read_bytes())
+    return found
+
+
+def _sounds() -> Sequence[bytes]:
+    kinds = {"wav": "pcm_s16le", "flac": "flac", "mp3": "libmp3lame", "ogg": "libopus", "m4a": "aac", "mka": "ac3"}
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        for kind, codec in kinds.items():
+            path = Path(folder) / f"a.{kind}"
+            with av.open(str(path), "w") as container:
+                stream: Any = container.add_stream(codec, rate=48_000)
+                silent = np.zeros((2, 24_000), np.float32)
+                frame = av.AudioFrame.from_ndarray(silent, format="fltp", layout="stereo")
+                frame.sample_rate = 48_000
+                container.mux(stream.encode(frame))
+                container.mux(stream.encode(None))
+            found.append(path.read_bytes())
+    return found
+
+
+def _heard(path: Path) -> object:
+    """A sound as a render takes it: read once, then in pieces."""
+    stream = SoundStream(path, seconds=Fraction(2))
+    for first in range(-1024, 2 * stream.rate, 1024):
+        if not bool(stream.between(first, first + 1024).abs().le(1).all()):
+            raise ValueError("samples that are no sound")
+    return stream.between(0, 10)
+
+
 def _file_of(path: Path) -> Callable[[], Sequence[bytes]]:
     return lambda: [path.read_bytes()]
 
@@ -206,6 +299,7 @@ TARGETS: dict[str, Target] = {
     "storyboard-json": Target(_stories, _storyboard),
     "take": Target(lambda: [_take_bytes()], _written("take.magi", load_state)),
     "take-words": Target(_take_words, _read_words),
+    "running-take": Target(_running, _read_running),
     "weights": Target(_weights, _written("model.safetensors", _read_weights)),
     "zst": Target(_packed, _written("model.safetensors.zst", _read_weights)),
     "index": Target(_index, _written("model.safetensors.index.json", list_shards)),
@@ -218,4 +312,6 @@ TARGETS: dict[str, Target] = {
     "special-tokens": Target(_npz, _written("special_tokens.npz", load_special_tokens)),
     "picture": Target(_pictures, _written("picture.png", read_image)),
     "video": Target(_videos, _written("video.mp4", lambda path: read_video(path, max_frames=48, sound=True))),
+    "film": Target(_films, _film),
+    "sound": Target(_sounds, _written("sound.wav", _heard)),
 }

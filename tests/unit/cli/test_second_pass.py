@@ -252,7 +252,10 @@ def test_a_damaged_or_wrong_source_is_refused_before_a_model_is_loaded(command, 
     content = source.read_bytes()
     Path("damaged.magi").write_bytes(content[:-100])
     Path("text.mp4").write_text("hello")
+    Path("loop.magi").symlink_to("loop.magi")
     for words, message in (
+        (("restyle", "loop.magi"), "cannot be looked for"),
+        (("restyle", "a\0b"), "cannot be looked for"),
         (("restyle", "damaged.magi"), "damaged.magi"),
         (("restyle", "none.magi"), "none.magi"),
         (("restyle", "none.mp4"), "there is no video at none.mp4"),

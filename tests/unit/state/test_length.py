@@ -35,6 +35,12 @@ def test_seconds_become_chunks_and_frames(state: dict, seconds: float, wanted: t
     assert chunks_for(_state(**state), seconds) == wanted
 
 
+@pytest.mark.parametrize(("chunks", "seconds"), [(10**30, 0.0), (100_001, 0.0), (1, 1e308), (1, 1e6)])
+def test_more_than_can_be_made_is_refused_before_anything_is_of_that_size(chunks: int, seconds: float) -> None:
+    with pytest.raises(MagiError, match="chunks are too many: at most 100,000 at a time"):
+        agreed_length(_state(), chunks, None, seconds)
+
+
 def test_less_than_a_frame_is_refused() -> None:
     with pytest.raises(MagiError, match=r"less than a frame at 24 fps: use 0\.042 or more"):
         chunks_for(_state(), 0.01)

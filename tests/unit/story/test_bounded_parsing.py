@@ -117,3 +117,9 @@ def test_runs_of_different_lines_stay_apart():
     assert [(first, last) for first, last, _ in board.lines] == [(0, 2), (3, 3), (4, 9)]
     assert parse_storyboard(board.to_text()) == board
     assert isinstance(board, Storyboard)
+
+
+@pytest.mark.parametrize("fps", [0, -1, float("nan"), float("inf"), 1e9])
+def test_a_rate_that_cannot_be_is_refused_in_words(fps):
+    with pytest.raises(MagiError, match="frames per second must be"):
+        parse_storyboard("4s: a", fps=fps)

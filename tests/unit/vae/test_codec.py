@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from magi_core.errors import MagiError
-from magi_core.vae import TileSettings, whole_groups
+from magi_core.vae import TileSettings
 from magi_core.vae.codec import to_frames, to_signed
 from tests.unit.vae.small_vae import PATCH, codec, decoded, latents, model
 
@@ -60,11 +60,25 @@ def test_an_image_is_one_latent_frame_as_if_it_stood_still() -> None:
     assert torch.equal(codec().encode(image), codec().encode(image.expand(4, -1, -1, -1)))
 
 
-@pytest.mark.parametrize(("count", "expected"), [(1, 1), (2, 4), (4, 4), (5, 8), (31, 32)])
-def test_incomplete_groups_repeat_the_first_frame_and_keep_every_one(count: int, expected: int) -> None:
-    frames = torch.arange(count).view(-1, 1, 1, 1)
-    groups = whole_groups(frames).flatten().tolist()
-    assert groups == [0] * (expected - count) + list(range(count))
+@pytest.mark.parametrize("count", [2, 3, 5, 13, 30])
+@pytest.mark.parametrize("overlap", [0.0, 0.5])
+def test_incomplete_groups_repeat_the_first_frame_and_keep_every_one(count: int, overlap: float) -> None:
+    frames = torch.rand(count, 16, 16, 3, generator=torch.Generator().manual_seed(count))
+    filled = torch.cat([frames[:1].expand(-count % 4, -1, -1, -1), frames])
+    vae = codec(tile=TileSettings(16, 16, frames=8, temporal_overlap=overlap))
+    assert vae.encode(frames).equal(vae.encode(filled))
+
+
+def test_a_long_video_is_filled_up_without_a_copy_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    largest, join = [], torch.cat
+
+    def counted(parts: list[Tensor], dim: int = 0) -> Tensor:
+        largest.append(sum(part.shape[dim] for part in parts))
+        return join(parts, dim)
+
+    monkeypatch.setattr(torch, "cat", counted)
+    codec().encode(torch.zeros(101, 16, 16, 3, dtype=torch.uint8))
+    assert 0 < max(largest) < 100
 
 
 @pytest.mark.parametrize(

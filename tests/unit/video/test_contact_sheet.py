@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFont
 
 from magi_core.errors import MagiError
+from magi_core.video import contact_sheet as contact_sheet_module
 from magi_core.video.contact_sheet import (
     BACKGROUND,
     GAP,
@@ -71,6 +72,18 @@ def test_only_small_copies_are_kept():
     sheet.add(chunk(0, height=512, width=512))
     assert len(sheet.rows[0]) == 8
     assert all(picture.width * picture.height < 25_000 for picture in sheet.rows[0])
+
+
+def test_a_long_video_shows_its_first_rows_and_says_so(monkeypatch):
+    monkeypatch.setattr(contact_sheet_module, "MAX_ROWS", 3)
+    sheet, whole = ContactSheet(24), ContactSheet(24)
+    for number in range(5):
+        sheet.add(chunk(number % 3))
+        if number < 3:
+            whole.add(chunk(number % 3))
+    assert sheet.note == "the contact sheet shows the first 3 of 5 rows" and whole.note == ""
+    assert sheet.draw(["a"] * 5).tobytes() == whole.draw(["a"] * 3).tobytes()
+    assert sum(map(len, sheet.rows)) == 24
 
 
 def test_prompts_change_only_their_labels(tmp_path):

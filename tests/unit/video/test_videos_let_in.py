@@ -122,7 +122,12 @@ def test_what_a_small_file_may_take_is_bounded(tmp_path, monkeypatch):
     path = encode(tmp_path / "a.mkv", "mpeg4", seconds(48))
     monkeypatch.setattr(files, "SMALL_FILE_MEMORY", 64 * 64 * 3 * 20 + 10_000_000)
     monkeypatch.setattr(frame_source, "HELD", 0)
+    monkeypatch.setattr(files, "BESIDE", 0)
     assert len(read_video(path).frames) == 48
+    monkeypatch.setattr(files, "BESIDE", 10_000_000)
+    with pytest.raises(MagiError, match="is too long"):
+        read_video(path)
+    monkeypatch.setattr(files, "BESIDE", 0)
     monkeypatch.setattr(files, "SMALL_FILE_MEMORY", 64 * 64 * 3 * 20)
     with pytest.raises(MagiError, match="is too long"):
         read_video(path)
