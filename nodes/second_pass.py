@@ -189,7 +189,8 @@ class MagiSecondPass(io.ComfyNode):
             note_run(graph, links)
             if state is None and source.prefix is not None:
                 sound = None if source.sound is None else ref(source.sound)
-                given = Prefix(tuple(source.prefix.shape), source.prefix_key, sound=sound, end=source.end)
+                shape, key = tuple(source.prefix.shape), source.prefix_key
+                given = Prefix(shape, key, sound=sound, end=source.end, vae=source.vae)
                 note_source(graph, (source.width, source.height), given)
             engine = reading(begun.engine, encoder)
             made = sample(

@@ -100,7 +100,8 @@ class MagiVAEEncode(io.ComfyNode):
         with vae.working(frames, width, height) as codec, noting(codec, cls.hidden.unique_id):
             latents, more = encode_prefix(codec, width=width, height=height, policy=fit, **given)
         show_notes(cls.hidden.unique_id, (*notes, *more))
-        prefix = to_latent(latents, codec.scale_factor, missing_frames(frames) if "video" in given else 0)
+        filled = missing_frames(frames) if "video" in given else 0
+        prefix = to_latent(latents, codec.scale_factor, filled, codec.identity)
         if sound is not None:
             prefix[SOUND] = to_audio(sound.ending_at(frames / exact_fps(fps)))
         return io.NodeOutput(prefix)

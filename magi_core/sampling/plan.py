@@ -27,7 +27,7 @@ from magi_core.sampling.sampler import Sampler
 from magi_core.sampling.second_pass import SecondPass, directed, notes_on
 from magi_core.sampling.timesteps import step_factor, step_intervals
 from magi_core.sampling.window import Sight, pages_read, plan_page
-from magi_core.state import ChunkRecord, Frontier, SamplerState
+from magi_core.state import ChunkRecord, Frontier, SamplerState, other_vae
 from magi_core.state.describe import counted
 from magi_core.story.direction import Direction, check_ranges
 from magi_core.text.conditioning import NULL_TEXT_LENGTH
@@ -56,7 +56,8 @@ def plan(
     new = new_chunks(engine, begun, replace(frontier, run_start=run_start), going_on.directions, second)
     stop = begun.finished + len(new)
     end_of_take, note = _end_kept(engine, begun, new, second) if drain else (None, "")
-    begun = begun.noting(*([] if second is None else notes_on(second.take, engine)), left_out, note)
+    of_source = [] if second is None else notes_on(second.take, engine)
+    begun = begun.noting(*of_source, other_vae(state, engine.vae_identity), left_out, note)
     parts, final = _Parts(begun, frontier, run_start, new, engine.cache, drain, end_of_take).found()
     planned = Extension(
         given=state,

@@ -17,7 +17,7 @@ from magi_core.digest import digest
 from magi_core.errors import MagiError
 from magi_core.sampling.sampler import Sampler
 from magi_core.sampling.timesteps import timesteps
-from magi_core.state import ChunkRecord, PlacedChunk, SamplerState
+from magi_core.state import ChunkRecord, PlacedChunk, SamplerState, other_vae
 from magi_core.state.chunk import Source
 from magi_core.state.describe import counted
 from magi_core.story.chunk import ChunkSpec, checked_strength
@@ -120,14 +120,16 @@ def _check(second: SecondPass, state: SamplerState) -> None:
 
 
 def notes_on(take: SamplerState, engine: Sampler) -> list[str]:
-    """What is to be said about a source: that chunks in flight are none yet, and that another kind of model made it,
-    where latents do not tell which VAE they are of."""
+    """What is to be said about a source: that chunks in flight are none yet; that its latents are of another VAE, or
+    made by another kind of model where nothing tells of which VAE."""
     notes = []
     if flying := len(take.pending):
         kept = f"{counted(flying)} of the take, left in flight, " + ("is" if flying == 1 else "are")
         notes.append(f"{kept} not in what is made of it: to have that, finish the take first")
     made, here = take.model, engine.dit.config.summary
-    if take.fingerprint != engine.fingerprint and made not in ("", here):
+    if take.vae and engine.vae_identity:
+        notes.append(other_vae(take, engine.vae_identity))
+    elif take.fingerprint != engine.fingerprint and made not in ("", here):
         another = f"the take was made by another model ({made}) than this one ({here})"
         notes.append(f"{another}: both must belong to the same VAE")
     return notes

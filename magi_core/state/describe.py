@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from magi_core.errors import echo
 from magi_core.state import SamplerState
 from magi_core.state.story import story_of
 from magi_core.video.rate import exact_fps
@@ -13,7 +14,7 @@ def describe(state: SamplerState, name: str) -> list[str]:
     lines = [
         f"{name}: {counted(state.finished)}, {counted(state.frames, 'frame')}, {float(state.frames / fps):.2f} s at "
         f"{float(fps):.6g} fps, {state.width}x{state.height}, seed {state.seed}",
-        f"model: {state.model or 'unknown'}, weights {state.fingerprint or 'unknown'}",
+        f"model: {_name(state.model)}, weights {_name(state.fingerprint)}, VAE {_name(state.vae)}",
         f"settings: {settings.steps} steps, window {settings.window}, KV ranges "
         f"{', '.join(map(str, settings.kv_ranges)) or 'all'}, guidance text {_scales(settings.guidance.text)} and "
         f"previous {_scales(settings.guidance.previous)} from noisy to clean",
@@ -56,6 +57,10 @@ def rest_in_words(state: SamplerState) -> list[str]:
 
 def _chunks(first: int, last: int) -> str:
     return f"chunk {first}" if first == last else f"chunks {first}-{last}"
+
+
+def _name(name: str) -> str:
+    return echo(name, quoted=False) or "unknown"
 
 
 def _scales(scales: tuple[float, ...]) -> str:

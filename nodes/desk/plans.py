@@ -268,7 +268,8 @@ class _Graph:
             raise MagiError("the video is not encoded yet: the plan is known when it was")
         begun = model.engine().begin(width=width, height=height, fps=widgets["fps"])
         latents, sound = torch.empty(given.shape, device="meta"), None if given.sound is None else given.sound()
-        state = replace(begun, prefix=latents, prefix_key=given.key, end=given.end, sound=sound)
+        vae = given.vae or begun.vae
+        state = replace(begun, prefix=latents, prefix_key=given.key, end=given.end, sound=sound, vae=vae)
         return _Incoming(state, True, True)
 
     def _count(self, chunks: int) -> None:
@@ -291,6 +292,7 @@ class _Graph:
         latents = torch.empty(given.shape, device="meta")
         sound = None if given.sound is None else given.sound()
         state = replace(begun.state, prefix=latents, prefix_key=given.key, filled=given.filled, sound=sound)
+        state = replace(state, vae=given.vae or state.vae)
         is_made = made is not None
         return begun.engine, _Incoming(state, is_made, is_made, is_made), begun.notes
 
