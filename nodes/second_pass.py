@@ -225,7 +225,7 @@ def size_of(own: tuple[int, int], widgets: Mapping[str, Any]) -> tuple[int, int]
 def sized(take: SamplerState, widgets: Mapping[str, Any]) -> tuple[SamplerState, tuple[str, ...]]:
     """The take at the size asked for, and what was done to it."""
     size = size_of((take.width, take.height), widgets)
-    return resized(take, *size), (resizing_in_words(take, *size, widgets["strength"]),)
+    return resized(take, *size), resizing_in_words(take, *size, widgets["strength"])
 
 
 def _source(

@@ -19,7 +19,7 @@ from magi_core.sampling.sampler import Sampler
 from magi_core.sampling.timesteps import timesteps
 from magi_core.state import ChunkRecord, PlacedChunk, SamplerState, other_vae
 from magi_core.state.chunk import Source
-from magi_core.state.describe import counted
+from magi_core.state.describe import left_in_flight
 from magi_core.story.chunk import ChunkSpec, checked_strength
 from magi_core.story.direction import Direction, spec_of, with_spec
 from magi_core.story.transitions import ELSEWHERE
@@ -122,10 +122,7 @@ def _check(second: SecondPass, state: SamplerState) -> None:
 def notes_on(take: SamplerState, engine: Sampler) -> list[str]:
     """What is to be said about a source: that chunks in flight are none yet; that its latents are of another VAE, or
     made by another kind of model where nothing tells of which VAE."""
-    notes = []
-    if flying := len(take.pending):
-        kept = f"{counted(flying)} of the take, left in flight, " + ("is" if flying == 1 else "are")
-        notes.append(f"{kept} not in what is made of it: to have that, finish the take first")
+    notes = [*left_in_flight(take)]
     made, here = take.model, engine.dit.config.summary
     if take.vae and engine.vae_identity:
         notes.append(other_vae(take, engine.vae_identity))

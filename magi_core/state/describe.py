@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from magi_core.errors import echo
-from magi_core.state import SamplerState
+from magi_core.state.state import SamplerState
 from magi_core.state.story import story_of
 from magi_core.video.rate import exact_fps
 
@@ -53,6 +53,14 @@ def rest_in_words(state: SamplerState) -> list[str]:
     parts = [f"{_chunks(finished, come - 1)} in flight"] if come > finished else []
     parts += [f"{_chunks(come, last)} to come"] if rest.to_come else []
     return [f"broken off: {', '.join(parts)}; asked for the same again, it goes on as if it had not stopped"]
+
+
+def left_in_flight(take: SamplerState) -> tuple[str, ...]:
+    """A note where `take`, which something is made of, has chunks that are not finished."""
+    if not take.pending:
+        return ()
+    kept = f"{counted(len(take.pending))} of the take, left in flight, " + ("is" if len(take.pending) == 1 else "are")
+    return (f"{kept} not in what is made of it: to have that, finish the take first",)
 
 
 def _chunks(first: int, last: int) -> str:

@@ -269,11 +269,14 @@ def test_what_is_kept_is_never_shown_in_the_works(run, nodes, part, model, take,
     assert all(data["t"] == 1 for name, data in sent if name == "magi.still" and data["index"] == 2)
 
 
-def test_what_a_take_has_in_flight_is_said_to_be_left_out_before_the_run(run, retouch, model, prompt, said) -> None:
+@pytest.mark.parametrize("how", [{}, {"width": 48, "height": 64}], ids=["retouch", "another size"])
+def test_what_a_take_has_in_flight_is_said_to_be_left_out_before_the_run(
+    run, again, retouch, model, prompt, said, how
+) -> None:
     flying = run("MagiChunkSampler", model=model, conditioning=prompt("red"), chunks=5, leave_in_flight=True, **SMALL)
     counted: list[int] = []
     hook = model.dit.register_forward_pre_hook(lambda *_: counted.append(len(said())))
-    retouch(state=flying, conditioning=prompt("a tree"))
+    (again if how else retouch)(state=flying, conditioning=prompt("a tree"), **how)
     hook.remove()
     before = said()[: counted[0]]
     assert any("of the take, left in flight, are not in what is made of it" in text for text in before)
@@ -299,7 +302,9 @@ def test_a_take_is_of_the_vae_that_is_connected_where_its_model_knows_none(run, 
     assert run("MagiChunkSampler", model=model, prefix=prefix, **how).state.vae == "two"
 
 
-def test_every_node_that_shows_a_take_of_another_vae_says_so(run, take, vae_called, said, tmp_path, monkeypatch) -> None:
+def test_every_node_that_shows_a_take_of_another_vae_says_so(
+    run, take, vae_called, said, tmp_path, monkeypatch
+) -> None:
     import folder_paths
 
     monkeypatch.setattr(folder_paths, "get_output_directory", lambda: str(tmp_path))
