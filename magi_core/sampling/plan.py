@@ -21,6 +21,7 @@ from magi_core.sampling.cost import StageCost, stage_cost
 from magi_core.sampling.drafts import check_draft, pages_held
 from magi_core.sampling.extension import ChunkFate, Extension, Kind, NewChunk, Piece, Recalled
 from magi_core.sampling.handoff import differences, remembered_frontier
+from magi_core.sampling.joining import Joining
 from magi_core.sampling.keys import planned_frontier_key
 from magi_core.sampling.pages import PageBook
 from magi_core.sampling.sampler import Sampler
@@ -75,6 +76,7 @@ def plan(
         end=None if end is None or end >= stop * VIDEO_FRAMES_PER_CHUNK else end,
         source=None if second is None else second.take,
     )
+    planned = replace(planned, begun=begun.noting(*Joining(planned).remembered))
     pieces = [piece for piece in parts if isinstance(piece, Piece)]
     costs, pages = _stages(engine, planned, pieces)
     return replace(planned, stages=costs, need=_need(engine, begun, new, stop, pages))

@@ -211,6 +211,8 @@ def test_after_ctrl_c_the_same_command_goes_on(command, source, words, capsys, m
     printed = capsys.readouterr().out
     assert " remembered, " in printed and " to make" in printed
     assert torch.equal(made().latents, load_state("whole.magi").latents) and frames_in("new.mp4") == 192
+    jumps = [[note for note in take.notes if "expect a jump" in note] for take in (made(), load_state("whole.magi"))]
+    assert sorted(jumps[0]) == sorted(jumps[1])
     assert not Path("new_2.magi").exists()
 
 
