@@ -22,7 +22,6 @@ from magi_core.state.chunk import Source
 from magi_core.state.describe import left_in_flight
 from magi_core.story.chunk import ChunkSpec, checked_strength
 from magi_core.story.direction import Direction, spec_of, with_spec
-from magi_core.story.transitions import ELSEWHERE
 
 USUAL_STRENGTH = 0.5
 EVEN = 3.0
@@ -73,8 +72,8 @@ def leading(strength: float) -> float:
 
 def usual_strength(strength: float, spec: ChunkSpec, *, first: bool) -> float:
     """What a second pass of this strength means for a chunk that says none itself. One leads that is the `first` of its
-    pass, or behind a cut or in a new shot."""
-    return leading(strength) if first or spec.transition in ELSEWHERE else strength
+    pass, or sees nothing before it for a part of its way: behind a cut, in a new shot, at a restyle."""
+    return leading(strength) if first or spec.transition != "continue" else strength
 
 
 def _bent(x: float) -> float:
