@@ -22,6 +22,8 @@ CATEGORY = "MAGI"
 # `VAE.identity`.
 SCALE, SOUND, FILLED, VAE = "magi_scale_factor", "magi_sound", "magi_filled", "magi_vae"
 
+LONGEST_NAME = 100  # of a VAE
+
 Model = io.Custom("MAGI_MODEL")  # magi_core.Engine
 TextEncoder = io.Custom("MAGI_TEXT_ENCODER")  # magi_core.text.TextEncoder
 Conditioning = io.Custom("MAGI_CONDITIONING")  # Prompt or Prompts
@@ -121,7 +123,7 @@ def filled_in(latent: dict[str, Any]) -> int:
 def vae_of(latent: dict[str, Any]) -> str:
     """What `to_latent` was told; "" where it was another node that made it."""
     vae = latent.get(VAE, "")
-    return vae if isinstance(vae, str) else ""
+    return vae if isinstance(vae, str) and len(vae) <= LONGEST_NAME else ""
 
 
 def from_latent(latent: dict[str, Any]) -> Tensor:

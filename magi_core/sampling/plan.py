@@ -145,10 +145,9 @@ def _end_kept(
     if all(same):
         return take.frontier or remembered_frontier(take, stop, engine.cache), ""
     kept = same[::-1].index(False)
-    return None, (
-        f"the last {counted(kept)} stay as they were, and what comes next reads {len(read)}: going on from here is not "
-        "what going on from the take before was"
-    )
+    stay = "the last chunk stays as it was" if kept == 1 else f"the last {counted(kept)} stay as they were"
+    before = "going on from here is not what going on from the take before was"
+    return None, f"{stay}, and what comes next reads {len(read)}: {before}"
 
 
 def _key_of(state: SamplerState, new: Mapping[int, NewChunk], index: int) -> str:
