@@ -135,6 +135,13 @@ def test_a_vae_of_another_model_is_refused_in_words(run: Any) -> None:
         run("MagiVAEEncode", vae=VAE(), image=torch.rand(1, 32, 32, 3), width=32, height=32)
 
 
+def test_a_model_knows_the_vae_that_lies_with_it_loaded_or_not(run: Any, part: Any, nodes: dict[str, Any]) -> None:
+    models = [run("MagiLoadModel", model=name) for name in ("nano", "nano-distill")]
+    unloaded = part("desk.unloaded").unloaded_model({"model": "nano"})
+    vaes = [run("MagiLoadVAE", model="nano", dtype=dtype).codec.identity for dtype in ("auto", "bf16")]
+    assert len({*vaes, unloaded.own_vae, *(model.vae_identity for model in models)}) == 1 and vaes[0]
+
+
 def test_the_same_files_have_the_same_fingerprint(nodes: dict[str, Any]) -> None:
     marks = {nodes["MagiLoadVAE"].fingerprint_inputs(model="nano", dtype=dtype) for dtype in ("auto", "fp32")}
     assert len(marks) == 1
