@@ -92,7 +92,10 @@ class Server:
         """The history entry of a finished prompt."""
         deadline = time.monotonic() + limit
         while time.monotonic() < deadline:
-            entry = self.get(f"/history/{prompt_id}").get(prompt_id)
+            try:
+                entry = self.get(f"/history/{prompt_id}").get(prompt_id)
+            except TimeoutError:  # a busy machine; the prompt has until the deadline
+                continue
             if entry:
                 return entry
             time.sleep(0.3)
