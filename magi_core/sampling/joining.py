@@ -52,9 +52,7 @@ class Joining:
         self._waiting = {border.index: border for border in borders if border is not None}
         self._heading: dict[int, Callable[[], Tensor]] = {}
         recalled = [part.record for part in extension.parts if isinstance(part, Recalled)]
-        there = [
-            record for record in recalled if not record.latent.is_meta and extension.new[record.index].kept is None
-        ]
+        there = [record for record in recalled if extension.new[record.index].kept is None]
         self.remembered = self._looked(map(_at_rest, there))
 
     def seen(self, event: Stepped) -> tuple[str, ...]:
@@ -78,6 +76,8 @@ class Joining:
             return False
         sides = border.sides or (chunk.clean_estimate()[:, 0],)
         end = heading()[:, -1]
+        if any(frame.is_meta for frame in (end, *sides)):  # a plan without numbers
+            return False
         return min(displacement(end, side) for side in sides) > APART * min(end.shape[1:])
 
     def _forget_from(self, index: int) -> None:

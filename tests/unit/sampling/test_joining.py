@@ -144,6 +144,17 @@ def test_asked_for_again_it_is_told_before_the_run_where_the_chunk_is_there_and_
     assert once_more.notes.count(note) == 1 and same.notes.count(note) == 1 and heard == [note]
 
 
+def test_a_plan_without_numbers_tells_nothing_and_does_not_fail(take) -> None:
+    engine = tiny_engine(steps=8)
+    list(engine.run(engine.retouch(take, "a tree", 2, 3, strength=1)))
+    keyed = [
+        replace(chunk, at=replace(chunk.at, key=chunk.key), latent=chunk.latent.to("meta")) for chunk in take.chunks
+    ]
+    outline = engine.retouch(replace(take, chunks=tuple(keyed)), "a tree", 2, 3, strength=1)
+    assert [chunk.kind for chunk in outline.chunks][2:5] == ["remembered"] * 3
+    assert not any("expect a jump" in note for note in outline.notes)
+
+
 def test_what_can_be_done_is_said_of_chunks_that_stay_and_of_chunks_that_are_made_again(take) -> None:
     away = {3: disc(12, 12), 4: disc(12, 12)}
     ((_, _, kept),) = told(retouched(take), away)
