@@ -29,6 +29,9 @@ EVEN = 3.0
 LEADING = 0.6
 """Share of its timestep at which a chunk is released that nothing of its pass goes before. Others take their new look
 from what was made before them; this one has its words alone against what its source, or the take before it, shows."""
+LOOKS = 0.25
+"""Timestep up to which a chunk has to be free for its looks to change. Where all are tied further none leads: it would
+alone look otherwise, or leave its source."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +69,9 @@ def release_step(strength: float, settings: SamplingSettings) -> int:
 
 
 def leading(strength: float) -> float:
-    """What a second pass of this strength, 0 to 1, means for a chunk that leads: .5 is .65 there. 0 and 1 stay."""
-    return strength if strength == 0 else _bent(LEADING * _bent(strength))
+    """What a second pass of this strength, 0 to 1, means for a chunk that leads: .5 is .65 there. Below .43, where looks
+    stay, it means the same as for others."""
+    return strength if _bent(strength) > LOOKS else _bent(LEADING * _bent(strength))
 
 
 def usual_strength(strength: float, spec: ChunkSpec, *, first: bool) -> float:
