@@ -69,8 +69,8 @@ def release_step(strength: float, settings: SamplingSettings) -> int:
 
 
 def leading(strength: float) -> float:
-    """What a second pass of this strength, 0 to 1, means for a chunk that leads: .5 is .65 there. Below .43, where looks
-    stay, it means the same as for others."""
+    """What a second pass of this strength, 0 to 1, means for a chunk that leads: .5 is .65 there. Below .43, where
+    looks stay, it means the same as for others."""
     return strength if _bent(strength) > LOOKS else _bent(LEADING * _bent(strength))
 
 
