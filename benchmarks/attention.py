@@ -1,6 +1,6 @@
 """Every attention backend that is installed, at the shapes of a forward: rate and distance from float64.
 
-    python -m benchmarks.attention [--backends sdpa flash_attn] [--chunk 12150]
+    python -m benchmarks.attention [--backends sdpa flash_attn sage] [--chunk 12150]
 
 `TFLOP/s` of `queries` chunks on `keys` chunks of the 4.5B model (24 heads on 8 groups of 128), bfloat16, sustained.
 `error`: relative L2 distance of 512 rows of queries from a softmax in float64; `from sdpa`: of all rows from sdpa's.

@@ -1,13 +1,14 @@
 """Bar: with blocks streamed, a run keeps to a budget of the GPU's memory and costs little more time.
 
-    python -m benchmarks.budget [--cases 0 1 2 3] [--rollout]
+    python -m benchmarks.budget [--cases 0 1 2 3] [--rollout] [--pages auto|device|streamed]
 
-Random weights, distilled, no files. For every case the forwards of the steady state (six chunks make a page and are
-the widest, five read one) with all weights on the device, then within each budget: enforced, so that the allocator has
-the budget less what the driver takes (`magi_core.budget.amounts`) and no byte more. `beside GB`: of that, what is held
-back for the VAE's weights; T5 is off the device. `device GB`: what the whole process takes there, its context of 0.75
-to 0.85 GB included. `host GB`: resident, 2.5 of it PyTorch and CUDA. `same`: whether the velocity has the same bits.
-`--rollout` makes four chunks at 352x640 through the engine, too.
+Random weights, distilled, no files. For every case forwards of the steady state (five chunks that read a page; six that
+make one, wider than any that the engine makes) with all on the device, then with the page streamed from main memory
+(`page`), then within each budget: enforced, so that the allocator has the budget less what the driver takes
+(`magi_core.budget.amounts`) and no byte more, and with the page where the engine would have it, unless `--pages` says.
+`beside GB`: of that, what is held back for the VAE's weights; T5 is off the device. `device GB`: what the whole process
+takes there, its context of 0.75 to 0.85 GB included. `host GB`: resident, 2.5 of it PyTorch and CUDA; `pinned GB` is of
+weights. `same`: whether the velocity has the same bits. `--rollout` makes four chunks at 352x640 through the engine.
 """
 
 from __future__ import annotations
@@ -34,10 +35,12 @@ from magi_core.attention.spans import Attention
 from magi_core.budget import WithinBudget, allowed_bytes, without_holes
 from magi_core.budget.amounts import GB, OF_THE_DRIVER
 from magi_core.cache.engine_cache import EngineCache
-from magi_core.config import SamplingSettings
-from magi_core.dit import DiT
+from magi_core.cache.page_pool import PagePool
+from magi_core.config import DiTConfig, SamplingSettings
+from magi_core.dit import DiT, StreamedPages
 from magi_core.dit.memory import sampling_memory
 from magi_core.engine import Engine
+from magi_core.host_memory import Place
 from magi_core.operations import Streamed
 from magi_core.text.conditioning import PromptEmbedding
 
@@ -67,6 +70,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", nargs="+", type=int, default=list(range(len(CASES))))
     parser.add_argument("--rollout", action="store_true")
+    parser.add_argument("--pages", choices=["auto", "device", "streamed"], default="auto")
     parser.add_argument("--pageable", action="store_true", help="from memory that is not page-locked, too")
     options = parser.parse_args()
     attention = get_attention("auto", "cuda")
@@ -77,7 +81,7 @@ def main() -> None:
         case, rows = CASES[number], []
         setting = {"size": case.size, "format": case.format, "pixels": f"{case.width}x{case.height}"}
         try:
-            for row in measured(case, attention, options.pageable):
+            for row in measured(case, attention, options.pages, options.pageable):
                 print(row, flush=True)
                 rows.append(row)
                 keep("budget", setting, rates, rows)  # at once: the next may not end well
@@ -93,26 +97,26 @@ def main() -> None:
             traceback.print_exc()
 
 
-def measured(case: Case, attention: Attention, pageable: bool) -> Iterator[dict[str, Any]]:
-    dit, host, need = placed(case)
-    host.loaded_for(need)
-    free = timed(dit, case, attention)
-    yield {"budget GB": "none", **figures(free, host)}
+def measured(case: Case, attention: Attention, pages: str, pageable: bool) -> Iterator[dict[str, Any]]:
+    dit, host = placed(case)
+    host.loaded_for(need_of(case, False))
+    free = timed(dit, case, attention, False)
+    yield {"budget GB": "none", "page": "device", **figures(free, host)}
+    yield {"budget GB": "none", "page": "streamed", **compared(timed(dit, case, attention, True), free, host)}
     kinds = [(budget, bar, True) for budget, bar in case.budgets]
-    kinds += [(*case.budgets[-1], False)] if pageable and case.size != "24B" else []
+    kinds += [(*case.budgets[-1], False)] if pageable else []
     for budget, bar, lock in kinds:
         began = time.perf_counter()
         host.allowed, host.beside, host.lock = allowed_bytes(budget), VAE_BYTES, lock
         if not lock:
             move_back(host)
-        row: dict[str, Any] = {"budget GB": budget, "from": "locked" if lock else "pageable"}
+        streamed = pages == "streamed" or pages == "auto" and not host.fits(need_of(case, False))
+        need, page = need_of(case, streamed), "streamed" if streamed else "device"
+        row: dict[str, Any] = {"budget GB": budget, "page": page, "from": "locked" if lock else "pageable"}
         try:
             with enforced(budget, host, need):
                 row["places s"] = round(time.perf_counter() - began, 1)
-                within = timed(dit, case, attention)
-                ratio = within.seconds[5] / free.seconds[5], within.seconds[6] / free.seconds[6]
-                row |= figures(within, host) | {"ratio 5, 6": [round(r, 3) for r in ratio], "bar": bar}
-                row["same"] = all(torch.equal(within.velocity[n], free.velocity[n]) for n in (5, 6))
+                row |= compared(timed(dit, case, attention, streamed, lock), free, host) | {"bar": bar}
         except Exception as error:
             traceback.print_exc()
             row["failed"] = f"{type(error).__name__}: {error}".splitlines()[0][:200]
@@ -142,11 +146,20 @@ def enforced(budget: float, host: WithinBudget, need: int) -> Iterator[None]:
         del vae
 
 
-def placed(case: Case) -> tuple[DiT, WithinBudget, int]:
-    config = official_config(case.size, fp8=case.format == "fp8", layers=case.layers)
+def placed(case: Case) -> tuple[DiT, WithinBudget]:
     operations = Streamed()
-    dit = random_dit(config, operations=operations)
-    parts = sampling_memory(
+    dit = random_dit(config_of(case), operations=operations)
+    return dit, WithinBudget(dit, operations, torch.device("cuda"), 10**12)
+
+
+def config_of(case: Case) -> DiTConfig:
+    return official_config(case.size, fp8=case.format == "fp8", layers=case.layers)
+
+
+def need_of(case: Case, streamed: bool) -> int:
+    """What is announced of a run, its page on the device or streamed."""
+    config = config_of(case)
+    return sampling_memory(
         config,
         SamplingSettings.for_model(config),
         width=case.width,
@@ -155,9 +168,9 @@ def placed(case: Case) -> tuple[DiT, WithinBudget, int]:
         itemsize=2,
         fused=True,
         pages=1,
+        streamed=streamed,
         text_tokens=TEXT_TOKENS,
-    )
-    return dit, WithinBudget(dit, operations, torch.device("cuda"), 10**12), parts.total
+    ).total
 
 
 @dataclass
@@ -169,14 +182,16 @@ class Timed:
     used: int
 
 
-def timed(dit: DiT, case: Case, attention: Attention) -> Timed:
-    """Forwards of six and of five chunks."""
+def timed(dit: DiT, case: Case, attention: Attention, streamed: bool, lock: bool = True) -> Timed:
+    """Forwards of six and of five chunks. lock: whether streamed pages lie in page-locked memory."""
     seconds: dict[int, float] = {}
     velocity: dict[int, Tensor] = {}
+    torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     used = 0
     for chunks, repeats in zip((6, 5), case.repeats, strict=True):
-        forward = SteadyForward(chunks, case.width, case.height).of(dit, attention)
+        where = pages_in_memory(dit.config.num_layers, lock) if streamed else None
+        forward = SteadyForward(chunks, case.width, case.height).of(dit, attention, where)
         took: list[float] = []
         for _ in range(1 + repeats):
             torch.cuda.synchronize()
@@ -189,8 +204,22 @@ def timed(dit: DiT, case: Case, attention: Attention) -> Timed:
         seconds[chunks] = statistics.median(took[1:])
         free, total = torch.cuda.mem_get_info()
         used = max(used, total - free)
-        del forward
+        del forward, where
     return Timed(seconds, velocity, torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved(), used)
+
+
+def pages_in_memory(layers: int, lock: bool) -> StreamedPages:
+    if lock:
+        return PagePool(torch.device("cuda"), 0).streamed(layers)
+    copies = torch.cuda.Stream()
+    return StreamedPages(torch.device("cuda"), layers, lambda n: Place(torch.empty(n, dtype=torch.uint8)), copies)
+
+
+def compared(within: Timed, free: Timed, host: WithinBudget) -> dict[str, Any]:
+    """`figures`, beside those with all on the device."""
+    ratios = [round(within.seconds[n] / free.seconds[n], 3) for n in (5, 6)]
+    same = all(torch.equal(within.velocity[n], free.velocity[n]) for n in (5, 6))
+    return figures(within, host) | {"ratio 5, 6": ratios, "same": same}
 
 
 def figures(of: Timed, host: WithinBudget) -> dict[str, Any]:
@@ -216,7 +245,7 @@ def resident() -> int:
 def rollout(attention: Attention) -> dict[str, Any]:
     """Four chunks through the engine, with all on the device and within 6 GB."""
     case = Case("4.5B", "fp8", 352, 640, ((6, None),))
-    dit, host, _ = placed(case)
+    dit, host = placed(case)
     prompt = PromptEmbedding("", torch.randn(50, dit.config.caption_channels))
     latents, seconds, row = [], [], {}
     for budget in (None, 6.0):
@@ -235,7 +264,8 @@ def rollout(attention: Attention) -> dict[str, Any]:
                 began = time.perf_counter()
         latents.append([record.latent for record in state.chunks])
         seconds.append(statistics.median(took[1:]))
-        row[f"{budget or 'none'}: streamed, s per chunk"] = [host.streamed, round(seconds[-1], 2)]
+        name = "streamed blocks, whether pages are, s per chunk"
+        row[f"{budget or 'none'}: {name}"] = [host.streamed, extension.streamed_pages, round(seconds[-1], 2)]
         cache.clear()
     row["ratio"] = round(seconds[1] / seconds[0], 3)
     row["same"] = all(torch.equal(a, b) for a, b in zip(*latents, strict=True))

@@ -1,13 +1,14 @@
 """Bars: 4.5B at 720x720, seconds per chunk with the VAE's decode: bf16 5.0, fp8 4.3; fp8 at 352x640 1.15.
 
     python -m benchmarks.chunk_rate [--format fp8] [--pixels 720x720] [--chunks 10] [--attention auto] [--behind]
-        [--draft light]
+        [--draft light] [--vram 8]
 
 Distilled, 8 steps, random weights, through the engine; every chunk is decoded to frames in main memory before the next
 one goes on. Medians of the chunks in steady state: not the first two, in which kernels are built and history is short.
 `sampling` and `vae`: what either took of it. With --behind chunks are decoded beside the sampling of the next, as where
 videos are written: `vae` is then from a chunk's beginning to its end there. `same`: whether the last chunk has the
-frames that decoding it alone gives.
+frames that decoding it alone gives. With --vram the process keeps to so many GB, enforced; `streamed`: blocks, and
+whether K/V pages are.
 """
 
 from __future__ import annotations
@@ -24,9 +25,14 @@ from benchmarks.rates import MATMUL, card
 from benchmarks.results import keep
 from magi_core.attention.choose import get_attention
 from magi_core.attention.flash import installed_flash
+from magi_core.attention.spans import Attention
+from magi_core.budget import WithinBudget, allowed_bytes, without_holes
+from magi_core.budget.amounts import GB, OF_THE_DRIVER
 from magi_core.cache.engine_cache import GIB, EngineCache
 from magi_core.config import DRAFTS
 from magi_core.engine import Engine
+from magi_core.host import Alone, Host
+from magi_core.operations import Streamed
 from magi_core.state import SamplerState
 from magi_core.state.behind import one_behind
 from magi_core.state.decode import TakeDecoder
@@ -96,19 +102,21 @@ def main() -> None:
     parser.add_argument("--attention", default="auto")
     parser.add_argument("--behind", action="store_true")
     parser.add_argument("--draft", choices=["off", *DRAFTS], default="off")
+    parser.add_argument("--vram", type=float)
     options = parser.parse_args()
+    if options.vram:
+        without_holes()
     attention = get_attention(options.attention, "cuda")
     rates = card(attention)
-    dit = random_dit(official_config("4.5B", fp8=options.format == "fp8"))
-    decoder = TakeDecoder(VAE(random_vae(torch.bfloat16)))
-    prompt = PromptEmbedding("", torch.randn(50, dit.config.caption_channels))
-    cache = EngineCache("cuda", device_bytes=8 * GIB)
-    engine = Engine(dit, attention=attention, fingerprint="random", cache=cache, special_tokens=None)
-    engine = engine.with_settings(steps=8, special_tokens=(), duration_tokens=False, draft=options.draft)
+    engine = made(options, attention)
+    assert engine.vae is not None, "it was made with one"
+    decoder = TakeDecoder(engine.vae)
+    prompt = PromptEmbedding("", torch.randn(50, engine.dit.config.caption_channels))
     width, height = map(int, options.pixels.split("x"))
-    begun = engine.begin(width=width, height=height, seed=1)
+    extension = engine.plan(engine.begin(width=width, height=height, seed=1), prompt, options.chunks, drain=False)
+    keep_to(options.vram, engine, extension.need.total)
     torch.cuda.reset_peak_memory_stats()
-    states = engine.stream(begun, prompt, options.chunks, drain=False)
+    states = engine.run(extension)
     timed = Behind(decoder) if options.behind else InOrder(decoder)
     timed.watch(states)
     each, sampling, decoding = timed.each, timed.sampling, timed.decoding
@@ -121,12 +129,36 @@ def main() -> None:
         "scaled": round(whole * rates["matmul"] * 1e12 / MATMUL, 3),
         "bar": BARS.get((options.format, options.pixels)),
         "peak GB": round(torch.cuda.max_memory_allocated() / 1e9, 2),
+        "streamed": [getattr(engine.host, "streamed", 0), extension.streamed_pages],
         "same": timed.same(),
         "each": [round(seconds, 3) for seconds in each],
     }
-    how = {"behind": options.behind, "draft": options.draft}
+    how = {"behind": options.behind, "draft": options.draft, "vram": options.vram}
     what = {"format": options.format, "pixels": options.pixels, "attention": name or "sdpa"} | how
     keep("chunk_rate", what, rates, [row])
+
+
+def made(options: argparse.Namespace, attention: Attention) -> Engine:
+    operations = Streamed()
+    dit = random_dit(official_config("4.5B", fp8=options.format == "fp8"), operations=operations)
+    vae = VAE(random_vae(torch.bfloat16))
+    host: Host = Alone()
+    cache = EngineCache("cuda", device_bytes=8 * GIB)
+    if options.vram:
+        allowed, beside = allowed_bytes(options.vram), sum(parameter.nbytes for parameter in vae.model.parameters())
+        host = WithinBudget(dit, operations, torch.device("cuda"), allowed, beside)
+        cache = EngineCache("cuda", device_bytes=allowed // 10)
+    engine = Engine(dit, vae=vae, attention=attention, fingerprint="random", cache=cache, host=host)
+    return engine.with_settings(steps=8, special_tokens=(), duration_tokens=False, draft=options.draft)
+
+
+def keep_to(vram: float | None, engine: Engine, need: int) -> None:
+    """Weights in their places, and no more on the device from then on."""
+    engine.host.loaded_for(need)
+    torch.cuda.empty_cache()
+    if vram:
+        total = torch.cuda.get_device_properties(0).total_memory
+        torch.cuda.set_per_process_memory_fraction((vram * GB - OF_THE_DRIVER) / total)
 
 
 if __name__ == "__main__":

@@ -2,16 +2,16 @@
 
     python -m benchmarks.memory
 
-Five shapes, random weights, distilled, no files: the six-chunk forward of the steady state, which makes a page, on the
-allocator's account. `announced`: activations and the page by `magi_core.dit.memory`; `taken`: the peak less what was
-there before. `peak GB` has the weights (and the text of six prompts) in it; the driver's own memory, about 0.5 GB, is
-on no account.
+Five shapes, random weights, distilled, no files: the widest forward of the steady state, five chunks that read a page,
+on the allocator's account; `page`: on the device, or streamed from main memory. `announced`: activations and pages by
+`magi_core.dit.memory`; `taken`: the peak less weights and texts. `peak GB` has those in it; the driver's own memory,
+about 0.5 GB, is on no account.
 """
 
 from __future__ import annotations
 
 import gc
-from dataclasses import replace
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -20,8 +20,10 @@ from benchmarks.official import SteadyForward, official_config, random_dit
 from benchmarks.rates import card
 from benchmarks.results import keep
 from magi_core.attention.choose import get_attention
+from magi_core.cache.page_pool import PagePool
 from magi_core.config import DiTConfig, SamplingSettings
-from magi_core.dit.memory import sampling_memory
+from magi_core.dit import OnDevice
+from magi_core.dit.memory import chunk_tokens, page_bytes, sampling_memory
 
 SHAPES = (
     ("4.5B", "fp8", 352, 640, None),
@@ -36,31 +38,37 @@ def main() -> None:
     rates, rows = card(get_attention("auto", "cuda")), []
     for size, name, width, height, layers in SHAPES:
         config = official_config(size, fp8=name == "fp8", layers=layers)
-        figures = measured(config, width, height)
-        rows.append({"size": size, "format": name, "pixels": f"{width}x{height}", "layers": layers, **figures})
+        what = {"size": size, "format": name, "pixels": f"{width}x{height}", "layers": layers}
+        rows += [what | figures for figures in measured(config, width, height)]
         gc.collect()
         torch.cuda.empty_cache()
     keep("memory", {}, rates, rows)
 
 
-def measured(config: DiTConfig, width: int, height: int) -> dict[str, Any]:
+def measured(config: DiTConfig, width: int, height: int) -> Iterator[dict[str, Any]]:
     dit, attention = random_dit(config), get_attention("auto", "cuda")
-    weights, forward = torch.cuda.memory_allocated(), SteadyForward(6, width, height).of(dit, attention)
-    forward()
-    before = torch.cuda.memory_allocated()
-    torch.cuda.reset_peak_memory_stats()
-    forward()
-    taken = torch.cuda.max_memory_allocated() - before
-    settings = replace(SamplingSettings.for_model(config), window=4)
-    parts = sampling_memory(config, settings, width=width, height=height, chunks=99, itemsize=2, fused=True, pages=1)
-    announced = parts.activations + parts.pages
-    return {
-        "weights GB": round(weights / 1e9, 2),
-        "taken GB": round(taken / 1e9, 3),
-        "announced GB": round(announced / 1e9, 3),
-        "ratio": round(announced / taken, 3),
-        "peak GB": round(torch.cuda.max_memory_allocated() / 1e9, 2),
-    }
+    weights, settings = torch.cuda.memory_allocated(), SamplingSettings.for_model(config)
+    how = {"width": width, "height": height, "chunks": 99, "itemsize": 2, "fused": True, "pages": 1}
+    for name in ("device", "streamed"):
+        streamed = PagePool(torch.device("cuda"), 0).streamed(config.num_layers) if name == "streamed" else None
+        forward = SteadyForward(5, width, height).of(dit, attention, streamed or OnDevice())
+        forward()
+        page = page_bytes(config, chunk_tokens(config, width, height), 2) if streamed is None else streamed.nbytes
+        before = torch.cuda.memory_allocated() - page
+        torch.cuda.reset_peak_memory_stats()
+        forward()
+        taken = torch.cuda.max_memory_allocated() - before
+        parts = sampling_memory(config, settings, streamed=streamed is not None, **how)
+        announced = parts.activations + parts.pages
+        yield {
+            "page": name,
+            "weights GB": round(weights / 1e9, 2),
+            "taken GB": round(taken / 1e9, 3),
+            "announced GB": round(announced / 1e9, 3),
+            "ratio": round(announced / taken, 3),
+            "peak GB": round(torch.cuda.max_memory_allocated() / 1e9, 2),
+        }
+        del forward, streamed
 
 
 if __name__ == "__main__":

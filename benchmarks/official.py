@@ -12,7 +12,7 @@ from torch import Tensor
 
 from magi_core.attention.spans import Attention
 from magi_core.config import DiTConfig
-from magi_core.dit import DiT, KVLayer, KVPage, TextAttention, WindowAttention
+from magi_core.dit import DiT, KVPage, OnDevice, Pages, TextAttention, WindowAttention
 from magi_core.operations import PLAIN, Operations
 from magi_core.vae import TileSettings, VAEConfig, ViTVAE
 from magi_core.vae.tiling import decode_axes
@@ -88,24 +88,28 @@ class SteadyForward:
         seen = ((0, 2), (0, 3), (0, 4), (0, 5), (5, 6))
         return seen if self.chunks == 5 else ((0, 1), *seen)
 
-    def of(self, dit: DiT, attention: Attention) -> Callable[[], tuple[Tensor, dict[int, KVPage]]]:
-        """A function that makes the forward: velocity and pages."""
-        generator = torch.Generator("cuda").manual_seed(1)
+    def of(
+        self, dit: DiT, attention: Attention, where: Pages | None = None
+    ) -> Callable[[], tuple[Tensor, dict[int, KVPage]]]:
+        """A function that makes the forward: velocity and pages. where: pages are, on the device if left out."""
+        generator, device = torch.Generator(dit.device).manual_seed(1), dit.device
 
         def noise(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
-            return torch.randn(shape, generator=generator, device="cuda", dtype=dtype)
+            return torch.randn(shape, generator=generator, device=device, dtype=dtype)
 
         config, history = dit.config, []
         latents = noise(1, config.latent_channels, 6 * self.chunks, self.height // 8, self.width // 8)
         texts = [dit.text_context(noise(TEXT_TOKENS, config.caption_channels)) for _ in range(self.chunks)]
         if self.chunks == 5:
-            shape = (self.size, config.num_groups, 2 * config.head_dim)
-            history = [KVPage(tuple(KVLayer(noise(*shape, dtype=dit.dtype)) for _ in range(config.num_layers)))]
-        timesteps = torch.linspace(0.8, 0.1, self.chunks, device="cuda")[None]
-        frames = torch.arange(6 * self.chunks, device="cuda")
+            page, shape = (where or OnDevice()).making(0), (self.size, config.num_groups, config.head_dim)
+            for _ in range(config.num_layers):
+                page.add(noise(*shape, dtype=dit.dtype), noise(*shape, dtype=dit.dtype))
+            history = [page.made()]
+        timesteps = torch.linspace(0.8, 0.1, self.chunks, device=device)[None]
+        frames = torch.arange(6 * self.chunks, device=device)
 
         def forward() -> tuple[Tensor, dict[int, KVPage]]:
-            window = WindowAttention(attention, self.keys, history, keep=[] if history else [0])
+            window = WindowAttention(attention, self.keys, history, keep=[] if history else [0], where=where)
             cross = TextAttention(attention, texts)
             with torch.no_grad():
                 velocity = dit(latents, timesteps, cross, frames=frames, attend=window, dropped=False, step_factor=2.0)

@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
+from magi_core.attention.sage import sage_attention
 from magi_core.attention.sdpa import sdpa
 from magi_core.attention.spans import Attention
 from magi_core.cache.engine_cache import EngineCache
@@ -305,10 +306,11 @@ class Engine:
         """What beside settings and inputs a result depends on: weights, their kind and precision, and the noise.
 
         Not how attention is computed and what is compiled: that moves last bits only, and switching it on in the middle
-        of a take should neither break its continuation nor throw away what is remembered.
+        of a take should neither break its continuation nor throw away what is remembered. Attention in 8 bits is told.
         """
         noise = "" if self.noise is chunk_noise else _name_of(self.noise)
-        return digest(self.fingerprint or _name_of(self.dit), self.dit.config, self.dit.dtype, noise)
+        rounded = ("sage",) if self.attention is sage_attention else ()
+        return digest(self.fingerprint or _name_of(self.dit), self.dit.config, self.dit.dtype, noise, *rounded)
 
     @property
     def vae_identity(self) -> str:

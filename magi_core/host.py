@@ -20,6 +20,10 @@ class Host(Protocol):
         """Bytes for a run on the device, with the least of the weights there; None: all that the device has."""
         ...
 
+    def fits(self, need: int) -> bool:
+        """Whether a run of `need` bytes finds room beside all of the weights; else what can waits in main memory."""
+        ...
+
     def release(self, kept: OnDevice) -> None:
         """A run is over or given up; `kept` may leave the device now."""
         ...
@@ -37,6 +41,9 @@ class Alone:
 
     def room(self) -> int | None:
         return None
+
+    def fits(self, need: int) -> bool:
+        return True
 
     def release(self, kept: OnDevice) -> None:
         pass

@@ -7,6 +7,7 @@ import ctypes
 import mmap
 import os
 import weakref
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 SMALL = 1 << 14  # bytes below which a place of its own wastes more than it saves
+ALIGNMENT = 256  # bytes; of every tensor in a block
 
 
 def settled(tensor: Tensor) -> Tensor:
@@ -67,11 +69,24 @@ def physical_memory() -> int | None:
     return min(there, limit)
 
 
+@dataclass(frozen=True, eq=False)
+class Place:
+    """`block` [bytes] uint8 of main memory, whose owner may use it anew when nobody holds this any more."""
+
+    block: Tensor
+
+
+def aligned(nbytes: int) -> int:
+    """Bytes that a tensor of `nbytes` takes in a block."""
+    return -(-nbytes // ALIGNMENT) * ALIGNMENT
+
+
 def page_locked(nbytes: int) -> Tensor:
     """Bytes that a GPU copies to and from by itself, exactly as many as asked for; PyTorch's own allocator rounds up to
     a power of two. Expensive to get.
 
     They are touched first: locking memory that is not there yet takes as long, and holds up every launch meanwhile.
+    Raises `RuntimeError` or `OSError` where the system gives none; a GPU goes on working then.
     """
     place = mmap.mmap(-1, nbytes)
     if hasattr(mmap, "MADV_HUGEPAGE"):
@@ -80,9 +95,18 @@ def page_locked(nbytes: int) -> Tensor:
     block = torch.frombuffer(place, dtype=torch.uint8)
     block[:: mmap.PAGESIZE] = 0
     runtime, address = torch.cuda.cudart(), block.data_ptr()
-    torch.cuda.check_error(int(runtime.cudaHostRegister(address, nbytes, 0)))
+    refused = int(runtime.cudaHostRegister(address, nbytes, 0))
+    if refused:
+        _take_back_last_error()
+        torch.cuda.check_error(refused)
     weakref.finalize(block, runtime.cudaHostUnregister, address)
     return block
+
+
+def _take_back_last_error() -> None:
+    """CUDA keeps what a call answered, and PyTorch would hear it from the next kernel that it launches."""
+    with contextlib.suppress(RuntimeError):
+        torch.empty(1, device="cuda").zero_()
 
 
 def available_memory() -> int | None:

@@ -84,8 +84,9 @@ class MagiModelSettings(io.ComfyNode):
                     step=0.5,
                     optional=True,
                     tooltip="GB of the GPU's memory that the model and its runs keep to; weights that find no room "
-                    "wait in the computer's memory and are fetched as they are used. 0 takes what is free. ComfyUI's "
-                    "dynamic VRAM does this by itself, whatever is set here.",
+                    "wait in the computer's memory and are fetched as they are used, and so is the KV cache of a run "
+                    "that leaves the model too little. 0 takes what is free. ComfyUI's dynamic VRAM places weights by "
+                    "itself, whatever is set here.",
                 ),
                 io.Combo.Input(
                     "draft",

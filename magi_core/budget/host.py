@@ -56,6 +56,9 @@ class WithinBudget:
         """Bytes for a run where every block is streamed."""
         return self.allowed - self.least - FEWEST_HOLES
 
+    def fits(self, need: int) -> bool:
+        return not self.streamed_for(need)
+
     def release(self, kept: OnDevice) -> None:
         pass
 

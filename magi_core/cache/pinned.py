@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+import weakref
 
 import torch
 from torch import Tensor
 
 from magi_core.dit import KVPage
-from magi_core.host_memory import page_locked
+from magi_core.host_memory import Place, page_locked
 
-ALIGNMENT = 256  # bytes; of every tensor in a block
-
-
-@dataclass(frozen=True, eq=False)
-class HostPage:
-    """A page in main memory. block: what it lies in, page-locked; None where it lies as it came."""
-
-    page: KVPage
-    block: Tensor | None = None
-
-    @property
-    def nbytes(self) -> int:
-        return self.page.nbytes
+log = logging.getLogger(__name__)
 
 
 class PinnedBlocks:
     """Page-locked blocks of host memory, one a page; those that are free are filled again.
 
     Every copy to and from a block is queued on `stream`, so that a free block can be filled at once: the copy out of it
-    comes first. Getting a block takes half a second for each 1.7 GB: `prepare` does it beside the run.
+    comes first. Getting a block takes half a second for each 1.7 GB: `prepare` does it beside the run. Where the system
+    locks no more, a block is of ordinary memory.
     """
 
     def __init__(self, stream: torch.cuda.Stream, budget: int) -> None:
@@ -39,24 +28,35 @@ class PinnedBlocks:
         self._free: list[Tensor] = []
         self._held = 0
         self._coming: _Coming | None = None
+        weakref.finalize(self, stream.synchronize).atexit = False  # blocks go with it, and copies may be under way
 
-    def filled(self, page: KVPage) -> HostPage:
-        """A copy of `page` in a block of its own until that is given to `free`."""
-        block, at = self._block(block_bytes([tensor.nbytes for layer in page.layers for tensor in layer.tensors])), 0
+    def place(self, nbytes: int) -> Place:
+        """A block of its own for as long as the place is held."""
+        place = Place(self._block(nbytes))
+        weakref.finalize(place, self._free.append, place.block).atexit = False
+        return place
 
-        def placed(tensor: Tensor) -> Tensor:
-            nonlocal at
-            place = block[at : at + tensor.nbytes].view(tensor.dtype).view(tensor.shape)
-            at += _aligned(tensor.nbytes)
-            return place.copy_(tensor, non_blocking=True)
-
+    def filled(self, page: KVPage) -> KVPage:
+        """A copy of `page` in a block of its own for as long as it is held."""
+        place, at, layers = self.place(page.room), 0, []
         with torch.cuda.stream(self.stream):
-            return HostPage(page.map(placed), block)
+            for layer in page.layers:
+                layers.append(layer.within(place.block[at : at + layer.room]))
+                layers[-1].copy_(layer)
+                at += layer.room
+        return KVPage(tuple(layers), place)
 
-    def free(self, host_page: HostPage) -> None:
-        """Nobody will read this page again."""
-        if host_page.block is not None:
-            self._free.append(host_page.block)
+    def give_back(self) -> None:
+        """What nobody uses goes back, where more is held than the budget."""
+        if self._held > self.budget:
+            self.clear()
+
+    def clear(self) -> None:
+        """What nobody uses goes back."""
+        self._take_in()
+        self.stream.synchronize()
+        self._held -= sum(block.nbytes for block in self._free)
+        self._free.clear()
 
     def prepare(self, nbytes: int) -> None:
         """Have a block of that size at hand soon, if the budget has room for one more."""
@@ -77,11 +77,10 @@ class PinnedBlocks:
             if block.nbytes == nbytes:
                 return self._free.pop(i)
         if self._held + nbytes > self.budget and self._free:  # pages of another size
-            self.stream.synchronize()
-            self._held -= sum(block.nbytes for block in self._free)
-            self._free.clear()
+            self.clear()
+        block = _locked(nbytes)
         self._held += nbytes
-        return page_locked(nbytes)
+        return block
 
     def _take_in(self) -> None:
         """The block that was prepared, as soon as it is there, is free."""
@@ -111,10 +110,12 @@ class _Coming(threading.Thread):
             self.block = None
 
 
-def block_bytes(tensors: Sequence[int]) -> int:
-    """Bytes of a block for tensors of so many bytes each."""
-    return sum(map(_aligned, tensors))
-
-
-def _aligned(nbytes: int) -> int:
-    return -(-nbytes // ALIGNMENT) * ALIGNMENT
+def _locked(nbytes: int) -> Tensor:
+    try:
+        return page_locked(nbytes)
+    except (RuntimeError, OSError):
+        log.warning(
+            "MAGI: there is too little main memory to lock K/V pages in it, so they are copied to and from ordinary "
+            "memory: slower, with the same result"
+        )
+        return torch.empty(nbytes, dtype=torch.uint8)

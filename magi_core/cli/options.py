@@ -164,9 +164,9 @@ def model_options(command: argparse.ArgumentParser) -> None:
     )
     model.add_argument(
         "--attention",
-        choices=("auto", "sdpa", "flash_attn"),
+        choices=("auto", "sdpa", "flash_attn", "sage"),
         default="auto",
-        help="attention backend (default: auto, the fastest)",
+        help="attention backend (default: auto, the fastest that is exact; sage computes in 8 bits)",
     )
     model.add_argument(
         "--vram",

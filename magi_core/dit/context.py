@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from magi_core.attention.spans import Attention, merge_spans
-from magi_core.dit.kv import KVLayer, KVPage
+from magi_core.dit.kv import KVPage
 from magi_core.dit.layers import Read
+from magi_core.dit.pages import OnDevice, Pages
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +28,7 @@ class WindowAttention:
     history: pages, oldest first. chunks: number of chunks in the forward, all of the same size.
     ranges: for every chunk, the half-open range it attends to, counted in chunks over history + own.
     keep: positions (among the forward's own chunks) whose K/V become pages, readable as `pages[position]` afterwards.
+    where: pages are, those of `history` and those that are kept; on the device, if left out.
     """
 
     def __init__(
@@ -35,20 +37,23 @@ class WindowAttention:
         ranges: Sequence[tuple[int, int]],
         history: Sequence[KVPage] = (),
         keep: Collection[int] = (),
+        where: Pages | None = None,
     ) -> None:
         self.attention, self.ranges, self.keep = attention, list(ranges), sorted(keep)
         first = min(min(start for start, _ in ranges), len(history))
         self.first, self.history = first, history[first:]
-        self._kept: dict[int, list[KVLayer]] = {position: [] for position in self.keep}
+        where = where or OnDevice()
+        self._past = where.reading(self.history)
+        self._kept = {position: where.making(i) for i, position in enumerate(self.keep)}
 
     def __call__(self, layer: int, keys: Sequence[Tensor], values: Sequence[Tensor]) -> Read:
-        past = [page.layers[layer].read() for page in self.history]
-        k = _joined([*(k for k, _ in past), *(part[0] for part in keys)])
-        v = _joined([*(v for _, v in past), *(part[0] for part in values)])
-        size = k.shape[0] // (len(past) + len(self.ranges))
-        for position in self.keep:
-            rows = slice((len(past) + position) * size, (len(past) + position + 1) * size)
-            self._kept[position].append(KVLayer.of(k[rows], v[rows]))
+        with self._past(layer) as past:
+            k = _joined([*(k for k, _ in past), *(part[0] for part in keys)])
+            v = _joined([*(v for _, v in past), *(part[0] for part in values)])
+        size = k.shape[0] // (len(self.history) + len(self.ranges))
+        for position, page in self._kept.items():
+            rows = slice((len(self.history) + position) * size, (len(self.history) + position + 1) * size)
+            page.add(k[rows], v[rows])
         seen = [((start - self.first) * size, (stop - self.first) * size) for start, stop in self.ranges]
 
         def read(q: Tensor, first: int) -> Tensor:
@@ -59,7 +64,7 @@ class WindowAttention:
 
     @property
     def pages(self) -> dict[int, KVPage]:
-        return {position: KVPage(tuple(layers)) for position, layers in self._kept.items()}
+        return {position: page.made() for position, page in self._kept.items()}
 
 
 class TextAttention:

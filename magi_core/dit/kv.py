@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from magi_core.host_memory import Place, aligned
+
 
 @dataclass(frozen=True, eq=False)
 class KVLayer:
@@ -20,9 +22,12 @@ class KVLayer:
     scales: Tensor | None = None
 
     @classmethod
-    def of(cls, keys: Tensor, values: Tensor) -> KVLayer:
-        """From keys and values [tokens, groups, d], copied and kept as they are."""
-        return cls(torch.cat([keys, values], dim=-1))
+    def of(cls, keys: Tensor, values: Tensor, block: Tensor | None = None) -> KVLayer:
+        """From keys and values [tokens, groups, d], copied and kept as they are; in `block` [bytes] uint8, if given."""
+        out = None
+        if block is not None:
+            out = block[: keys.nbytes + values.nbytes].view(keys.dtype).view(*keys.shape[:-1], 2 * keys.shape[-1])
+        return cls(torch.cat([keys, values], dim=-1, out=out))
 
     def read(self) -> tuple[Tensor, Tensor]:
         """Keys and values [tokens, groups, d], as attention takes them."""
@@ -33,9 +38,31 @@ class KVLayer:
         """With every tensor it holds changed."""
         return KVLayer(change(self.keys_values), None if self.scales is None else change(self.scales))
 
+    def within(self, block: Tensor) -> KVLayer:
+        """Places for all that it holds, one after the other in `block` [bytes] uint8, of which that takes `room`."""
+        at = 0
+
+        def place(tensor: Tensor) -> Tensor:
+            nonlocal at
+            at += aligned(tensor.nbytes)
+            start = at - aligned(tensor.nbytes)
+            return block[start : start + tensor.nbytes].view(tensor.dtype).view(tensor.shape)
+
+        return self.map(place)
+
+    def copy_(self, other: KVLayer) -> None:
+        """Have the numbers of `other`; between a GPU and page-locked memory queued on the current stream."""
+        for tensor, source in zip(self.tensors, other.tensors, strict=True):
+            tensor.copy_(source, non_blocking=True)
+
     @property
     def tensors(self) -> tuple[Tensor, ...]:
         return (self.keys_values,) if self.scales is None else (self.keys_values, self.scales)
+
+    @property
+    def room(self) -> int:
+        """Bytes that it takes in a block."""
+        return sum(aligned(tensor.nbytes) for tensor in self.tensors)
 
     @property
     def nbytes(self) -> int:
@@ -47,9 +74,11 @@ class KVPage:
     """Keys and values of one clean chunk in all layers.
 
     Never written after it is made, so pages can be shared between takes.
+    place: memory that all of it lies in, for as long as the page is held; None where it lies as it came.
     """
 
     layers: tuple[KVLayer, ...]
+    place: Place | None = None
 
     def map(self, change: Callable[[Tensor], Tensor]) -> KVPage:
         """With every tensor it holds changed: moved, copied."""
@@ -75,3 +104,8 @@ class KVPage:
     @property
     def nbytes(self) -> int:
         return sum(layer.nbytes for layer in self.layers)
+
+    @property
+    def room(self) -> int:
+        """Bytes that it takes in a block."""
+        return sum(layer.room for layer in self.layers)

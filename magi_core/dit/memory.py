@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from magi_core.config import CHUNK_FRAMES, PIXELS_PER_LATENT, DiTConfig, SamplingSettings
 from magi_core.device import FP32
 from magi_core.dit.pieces import widest_piece
+from magi_core.host_memory import aligned
+from magi_core.operations.streamed import SLOTS
 
 MARGIN = 1.05  # the allocator's rounding
 WORKSPACE = 100_000_000  # bytes that the kernels of products and attention need for themselves on a GPU
@@ -19,13 +21,15 @@ FP8 = 1  # bytes
 
 @dataclass(frozen=True)
 class SamplingMemory:
-    """Bytes on the device. activations: of one forward. pages: K/V of finished chunks, and of those that a draft holds.
-    text: K/V of prompts. frames: of the VAE, which may decode a chunk beside the forwards of the next."""
+    """Bytes on the device. activations: of one forward. pages: K/V of finished chunks, and of those that a draft holds;
+    where they are streamed, a few layers of those. text: K/V of prompts. frames: of the VAE, which may decode a chunk
+    beside the forwards of the next. in_main_memory: of pages that are streamed, not on the device."""
 
     activations: int
     pages: int
     text: int
     frames: int = 0
+    in_main_memory: int = 0
 
     @property
     def total(self) -> int:
@@ -43,7 +47,9 @@ def sampling_memory(
     fused: bool = False,
     pages: int | None = None,
     held: int = 0,
+    again: int = 0,
     page_budget: int = 0,
+    streamed: bool = False,
     text_tokens: int | None = None,
 ) -> SamplingMemory:
     """What one run of the sampler takes.
@@ -51,8 +57,10 @@ def sampling_memory(
     chunks: length of the video at its end. itemsize: bytes per number in the transformer's blocks.
     fused: whether blocks compute in the fast forms of `magi_core.kernels`. pages: K/V pages held at the same time, one
     that is being made included; None: as many as a chunk may look at.
-    held: K/V of chunks in flight that a draft keeps within a stage, in pages.
-    page_budget: bytes of pages that the engine keeps on the device where it has them.
+    held: K/V of chunks in flight that a draft keeps within a stage, in pages. again: pages that a guided model has
+    under a text's condition, too.
+    page_budget: bytes of pages that the engine keeps on the device where it has them. streamed: whether it has none
+    there, but layers of those in use.
     text_tokens: of the longest text; None: as many as the model reads.
     """
     size = chunk_tokens(config, width, height)
@@ -62,10 +70,12 @@ def sampling_memory(
     most = config.caption_max_length
     text = most if text_tokens is None else min(text_tokens, most)
     forward = forward_bytes(config, together, size, itemsize, history=past, fused=fused)
+    whole = max(past * page, min(chunks * page, page_budget)) + (held + again) * page
     return SamplingMemory(
         activations=forward + (WORKSPACE if fused else 0),
-        pages=max(past * page, min(chunks * page, page_budget)) + held * page,
+        pages=streamed_bytes(page // config.num_layers, past, min(held, settings.window - 1)) if streamed else whole,
         text=(settings.window + 1) * text * kv_bytes(config, itemsize),
+        in_main_memory=(past + held + again) * page if streamed else 0,
     )
 
 
@@ -82,6 +92,14 @@ def kv_bytes(config: DiTConfig, itemsize: int) -> int:
 
 def page_bytes(config: DiTConfig, tokens: int, itemsize: int) -> int:
     return tokens * kv_bytes(config, itemsize)
+
+
+def streamed_bytes(layer: int, past: int, held: int) -> int:
+    """Of pages in use that are streamed, by the bytes of a layer of one: what comes, and what leaves as it is made.
+
+    past, held: pages of finished chunks and of held ones, as many as a forward reads.
+    """
+    return (SLOTS * (past + held) + max(1, held)) * aligned(layer)
 
 
 def page_tensors(config: DiTConfig, width: int, height: int, itemsize: int) -> list[int]:

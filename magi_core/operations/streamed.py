@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from magi_core.host_memory import page_locked
+from magi_core.host_memory import aligned, page_locked
 from magi_core.operations.plain import Plain
 
-ALIGNMENT = 256  # bytes; of every tensor in a block
 SLOTS = 2  # parts on the device at a time: one at work, one on its way
 
 
@@ -25,7 +24,7 @@ class Part:
         self.parameters = [parameter for module in modules for parameter in module.parameters()]
         self.home: list[Tensor] = [parameter.data for parameter in self.parameters]
         self.block: Tensor | None = None  # what all of `home` lies in, one after the other
-        self.nbytes = sum(_aligned(tensor) for tensor in self.home)
+        self.nbytes = sum(aligned(tensor.nbytes) for tensor in self.home)
 
     def settle(self, home: Sequence[Tensor], block: Tensor | None = None) -> None:
         self.home, self.block = list(home), block
@@ -44,7 +43,7 @@ class Part:
         places, at = [], 0
         for tensor in self.home:
             places.append(block[at : at + tensor.nbytes].view(tensor.dtype).view(tensor.shape))
-            at += _aligned(tensor)
+            at += aligned(tensor.nbytes)
         return places
 
     def copied(self, block: Tensor) -> list[Tensor]:
@@ -179,7 +178,3 @@ class Streamed(Plain):
             lane.arrive(part)
             yield
             lane.leave(part)
-
-
-def _aligned(tensor: Tensor) -> int:
-    return -(-tensor.nbytes // ALIGNMENT) * ALIGNMENT

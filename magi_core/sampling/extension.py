@@ -94,7 +94,8 @@ class Extension:
     sights: what chunks in the works may see, by index. run_start: first chunk of the run.
     parts: what happens, in order. frontier: the pipeline at the end where that is remembered.
     cost: chunk-forwards; the steps are exact, the pages are if nothing else uses the engine in between.
-    stages: the same, stage by stage. need: bytes on the device.
+    stages: the same, stage by stage. need: bytes on the device. streamed_pages: whether K/V pages in use wait in main
+    memory.
     notes: what is other than asked for. end: see `SamplerState.end`. model_key: of the engine that planned it.
     source: the take that a second pass is made from.
     """
@@ -111,6 +112,7 @@ class Extension:
     stages: tuple[StageCost, ...]
     need: SamplingMemory
     model_key: str
+    streamed_pages: bool = False
     end: int | None = None
     source: SamplerState | None = None
 

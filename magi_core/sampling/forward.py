@@ -11,7 +11,7 @@ from torch import Tensor
 
 from magi_core.attention.spans import Attention
 from magi_core.config import SamplingSettings
-from magi_core.dit import DiT, KVPage, TextAttention, TextContext, WindowAttention
+from magi_core.dit import DiT, KVPage, Pages, TextAttention, TextContext, WindowAttention
 from magi_core.kernels.compilation import Compiler, compiling
 from magi_core.sampling.guidance import NOT_ASKED, PassWeights, pass_weights
 from magi_core.sampling.timesteps import step_factor, step_intervals, timesteps
@@ -35,7 +35,7 @@ class Predictor:
     """Predicts velocities for a planned window with the guidance its model was trained for.
 
     claim: called before every model call, to have the weights ready; raises `StopAsked` to stop. compiler: compiles
-    parts of the model.
+    parts of the model. where: pages are while they are used; on the device, if left out.
     Base models: up to three passes (text; null text; null text and alone). Distilled models: one, and on a nearly clean
     chunk a second look at that chunk alone. Source: reference README 2.4 and 2.5.
     """
@@ -48,9 +48,10 @@ class Predictor:
         null: TextContext,
         claim: Callable[[], None] = lambda: None,
         compiler: Compiler | None = None,
+        where: Pages | None = None,
     ) -> None:
         self.dit, self.attention, self.settings, self.null = dit, attention, settings, null
-        self.claim, self.compiler = claim, compiler
+        self.claim, self.compiler, self.where = claim, compiler, where
         self.grid = timesteps(settings.steps, settings.shortcut)
         self.intervals = step_intervals(settings.steps, settings.shortcut)
         self._held: dict[str, dict[int, KVPage]] = {}  # by pass and chunk
@@ -166,6 +167,8 @@ class Predictor:
     ) -> list[Tensor]:
         """The forward of one pass, called `name`, which reads the K/V of held chunks and keeps that of those to be."""
         held = self._held.setdefault(name, {})
+        for chunk in plan.chunks:
+            held.pop(chunk.index, None)  # it is looked at again, so nobody reads its last look any more
         keep = [place for place, chunk in enumerate(plan.chunks) if chunk.index in plan.keep]
         window = self._window(plan, {**pages, **held}, keep, duplicate)
         velocities = self._forward(inputs, frames, window, **how)
@@ -181,7 +184,7 @@ class Predictor:
         ranges = [(place[chunk.attends[0]], place[chunk.index] + 1) for chunk in plan.chunks]
         if duplicate:
             ranges.append((len(there), len(there) + 1))
-        return WindowAttention(self.attention, ranges, [pages[i] for i in plan.history], keep)
+        return WindowAttention(self.attention, ranges, [pages[i] for i in plan.history], keep, self.where)
 
     def _forward(
         self,

@@ -192,10 +192,10 @@ class Loop:
         return Denoising(slot.index, chunk.key, slot.stage, self.predictor.timestep(reached), heading)
 
     def _page(self, index: int) -> KVPage:
-        """The page of a finished chunk; on the CPU in memory of its own."""
+        """The page of a finished chunk; in main memory in memory of its own."""
         planned = plan_page(index, self.settings, self.frontier.run_start, self.sight)
         page = self.predictor.page(planned, self._clean(index), self.pages.by_chunk)
-        return page.map(settled) if page.device.type == "cpu" else page
+        return page.map(settled) if page.device.type == "cpu" and page.place is None else page
 
     def _clean(self, index: int) -> Tensor:
         return self._anchored(index, self.past.latent(index))

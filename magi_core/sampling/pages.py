@@ -16,6 +16,7 @@ class PageBook:
     key: digest of what a chunk's latent depends on. A page is never written after it is made.
     depends: chunks before one whose pages its own is made from; none unless the clean range is above 1.
     pooled: whether pages go into the pool: those that depend on their own chunk alone.
+    streamed: whether they lie in main memory.
     """
 
     def __init__(
@@ -25,8 +26,10 @@ class PageBook:
         key: Callable[[int], str],
         depends: Callable[[int], range],
         pooled: bool,
+        streamed: bool = False,
     ) -> None:
-        self.pool, self.base, self.key, self.depends, self.pooled = pool, base, key, depends, pooled
+        self.pool, self.base, self.key, self.depends = pool, base, key, depends
+        self.pooled, self.streamed = pooled, streamed
         self.by_chunk: dict[int, KVPage] = {}
 
     def missing(self, wanted: range) -> list[int]:
@@ -47,14 +50,15 @@ class PageBook:
         """Take in a page just made, here and in the pool."""
         self.by_chunk[index] = page
         if self.pooled:
-            self.pool.put(self._page_key(index), page)
+            self.pool.put(self._page_key(index), page, streamed=self.streamed)
 
     def _not_pooled(self, missing: Sequence[int]) -> list[int]:
         """Takes what the pool holds of `missing`; returns the rest."""
         keys = {index: self._page_key(index) for index in missing}
-        self.pool.prefetch(keys.values())
+        if not self.streamed:
+            self.pool.prefetch(keys.values())
         for index, key in keys.items():
-            page = self.pool.get(key)
+            page = self.pool.get(key, streamed=self.streamed)
             if page is not None:
                 self.by_chunk[index] = page
         return [index for index in missing if index not in self.by_chunk]

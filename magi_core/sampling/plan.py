@@ -71,15 +71,27 @@ def plan(
         drain=drain,
         frontier=final,
         stages=(),
-        need=_need(engine, begun, new, stop, 0),
+        need=_need(engine, begun, new),
         model_key=engine.model_key,
         end=None if end is None or end >= stop * VIDEO_FRAMES_PER_CHUNK else end,
         source=None if second is None else second.take,
     )
     planned = replace(planned, begun=begun.noting(*Joining(planned).remembered))
-    pieces = [piece for piece in parts if isinstance(piece, Piece)]
-    costs, pages = _stages(engine, planned, pieces)
-    return replace(planned, stages=costs, need=_need(engine, begun, new, stop, pages))
+    return _priced(engine, planned)
+
+
+def _priced(engine: Sampler, planned: Extension) -> Extension:
+    """`planned` with its costs. Where all of the weights find no room beside the run, its K/V pages wait in main
+    memory: their bytes cost no more there than those of blocks, which every forward reads."""
+    costs, pages, again = _stages(engine, planned)
+    need = _need(engine, planned.begun, planned.new, pages, again)
+    if engine.host.fits(need.total):
+        return replace(planned, stages=costs, need=need)
+    streamed = _need(engine, planned.begun, planned.new, pages, again, streamed=True)
+    if streamed.total >= need.total:
+        return replace(planned, stages=costs, need=need)
+    planned = replace(planned, need=streamed, streamed_pages=True)
+    return replace(planned, stages=_stages(engine, planned)[0])
 
 
 def _whole(
@@ -126,6 +138,7 @@ def page_book(
         key,
         lambda index: plan_page(index, settings, run_start, extension.sight).history,
         pooled=settings.clean_length == settings.history_length == 1,
+        streamed=extension.streamed_pages,
     )
 
 
@@ -294,31 +307,44 @@ def _fates(
     return (*kept, *(ChunkFate(index, chunk.key, kinds[index]) for index, chunk in new.items()))
 
 
-def _need(engine: Sampler, state: SamplerState, new: Mapping[int, NewChunk], chunks: int, pages: int) -> SamplingMemory:
+def _need(
+    engine: Sampler,
+    state: SamplerState,
+    new: Mapping[int, NewChunk],
+    pages: int = 0,
+    again: int = 0,
+    *,
+    streamed: bool = False,
+) -> SamplingMemory:
     need = sampling_memory(
         replace(engine.dit.config, fp8=engine.dit.config.fp8 or engine.dit.fp8_rows),
         state.settings,
         width=state.width,
         height=state.height,
-        chunks=chunks,
+        chunks=state.finished + len(new),
         itemsize=engine.dit.dtype.itemsize,
         fused=has_fast_forms(engine.dit.device) and engine.dit.dtype == torch.bfloat16,
         pages=pages,
         held=pages_held(state.settings, engine.dit.config.distill),
+        again=again,
         page_budget=engine.cache.stats["pages"].budget,
+        streamed=streamed,
         text_tokens=max([NULL_TEXT_LENGTH, *(chunk.text.most_tokens for chunk in new.values())]),
     )
     return replace(need, frames=engine.decoding_bytes(state.width, state.height))
 
 
-def _stages(engine: Sampler, extension: Extension, pieces: Sequence[Piece]) -> tuple[tuple[StageCost, ...], int]:
+def _stages(engine: Sampler, extension: Extension) -> tuple[tuple[StageCost, ...], int, int]:
     """Every stage: its steps, counted from the window plan; the pages to make, by rehearsing the pieces on a copy of
-    the pool. And the most pages that are held at the same time."""
-    state, distill, held = extension.begun, engine.dit.config.distill, 0
+    the pool. The most pages that are held at the same time, and how many of those are there again under a text's
+    condition."""
+    state, distill, held, again = extension.begun, engine.dit.config.distill, 0, 0
     settings, pool = state.settings, engine.cache.pages.rehearsal()
+    if extension.streamed_pages:
+        pool.release_device()
     page = _page_of(engine, state)
     found: list[StageCost] = []
-    for piece in pieces:
+    for piece in (part for part in extension.parts if isinstance(part, Piece)):
         run_start = piece.frontier.run_start
         book = page_book(engine, extension, piece, pool, extension.key)
         for slots in piece.plan(settings.window):
@@ -331,7 +357,8 @@ def _stages(engine: Sampler, extension: Extension, pieces: Sequence[Piece]) -> t
                 book.add(index, page)
             found.append(replace(stage, pages=len(missing)))
             held = max(held, len(book.by_chunk))
-    return tuple(found), held
+            again = max(again, int(not distill and slots[0].index > run_start))  # the newest
+    return tuple(found), held, again
 
 
 def _page_of(engine: Sampler, state: SamplerState) -> KVPage:

@@ -6,18 +6,18 @@ import torch
 
 from magi_core.errors import MagiError
 from magi_core.host import Host
-from magi_core.host_memory import physical_memory
+from magi_core.host_memory import available_memory, physical_memory
 from magi_core.sampling.extension import Extension, Piece
 
 GB = 1e9
 
 
-def check_room(extension: Extension, host: Host, device: torch.device) -> None:
-    """Raise `MagiError` where one forward alone takes more than all of the device's memory, or a run more than its host
-    can make room for.
+def check_room(extension: Extension, host: Host, device: torch.device, remembered: int = 0) -> None:
+    """Raise `MagiError` where one forward alone takes more than all of the device's memory, a run more than its host
+    can make room for, or its streamed pages more than there is of main memory.
 
     Without such a host, what is kept between forwards (pages, weights) may lie elsewhere and is not counted. Devices
-    whose memory is not known pass.
+    whose memory is not known pass. remembered: bytes of pages that lie in main memory already.
     """
     if not any(isinstance(part, Piece) for part in extension.parts):
         return
@@ -28,6 +28,13 @@ def check_room(extension: Extension, host: Host, device: torch.device) -> None:
             f"blocks waiting in main memory: a run takes {extension.need.total / GB:.1f} GB beside what must stay "
             f"there, which leaves {max(bounded, 0) / GB:.1f}. Make width and height smaller, lower the window "
             f"(chunks in the works at a time) or the KV ranges, or allow more memory"
+        )
+    free, waiting = available_memory(), extension.need.in_main_memory
+    if free is not None and waiting > free + remembered:
+        raise MagiError(
+            f"{state.width}x{state.height} does not fit here: the K/V that a run reads finds no room on {device} and "
+            f"takes {waiting / GB:.1f} GB of main memory, of which {free / GB:.1f} are free. Close other programs, "
+            "make width and height smaller, lower the KV ranges, or leave a light draft out"
         )
     there, need = _memory_of(device), extension.need.activations
     if there is None or need <= there:

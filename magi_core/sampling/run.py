@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -24,6 +25,8 @@ from magi_core.state import Cancelled, ChunkRecord, Frontier, InFlight, SamplerS
 from magi_core.state.plausible import implausible
 from magi_core.text.chunk_text import AskedText, ChunkText
 
+log = logging.getLogger(__name__)
+
 OnStep = Callable[[Stepped], None]
 
 
@@ -37,7 +40,8 @@ def run(
     """See `Engine.run`."""
     if extension.model_key != engine.model_key:
         raise MagiError("this extend was planned with another model: plan it with the one that runs it")
-    check_room(extension, engine.host, engine.cache.pages.device)
+    pages = engine.cache.pages
+    check_room(extension, engine.host, pages.device, pages.host_stats.bytes)
     return _states(_Running(engine, extension, on_step or (lambda event: None), cancelled or (lambda: False)))
 
 
@@ -46,6 +50,7 @@ def _states(running: _Running) -> Iterator[SamplerState]:
     try:
         yield from running.states()
     finally:
+        engine.cache.pages.give_back()
         engine.host.release(engine.cache)
 
 
@@ -188,13 +193,19 @@ class _Running:
                 raise StopAsked
             engine.host.loaded_for(need)
 
+        pool, where = engine.cache.pages, None
+        if extension.streamed_pages:
+            log.info("MAGI: K/V pages in use are streamed from main memory")
+            pool.release_device()
+            where = pool.streamed(engine.dit.config.num_layers)
         claim()
         null = engine.dit.text_context(engine.texts.null(settings).tokens)
-        predictor = Predictor(engine.dit, engine.attention, settings, null, claim, engine.compiler)
+        predictor = Predictor(engine.dit, engine.attention, settings, null, claim, engine.compiler, where)
         past = Past(state)
-        pages = page_book(engine, extension, part, engine.cache.pages, past.key)
+        pages = page_book(engine, extension, part, pool, past.key)
         if pages.pooled:
-            pages.pool.expect(page_tensors(engine.dit.config, state.width, state.height, engine.dit.dtype.itemsize))
+            tensors = page_tensors(engine.dit.config, state.width, state.height, engine.dit.dtype.itemsize)
+            pool.expect(tensors, streamed=extension.streamed_pages)
         return Loop(
             predictor,
             past,

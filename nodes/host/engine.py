@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import comfy.model_management as management
 
+from magi_core.budget.amounts import OF_THE_DRIVER
 from magi_core.cache.engine_cache import EngineCache
 from magi_core.engine import Engine
 from magi_core.host import OnDevice
@@ -18,7 +19,8 @@ from .patcher import Patcher, make_room
 class ComfyHost:
     """A `magi_core.host.Host`. patcher: holds the transformer; clones of it (with a LoRA) share weights.
     allowed: bytes of the device that the model and its runs keep to; None leaves that to ComfyUI, as does its dynamic
-    VRAM, which places weights by itself."""
+    VRAM, which places weights by itself. Where the model does not fit them whole, or a run alone takes the card, K/V
+    pages wait in main memory, under dynamic VRAM too."""
 
     patcher: Patcher
     allowed: int | None = None
@@ -28,6 +30,14 @@ class ComfyHost:
 
     def room(self) -> int | None:
         return self._budget
+
+    def fits(self, need: int) -> bool:
+        device = self.patcher.load_device
+        if device.type == "cpu":
+            return True
+        if self.allowed is None:  # weights are ComfyUI's to place, but a run that takes all of the card leaves none
+            return need + OF_THE_DRIVER <= int(management.get_total_memory(device))
+        return int(self.patcher.model_size()) + need <= self.allowed
 
     @property
     def _budget(self) -> int | None:

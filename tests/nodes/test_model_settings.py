@@ -58,6 +58,22 @@ def test_a_budget_leaves_weights_the_rest_of_it(run: Any, engine: Any, part: Any
             assert patcher.weights_get == (weights if keeps else 16_600_000_000)
 
 
+def test_where_the_model_does_not_fit_a_budget_whole_or_a_run_the_card_pages_are_streamed(
+    run: Any, engine: Any, part: Any, prompt: Any
+) -> None:
+    from types import SimpleNamespace
+
+    def host(device: str, allowed: int | None) -> Any:
+        patcher = SimpleNamespace(load_device=torch.device(device), model_size=lambda: 5_000_000_000)
+        return part("host.engine").ComfyHost(patcher, allowed)
+
+    assert host("cuda", 8_000_000_000).fits(3_000_000_000)
+    assert not host("cuda", 8_000_000_000).fits(3_000_000_001)
+    assert host("cuda", None).fits(23_300_000_000), "all weights can wait elsewhere"
+    assert not host("cuda", None).fits(23_300_000_001), "the card has 24 GB"
+    assert host("cpu", 8_000_000_000).fits(10**12) and host("cpu", None).fits(10**12)
+
+
 def test_a_budget_that_is_none_is_refused(run: Any, engine: Any) -> None:
     from magi_core.errors import MagiError
 

@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 
 from magi_core.cache.engine_cache import EngineCache
 from magi_core.dit import DiT
+from magi_core.host import Alone
 from magi_core.state import SamplerState
 from magi_core.story.chunk import ChunkSpec
 from tests.property.bounded import bounded
@@ -42,13 +43,22 @@ class Counter:
         self.chunks += args[1].shape[1]
 
 
+class Small(Alone):
+    """A host with room for all of the weights beside the run, or not."""
+
+    whole = True
+
+    def fits(self, need: int) -> bool:
+        return self.whole
+
+
 class Prices(RuleBasedStateMachine):
     """Stories are rendered, edited and gone on with, pages and chunks forgotten; every extend is priced first."""
 
     def __init__(self, distill: bool, device_bytes: int | None, host_bytes: int = 0, **settings: object) -> None:
         super().__init__()
         cache = EngineCache(device_bytes=device_bytes, host_bytes=host_bytes)
-        self.engine = tiny_engine(distill, **SCHEDULE | settings).copy(cache=cache)
+        self.engine = tiny_engine(distill, **SCHEDULE | settings).copy(cache=cache, host=Small())
         self.counter = Counter()
         self.hook = self.engine.dit.register_forward_pre_hook(self.counter, with_kwargs=True)
         self.states: list[SamplerState] = [self.engine.begin(**SIZE)]
@@ -115,6 +125,14 @@ class Prices(RuleBasedStateMachine):
         self.hook.remove()
 
 
+class StreamedPrices(Prices):
+    """Where pages are streamed now and then."""
+
+    @rule()
+    def room_comes_and_goes(self):
+        self.engine.host.whole = not self.engine.host.whole
+
+
 def _page_bytes() -> int:
     engine = tiny_engine(**SCHEDULE)
     engine.extend(engine.begin(**SIZE), "red", 2)
@@ -122,10 +140,12 @@ def _page_bytes() -> int:
     return pages.bytes // pages.entries
 
 
-def _prices(distill: bool, device_bytes: int | None, **more: object) -> None:
+def _prices(
+    distill: bool, device_bytes: int | None, machine: type[Prices] = Prices, host_bytes: int = 0, **more: object
+) -> None:
     tiny_dit.cache_clear()
     run_state_machine_as_test(
-        lambda: Prices(distill, device_bytes, **more), settings=bounded(40, stateful_step_count=12)
+        lambda: machine(distill, device_bytes, host_bytes, **more), settings=bounded(40, stateful_step_count=12)
     )
 
 
@@ -143,6 +163,10 @@ def test_the_price_is_what_is_spent_with_no_room_for_pages() -> None:
 
 def test_the_price_is_what_is_spent_where_pages_wait_on_the_host() -> None:
     _prices(False, _page_bytes(), host_bytes=2 * _page_bytes())
+
+
+def test_the_price_is_what_is_spent_where_pages_are_streamed_now_and_then() -> None:
+    _prices(False, None, StreamedPrices, host_bytes=3 * _page_bytes())
 
 
 def test_the_price_is_what_is_spent_where_pages_are_made_together() -> None:

@@ -7,6 +7,8 @@ from dataclasses import FrozenInstanceError, replace
 import pytest
 import torch
 
+from magi_core.attention.sage import sage_attention
+from magi_core.attention.sdpa import sdpa
 from magi_core.errors import MagiError
 from magi_core.sampling.noise import chunk_noise
 from magi_core.state.state import Cancelled
@@ -227,3 +229,11 @@ def test_sizes_far_from_what_the_model_was_made_for_are_warned_of(engine):
     assert small.far_from_own_size(128, 128) == small.far_from_own_size(192, 128) == ""
     assert "720x720 is far from what this model was made for (128x128)" in small.far_from_own_size(720, 720)
     assert "64x64 is far" in small.far_from_own_size(64, 64)
+
+
+def test_what_attention_in_8_bits_made_is_not_taken_for_what_exact_attention_makes(engine):
+    begun = engine.begin(**SIZE)
+    engine.extend(begun, "red")
+    rounded = engine.copy(attention=sage_attention)
+    assert rounded.plan(begun, "red").cost.total > 0
+    assert rounded.copy(attention=sdpa).plan(begun, "red").cost.total == 0

@@ -44,6 +44,25 @@ def test_other_c_libraries_are_left_alone(monkeypatch):
         freed_memory._glibc.cache_clear()
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="memory is page-locked for a GPU")
+def test_a_gpu_goes_on_working_where_memory_cannot_be_locked(monkeypatch):
+    runtime = torch.cuda.cudart()
+
+    class Refusing:
+        def cudaHostRegister(self, address, nbytes, flags):
+            runtime.cudaHostRegister(address, nbytes, flags)
+            refused = runtime.cudaHostRegister(address, nbytes, flags)  # it is locked already
+            runtime.cudaHostUnregister(address)
+            return refused
+
+    ones = torch.ones(8, device="cuda")
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.cuda, "cudart", Refusing)
+        with pytest.raises(RuntimeError):
+            freed_memory.page_locked(MB)
+    assert (ones + 1).sum().item() == 16, "the next kernel hears nothing of it"
+
+
 def test_what_stays_gets_a_place_of_its_own():
     wide = torch.randn(16, 6, 16, 16).bfloat16()
     kept = settled(wide.transpose(0, 1))

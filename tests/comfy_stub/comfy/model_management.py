@@ -37,6 +37,10 @@ def load_models_gpu(models: list[Any], memory_required: int = 0, minimum_memory_
         model.weights_get = get_free_memory(model.load_device) - least - extra_reserved_memory()
 
 
+def get_total_memory(device: torch.device) -> int:
+    return 24_000_000_000
+
+
 def get_free_memory(device: torch.device) -> int:
     return 20_000_000_000
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -11,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from magi_core.attention import flash
+from magi_core.attention import flash, sage
 from magi_core.attention.choose import get_attention
 from magi_core.attention.flash import flash_attention, installed_flash
+from magi_core.attention.sage import installed_sage, sage_attention
 from magi_core.attention.sdpa import sdpa
 from magi_core.attention.spans import Attention, Span, merge_spans
 from magi_core.errors import MagiError
@@ -112,8 +116,40 @@ def test_backends_are_chosen_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
         assert get_attention("auto", "cpu") is sdpa
         assert get_attention("auto", "cuda") is (flash_attention if found else sdpa)
     assert get_attention("flash_attn") is flash_attention
-    with pytest.raises(MagiError, match="unknown attention backend 'sage': use 'auto', 'sdpa' or 'flash_attn'"):
+    with pytest.raises(MagiError, match="unknown attention backend 'fast': use 'auto', 'sdpa', 'flash_attn' or 'sage'"):
+        get_attention("fast")
+
+
+def test_sage_is_never_chosen_unless_it_is_asked_for_and_says_where_it_is_missing(monkeypatch) -> None:
+    monkeypatch.setattr("magi_core.attention.choose.installed_flash", lambda: None)
+    for found in (True, False):
+        monkeypatch.setattr("magi_core.attention.choose.installed_sage", lambda found=found: found)
+        assert get_attention("auto", "cuda") is sdpa
+        if found:
+            assert get_attention("sage", "cuda") is sage_attention
+    monkeypatch.setattr(sage, "MODULE", "no_such_sage")
+    assert not installed_sage()
+    with pytest.raises(MagiError, match="pip install sageattention, or choose attention 'auto'"):
         get_attention("sage")
+
+
+def test_sage_is_given_every_span_in_its_layout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its function stands in for itself: it needs a GPU."""
+    told: list[dict[str, Any]] = []
+
+    def sageattn(q: Tensor, k: Tensor, v: Tensor, **how: Any) -> Tensor:
+        told.append(how)
+        return bare_kernel(q, k, v)
+
+    monkeypatch.setitem(sys.modules, "sageattention", SimpleNamespace(sageattn=sageattn))
+    q, k, v = (x.bfloat16() for x in made(47, 64, 8, 2, width=64))
+    expected = masked_attention(q, k, v, WINDOW)
+    assert error(sage_attention(q, k, v, WINDOW), expected) < TOLERANCE[torch.bfloat16] and not told
+    monkeypatch.setattr(Tensor, "is_cuda", True)
+    assert error(sage_attention(q, k, v, WINDOW), expected) < TOLERANCE[torch.bfloat16]
+    assert told == [{"tensor_layout": "NHD", "is_causal": False}] * len(WINDOW)
+    monkeypatch.setattr(sage, "sdpa", lambda *given: given)
+    assert sage_attention(q.float(), k, v, WINDOW) and sage_attention(q[..., :16], k, v, WINDOW)
 
 
 def test_flash_attn_that_is_not_there_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

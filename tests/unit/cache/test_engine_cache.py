@@ -118,6 +118,45 @@ def test_host_memory_that_cannot_be_got_ahead_is_asked_for_when_it_is_needed(got
     assert blocks._block(1024).nbytes == 1024 and got == ["MainThread"] and blocks.nbytes == 1024
 
 
+def test_where_the_system_locks_no_more_pages_lie_in_ordinary_memory_and_that_is_said(monkeypatch, caplog):
+    def refused(_: int) -> torch.Tensor:
+        raise RuntimeError("cudaErrorMemoryAllocation")
+
+    monkeypatch.setattr(pinned, "page_locked", refused)
+    blocks = blocks_of(2048)
+    assert blocks.place(1024).block.nbytes == 1024
+    assert "too little main memory to lock K/V pages" in caplog.text
+
+
+def test_memory_of_a_page_is_used_again_when_nobody_holds_it_and_goes_back_beyond_the_budget(got: list[str]):
+    blocks = blocks_of(1024)
+    places = [blocks.place(1024) for _ in range(3)]
+    addresses = {place.block.data_ptr() for place in places}
+    assert len(addresses) == len(got) == 3, "pages in use are there, whatever the budget"
+    del places[0]
+    assert blocks.place(1024).block.data_ptr() in addresses and len(got) == 3
+    blocks.give_back()
+    assert blocks.nbytes == 2048, "what is in use stays"
+    places.clear()
+    blocks.budget = 4096
+    blocks.give_back()
+    assert blocks.nbytes == 2048 and blocks.place(1024).block.data_ptr() in addresses
+    blocks.clear()
+    assert blocks.nbytes == 0
+
+
+def test_a_page_that_is_streamed_lies_in_the_hosts_tier_as_it_is():
+    pool = PagePool(CPU, 1600, 1600)
+    ours = page(3)
+    pool.put("3", ours, streamed=True)
+    assert pool.stats.entries == 0 and pool.get("3", streamed=True) is ours
+    pool.put("4", page(4))
+    assert pool.get("4", streamed=True) is None, "it lies on the device"
+    pool.release_device()
+    assert pool.get("4", streamed=True).layers[0].keys_values[0] == 4
+    assert pool.get("3") is ours and pool.stats.entries == 1, "a run that has room takes it from there"
+
+
 def test_releasing_the_device_leaves_pages_on_the_host():
     pool = PagePool(CPU, 8000, 1600)
     for value in range(4):

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
+from weakref import WeakSet
 
 import pytest
 import torch
+from torch import Tensor
 
 from magi_core.attention.sdpa import sdpa
 from magi_core.cache.engine_cache import EngineCache
 from magi_core.config import DiTConfig, SamplingSettings
-from magi_core.dit import DiT, TextAttention, WindowAttention
+from magi_core.dit import DiT, KVPage, TextAttention, WindowAttention
 from magi_core.dit.memory import chunk_tokens, forward_bytes, page_bytes, sampling_memory
+from magi_core.sampling.forward import Predictor
 from magi_core.text.memory import t5_bytes
 from magi_core.vae import VAE, TileSettings, VAEConfig, ViTVAE
 from magi_core.vae.memory import vae_bytes
@@ -43,6 +47,28 @@ def test_pages_are_counted_as_the_engine_makes_them() -> None:
     kept = engine.cache.stats["pages"]
     page = page_bytes(engine.dit.config, chunk_tokens(engine.dit.config, 32, 32), 4)
     assert kept.entries and kept.bytes == page * kept.entries
+
+
+@pytest.mark.parametrize("distill", [False, True])
+def test_as_many_pages_are_announced_as_are_there_at_once(distill: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A guided model has the newest chunk's twice, under either condition. None is kept between runs."""
+    engine = tiny_engine(distill, steps=4, kv_ranges=(7, 6, 5, 4))
+    engine = engine.copy(cache=EngineCache(device_bytes=0))
+    pages, most, init, forward = WeakSet[KVPage](), [0], KVPage.__init__, Predictor._forward
+
+    def counted(page: KVPage, *given: Any) -> None:
+        init(page, *given)
+        pages.add(page)
+
+    def looking(*given: Any, **named: Any) -> list[Tensor]:
+        most.append(len(pages))
+        return forward(*given, **named)
+
+    extension = engine.plan(engine.begin(width=32, height=32), "a ball", 8)
+    monkeypatch.setattr(KVPage, "__init__", counted)
+    monkeypatch.setattr(Predictor, "_forward", looking)
+    *_, _made = engine.run(extension)
+    assert extension.need.pages == max(most) * page_bytes(engine.dit.config, chunk_tokens(engine.dit.config, 32, 32), 4)
 
 
 @pytest.mark.parametrize(("ranges", "pages"), [((5, 4, 3, 2), 5), ((), 20)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import replace
 from itertools import pairwise
 
@@ -9,9 +10,10 @@ import pytest
 import torch
 
 from magi_core.config import DRAFTS, Guidance, SamplingSettings
+from magi_core.dit import KVLayer
 from magi_core.errors import MagiError
 from magi_core.sampling import cost, window
-from magi_core.sampling.drafts import carried_to
+from magi_core.sampling.drafts import carried_to, pages_held
 from magi_core.sampling.loop import Loop
 from magi_core.sampling.timesteps import timesteps
 from magi_core.sampling.window import Slot, plan_stage, stages
@@ -235,6 +237,24 @@ def test_the_memory_of_held_chunks_is_told(draft) -> None:
     engine.extend(engine.begin(**SIZE), PROMPTS)
     page = engine.cache.pages.stats.bytes // engine.cache.pages.stats.entries
     assert needs[1] - needs[0] == (3 * page if draft == "light" else 0)
+
+
+@pytest.mark.parametrize("distill", [False, True])
+def test_no_more_is_held_than_was_told(distill, monkeypatch) -> None:
+    """Four steps a stage: chunks are looked at again, and their last look is not kept beside it."""
+    engine, of = tiny_engine(distill, steps=16, draft="light"), KVLayer.of.__func__
+    alive, counts = weakref.WeakSet(), []
+
+    def counted(cls, *given):
+        made = of(cls, *given)
+        alive.add(made)
+        counts.append(len(alive))
+        return made
+
+    monkeypatch.setattr(KVLayer, "of", classmethod(counted))
+    engine.extend(engine.begin(**SIZE), PROMPTS)
+    again = 0 if distill else 1  # the newest finished chunk, under a text's condition
+    assert max(counts) <= engine.dit.config.num_layers * (pages_held(engine.settings, distill) + again)
 
 
 @pytest.mark.parametrize("draft", ["off", *DRAFTS])

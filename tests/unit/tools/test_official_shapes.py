@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
-from benchmarks.official import SteadyForward, official_config, vae_flops
+from benchmarks.official import SteadyForward, official_config, random_weights, vae_flops
+from magi_core.attention.sdpa import sdpa
+from magi_core.cache.page_pool import PagePool
+from magi_core.dit import DiT
 from magi_core.vae import TileSettings, VAEConfig
 
 
@@ -12,6 +16,15 @@ from magi_core.vae import TileSettings, VAEConfig
 def test_a_forward_of_the_4_5b_model_has_the_references_operations(chunks: int, linear: int, attended: int) -> None:
     counted = SteadyForward(chunks, 720, 720).flops(official_config("4.5B"))
     assert [round(count / 1e12) for count in counted] == [linear, attended]
+
+
+@pytest.mark.parametrize("chunks", [5, 6])
+@torch.no_grad()
+def test_a_forward_is_the_same_wherever_its_page_is(chunks: int) -> None:
+    dit, steady = random_weights(DiT(official_config("tiny"))), SteadyForward(chunks, 32, 48)
+    streamed = PagePool(torch.device("cpu"), 0).streamed(dit.config.num_layers)
+    velocities = [steady.of(dit, sdpa, where)()[0] for where in (None, streamed)]
+    assert torch.equal(*velocities) and streamed.nbytes
 
 
 @pytest.mark.parametrize(("width", "height", "count"), [(720, 720, 67.5), (480, 832, 53.6)])
