@@ -99,7 +99,7 @@ def test_pages_leave_the_device_after_an_interrupt(run: Any, part: Any, engine: 
 
     patcher = CoreModelPatcher(engine.dit, torch.device("meta"), torch.device("cpu"))
     placed = part("host.engine").in_comfyui(engine, patcher)
-    put, placed.cache.pages.put = placed.cache.pages.put, lambda *page: (put(*page), interrupt())
+    put, placed.cache.pages.put = placed.cache.pages.put, lambda *page, **how: (put(*page, **how), interrupt())
 
     def interrupt() -> None:
         management.interrupted = True
