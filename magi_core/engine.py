@@ -55,6 +55,7 @@ class Engine:
     settings: sampling defaults of this engine; None takes the model's. special_tokens: the learned tokens prepended to
     prompts, or None. fingerprint: names the weights; without one they are like no others.
     weights_digest: of all tensors of the weights, or "".
+    own_vae: names the VAE that the transformer's latents belong to where it is not loaded here; "" where not known.
     noise: `(seed, chunk index, shape) -> Tensor`; tests inject recorded noise here.
     cache: K/V pages, finished chunks and frontiers by content, shared by copies of the engine.
     size: width and height the model was made for.
@@ -69,6 +70,7 @@ class Engine:
     attention: Attention = sdpa
     fingerprint: str = ""
     weights_digest: str = ""
+    own_vae: str = ""
     noise: Callable[[int, int, tuple[int, ...]], Tensor] = chunk_noise
     cache: EngineCache = None  # type: ignore[assignment]
     compiler: Compiler | None = None
@@ -144,6 +146,7 @@ class Engine:
             channels=self.dit.config.latent_channels,
             fingerprint=self.fingerprint,
             weights_digest=self.weights_digest,
+            vae=self.vae_identity,
             total_chunks=total_chunks,
             notes=notes,
         )
@@ -175,7 +178,7 @@ class Engine:
             total_chunks=take.total_chunks,
         )
         given = replace(begun, prefix=take.prefix, prefix_key=take.prefix_key, filled=take.filled)
-        return replace(given, sound=take.sound)
+        return replace(given, sound=take.sound, vae=begun.vae or take.vae)
 
     def plan(
         self,
@@ -312,6 +315,11 @@ class Engine:
         noise = "" if self.noise is chunk_noise else _name_of(self.noise)
         rounded = ("sage",) if self.attention is sage_attention else ()
         return digest(self.fingerprint or _name_of(self.dit), self.dit.config, self.dit.dtype, noise, *rounded)
+
+    @property
+    def vae_identity(self) -> str:
+        """Names the VAE that reads and writes latents here; "" where that is not known."""
+        return self.own_vae if self.vae is None else self.vae.identity or self.own_vae
 
     def differences(self, state: SamplerState) -> tuple[str, ...]:
         """What this model is other in than the one `state` was made with, in words; empty for the same weights."""

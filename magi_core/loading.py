@@ -22,7 +22,7 @@ from magi_core.inputs.regular import possible
 from magi_core.kernels.compilation import Compiler, check_compilation
 from magi_core.operations import PLAIN, Operations, Streamed
 from magi_core.text import load_special_tokens, load_text_encoder
-from magi_core.vae import VAE, load_vae
+from magi_core.vae import VAE, load_vae, vae_identity
 from magi_core.video.size import check_size
 from magi_core.weights import ModelFiles, find_model, fingerprint, pick_device, read_dit, read_tensors
 from magi_core.weights.fingerprint import in_fp8
@@ -102,7 +102,8 @@ def load(
     name = in_fp8 if dit.fp8_rows else str
     engine = engine.copy(fingerprint=name(fingerprint(checkpoint)), weights_digest=name(contents))
     engine = _reading(engine, files, device, allowed, encoders)
-    return engine.copy(settings=recommended_settings(files, engine.settings), size=own_size(files))
+    settings = recommended_settings(files, engine.settings)
+    return engine.copy(settings=settings, size=own_size(files), own_vae=own_vae(files))
 
 
 def _placed(
@@ -187,6 +188,14 @@ def own_size(files: ModelFiles) -> tuple[int, int]:
     except (AttributeError, MagiError) as error:
         raise MagiError(f"{path} names no size for its model ({echo(error)}): get it again") from None
     return size
+
+
+def own_vae(files: ModelFiles) -> str:
+    """`VAE.identity` of the VAE that lies with a model; "" where there is none that can be read."""
+    try:
+        return "" if files.vae is None else vae_identity(files.vae)
+    except MagiError:  # said by whoever loads it
+        return ""
 
 
 def _card(files: ModelFiles) -> Path | None:

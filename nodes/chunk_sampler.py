@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from weakref import ref
 
@@ -32,7 +32,19 @@ from .ui.sampling_widgets import (
     settings_from,
 )
 from .ui.widgets import run_inputs, seed_input, size_inputs
-from .wires import CATEGORY, SOUND, Conditioning, Model, Prompt, Prompts, State, filled_in, from_latent, notes_on
+from .wires import (
+    CATEGORY,
+    SOUND,
+    Conditioning,
+    Model,
+    Prompt,
+    Prompts,
+    State,
+    filled_in,
+    from_latent,
+    notes_on,
+    vae_of,
+)
 
 
 def _check_width(width: int, prefix: object = None) -> None:
@@ -149,12 +161,13 @@ class MagiChunkSampler(io.ComfyNode):
             begun = begin(model, widgets, latents, 0 if prefix is None else filled_in(prefix))
             state, notes = begun.state, begun.notes
             if prefix is not None:
-                state, more = with_sound(state, prefix.get(SOUND))
+                state, more = with_sound(replace(state, vae=vae_of(prefix) or state.vae), prefix.get(SOUND))
                 notes = (*notes_on(prefix), *more, *notes)
             given: dict[str, Any] = {"model": model, "conditioning": conditioning}
             if state.prefix is not None:
                 sound = None if state.sound is None else ref(state.sound)
-                given["prefix"] = Prefix(tuple(state.prefix.shape), state.prefix_key, state.filled, sound)
+                shape, key = tuple(state.prefix.shape), state.prefix_key
+                given["prefix"] = Prefix(shape, key, state.filled, sound, vae=state.vae)
             note_run(graph, given)
             made = sample(
                 begun.engine,

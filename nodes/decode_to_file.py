@@ -16,6 +16,7 @@ from torch import Tensor
 
 from magi_core.config import VIDEO_FRAMES_PER_CHUNK
 from magi_core.errors import MagiError, echo
+from magi_core.state import other_vae
 from magi_core.state.decode import TakeDecoder, record
 from magi_core.state.story import story_of
 from magi_core.video.output_path import check_name, check_place
@@ -30,7 +31,7 @@ from .host.take_folder import shown
 from .host.vae import magi_vae
 from .ui.checks import Checked
 from .ui.codec_notes import noting
-from .ui.progress import show
+from .ui.progress import show, show_notes
 from .wires import CATEGORY, HeldState, State
 
 
@@ -89,6 +90,8 @@ class MagiDecodeToFile(io.ComfyNode):
             metadata=_metadata(cls.hidden, story_of(made).to_json()),
             sound=sound,
         )
+        note = other_vae(made, vae.codec.identity)
+        show_notes(node_id, filter(None, [note]))
         bar, done = comfy.utils.ProgressBar(made.frames, node_id=node_id), 0
 
         def on_frames(block: Tensor) -> None:
@@ -101,7 +104,7 @@ class MagiDecodeToFile(io.ComfyNode):
         with vae.working(announced, made.width, made.height) as codec, noting(codec, node_id), recording:
             for _ in record(TakeDecoder(codec), [made], recording, on_frames=on_frames):
                 pass
-        show(node_id, f"saved {shown(path)}: {recording.frames} frames", recording.note)
+        show(node_id, f"saved {shown(path)}: {recording.frames} frames", recording.note, note)
         saved = ui.SavedResult(path.name, subfolder, io.FolderType.output)
         return io.NodeOutput(InputImpl.VideoFromFile(str(path)), ui=ui.PreviewVideo([saved]))
 

@@ -61,5 +61,5 @@ class MagiLoadVAE(io.ComfyNode):
     def execute(cls, model: str, dtype: str) -> io.NodeOutput:
         devices, files = vae_devices(), part_of(model, "VAE")
         codec = load_vae(files, device=devices.offload, compute=devices.load, dtype=dtype, operations=COMFYUI)
-        identity = digest(fingerprint(files), codec.dtype)
+        identity = digest(codec.identity, codec.dtype)
         return io.NodeOutput(PlacedVAE(codec, devices, size_of(model), identity))

@@ -189,7 +189,8 @@ class MagiSecondPass(io.ComfyNode):
             note_run(graph, links)
             if state is None and source.prefix is not None:
                 sound = None if source.sound is None else ref(source.sound)
-                given = Prefix(tuple(source.prefix.shape), source.prefix_key, sound=sound, end=source.end)
+                shape, key = tuple(source.prefix.shape), source.prefix_key
+                given = Prefix(shape, key, sound=sound, end=source.end, vae=source.vae)
                 note_source(graph, (source.width, source.height), given)
             engine = reading(begun.engine, encoder)
             made = sample(
@@ -224,7 +225,7 @@ def size_of(own: tuple[int, int], widgets: Mapping[str, Any]) -> tuple[int, int]
 def sized(take: SamplerState, widgets: Mapping[str, Any]) -> tuple[SamplerState, tuple[str, ...]]:
     """The take at the size asked for, and what was done to it."""
     size = size_of((take.width, take.height), widgets)
-    return resized(take, *size), (resizing_in_words(take, *size, widgets["strength"]),)
+    return resized(take, *size), resizing_in_words(take, *size, widgets["strength"])
 
 
 def _source(

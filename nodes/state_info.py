@@ -15,7 +15,7 @@ from magi_core.cache.describe import cache_in_words
 from magi_core.config import VIDEO_FRAMES_PER_CHUNK
 from magi_core.engine import Engine
 from magi_core.errors import printable
-from magi_core.state import SamplerState
+from magi_core.state import SamplerState, other_vae
 from magi_core.state.decode import TakeDecoder
 from magi_core.state.describe import captions, describe
 from magi_core.video.contact_sheet import ContactSheet
@@ -65,6 +65,8 @@ class MagiStateInfo(io.ComfyNode):
         if model is not None:
             lines += [f"this model differs: {what}" for what in model.differences(made)]
             lines += cache_in_words(model.cache)
+        if vae is not None and (note := other_vae(made, magi_vae(vae).codec.identity)):
+            lines.append(f"note: {note}")
         text = printable("\n".join(lines))
         show(cls.hidden.unique_id, text)
         if vae is None or not made.frames:

@@ -11,7 +11,7 @@ from comfy_api.latest import InputImpl, Types, io
 
 from magi_core.errors import MagiError
 from magi_core.host_memory import physical_memory
-from magi_core.state import SamplerState
+from magi_core.state import SamplerState, other_vae
 from magi_core.state.decode import TakeDecoder
 from magi_core.video import exact_fps
 
@@ -21,6 +21,7 @@ from .host.vae import fill, magi_vae
 from .ui.checks import Checked
 from .ui.codec_notes import noting
 from .ui.foreseen import check_plan
+from .ui.progress import show_notes
 from .wires import CATEGORY, HeldState, State
 
 
@@ -63,6 +64,7 @@ class MagiVAEDecode(io.ComfyNode):
         sound, fps = heard_in(made, audio), exact_fps(made.fps)
         note_audio(cls.hidden.prompt, cls.hidden.unique_id, audio)
         check_memory(made)
+        show_notes(cls.hidden.unique_id, filter(None, [other_vae(made, vae.codec.identity)]))
         frames = torch.empty(made.frames, made.height, made.width, 3)
         bar = comfy.utils.ProgressBar(made.frames, node_id=cls.hidden.unique_id)
         with vae.working(made.frames, made.width, made.height) as codec, noting(codec, cls.hidden.unique_id):

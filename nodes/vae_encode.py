@@ -107,7 +107,7 @@ class MagiVAEEncode(io.ComfyNode):
                 what = {"image": given[0]} if still else {"video": given}
                 latents, more = encode_prefix(codec, width=width, height=height, policy=fit, **what)
         show_notes(cls.hidden.unique_id, (*notes, *more))
-        prefix = to_latent(latents, codec.scale_factor, 0 if still else missing_frames(frames))
+        prefix = to_latent(latents, codec.scale_factor, 0 if still else missing_frames(frames), codec.identity)
         if sound is not None:
             prefix[SOUND] = to_audio(sound.ending_at(frames / exact_fps(fps)))
         return io.NodeOutput(prefix)

@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from magi_core.text import PromptEmbedding
 
 CATEGORY = "MAGI"
-# Beside the samples of a LATENT: a factor; an AUDIO; `SamplerState.filled`, and of how many latent frames that holds.
-SCALE, SOUND, FILLED = "magi_scale_factor", "magi_sound", "magi_filled"
+# Beside the samples of a LATENT: a factor; an AUDIO; `SamplerState.filled`, and of how many latent frames that holds;
+# `VAE.identity`.
+SCALE, SOUND, FILLED, VAE = "magi_scale_factor", "magi_sound", "magi_filled", "magi_vae"
+
+LONGEST_NAME = 100  # of a VAE
 
 Model = io.Custom("MAGI_MODEL")  # magi_core.Engine
 TextEncoder = io.Custom("MAGI_TEXT_ENCODER")  # magi_core.text.TextEncoder
@@ -102,18 +105,25 @@ class HeldState(NamedTuple):
         return self.state.latents
 
 
-def to_latent(latents: Tensor, scale_factor: float, filled: int = 0) -> dict[str, Any]:
+def to_latent(latents: Tensor, scale_factor: float, filled: int = 0, vae: str = "") -> dict[str, Any]:
     """Engine latents [1, C, T, h, w] as a LATENT: the VAE's own range, as ComfyUI's wires carry it.
 
-    filled: see `SamplerState.filled`.
+    filled, vae: see `SamplerState`.
     """
-    return {"samples": latents / scale_factor, SCALE: scale_factor, FILLED: (filled, latents.shape[2])}
+    told = {SCALE: scale_factor, FILLED: (filled, latents.shape[2]), VAE: vae}
+    return {"samples": latents / scale_factor} | told
 
 
 def filled_in(latent: dict[str, Any]) -> int:
     """What `to_latent` was told; 0 where another node has changed how many frames there are."""
     filled, frames = latent.get(FILLED, (0, 0))
     return filled if frames == latent["samples"].shape[2] else 0
+
+
+def vae_of(latent: dict[str, Any]) -> str:
+    """What `to_latent` was told; "" where it was another node that made it."""
+    vae = latent.get(VAE, "")
+    return vae if isinstance(vae, str) and len(vae) <= LONGEST_NAME else ""
 
 
 def from_latent(latent: dict[str, Any]) -> Tensor:

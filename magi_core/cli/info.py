@@ -11,7 +11,7 @@ from magi_core.cli.say import say
 from magi_core.config import VIDEO_FRAMES_PER_CHUNK
 from magi_core.errors import MagiError
 from magi_core.loading import locate
-from magi_core.state import SamplerState, load_state
+from magi_core.state import SamplerState, load_state, other_vae
 from magi_core.state.decode import TakeDecoder
 from magi_core.state.describe import captions, describe
 from magi_core.state.save import parts_folders
@@ -47,6 +47,8 @@ def _draw(options: argparse.Namespace, state: SamplerState) -> None:
     if files.vae is None:
         raise MagiError(f"{options.model} has no VAE to show frames with: get it, or choose another --model")
     vae = load_vae(files.vae, device=pick_device(options.device))
+    if note := other_vae(state, vae.identity):
+        say(f"note: {note}")
     sheet = ContactSheet(VIDEO_FRAMES_PER_CHUNK, missing=state.filled)
     for block in TakeDecoder(vae).decode(state):
         sheet.add(block)

@@ -116,7 +116,7 @@ def _begun(options: argparse.Namespace, engine: Any, take: SamplerState, story: 
         told = retouched(take, rerolled, first, options.strength, options.join)
         return take, take.at(first), Storyboard(tuple(map(spec_of, told)))
     size = _size(options, (take.width, take.height))
-    if note := resizing_in_words(take, *size, options.strength):
+    for note in resizing_in_words(take, *size, options.strength):
         say(f"note: {note}")
     take = resized(take, *size)
     if story is None:

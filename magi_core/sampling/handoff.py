@@ -33,6 +33,7 @@ def start(
         fingerprint=engine.fingerprint,
         weights_digest=engine.weights_digest,
         model=model,
+        vae=state.vae or engine.vae_identity,
         unfinished=None,
     )
     if differs and asked and state.next_chunk > state.first_chunk:

@@ -8,15 +8,16 @@ released early it may still follow: then the two are compared when it has taken 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from magi_core.sampling.events import Denoising, Stepped
-from magi_core.sampling.extension import Extension, NewChunk
+from magi_core.sampling.extension import Extension, NewChunk, Recalled
 from magi_core.sampling.timesteps import timesteps
+from magi_core.state import ChunkRecord
 from magi_core.story.transitions import ELSEWHERE
 
 SETTLED = 0.15
@@ -39,18 +40,28 @@ class _Border:
 
 
 class Joining:
-    """Looks once at every border of an extension behind which a chunk is tied more than the one before it."""
+    """Looks once at every border of an extension behind which a chunk is tied more than the one before it.
+
+    remembered: what is to be told before it runs, of chunks that are there already: a run that was broken off made
+    them, and may have told it then.
+    """
 
     def __init__(self, extension: Extension) -> None:
         new = extension.new
         borders = (_border(new[i], new[i + 1], extension) for i in new if i + 1 in new)
         self._waiting = {border.index: border for border in borders if border is not None}
         self._heading: dict[int, Callable[[], Tensor]] = {}
+        recalled = [part.record for part in extension.parts if isinstance(part, Recalled)]
+        there = [record for record in recalled if extension.new[record.index].kept is None]
+        self.remembered = self._looked(map(_at_rest, there))
 
     def seen(self, event: Stepped) -> tuple[str, ...]:
         """What is to be told after this step."""
+        return self._looked(event.in_flight)
+
+    def _looked(self, chunks: Iterable[Denoising]) -> tuple[str, ...]:
         notes = []
-        for chunk in event.in_flight:
+        for chunk in chunks:
             if chunk.index in self._waiting:
                 self._heading[chunk.index] = chunk.clean_estimate
             for border in [b for b in self._waiting.values() if b.looked_at == chunk.index and chunk.t > b.after]:
@@ -65,12 +76,19 @@ class Joining:
             return False
         sides = border.sides or (chunk.clean_estimate()[:, 0],)
         end = heading()[:, -1]
+        if any(frame.is_meta for frame in (end, *sides)):  # a plan without numbers
+            return False
         return min(displacement(end, side) for side in sides) > APART * min(end.shape[1:])
 
     def _forget_from(self, index: int) -> None:
         """What comes right behind a border that does not join is one thing with it, and told with it."""
         while self._waiting.pop(index, None) is not None:
             index += 1
+
+
+def _at_rest(record: ChunkRecord) -> Denoising:
+    """A finished chunk as one that has come to its end."""
+    return Denoising(record.index, record.key, 0, 1.0, lambda: record.latent)
 
 
 def _border(chunk: NewChunk, behind: NewChunk, extension: Extension) -> _Border | None:

@@ -21,13 +21,14 @@ from magi_core.sampling.cost import StageCost, stage_cost
 from magi_core.sampling.drafts import check_draft, pages_held
 from magi_core.sampling.extension import ChunkFate, Extension, Kind, NewChunk, Piece, Recalled
 from magi_core.sampling.handoff import differences, remembered_frontier
+from magi_core.sampling.joining import Joining
 from magi_core.sampling.keys import planned_frontier_key
 from magi_core.sampling.pages import PageBook
 from magi_core.sampling.sampler import Sampler
 from magi_core.sampling.second_pass import SecondPass, directed, notes_on
 from magi_core.sampling.timesteps import step_factor, step_intervals
 from magi_core.sampling.window import Sight, pages_read, plan_page
-from magi_core.state import ChunkRecord, Frontier, SamplerState
+from magi_core.state import ChunkRecord, Frontier, SamplerState, other_vae
 from magi_core.state.describe import counted
 from magi_core.story.direction import Direction, check_ranges
 from magi_core.text.conditioning import NULL_TEXT_LENGTH
@@ -56,7 +57,8 @@ def plan(
     new = new_chunks(engine, begun, replace(frontier, run_start=run_start), going_on.directions, second)
     stop = begun.finished + len(new)
     end_of_take, note = _end_kept(engine, begun, new, second) if drain else (None, "")
-    begun = begun.noting(*([] if second is None else notes_on(second.take, engine)), left_out, note)
+    of_source = [] if second is None else notes_on(second.take, engine)
+    begun = begun.noting(*of_source, other_vae(state, engine.vae_identity), left_out, note)
     parts, final = _Parts(begun, frontier, run_start, new, engine.cache, drain, end_of_take).found()
     planned = Extension(
         given=state,
@@ -74,6 +76,7 @@ def plan(
         end=None if end is None or end >= stop * VIDEO_FRAMES_PER_CHUNK else end,
         source=None if second is None else second.take,
     )
+    planned = replace(planned, begun=begun.noting(*Joining(planned).remembered))
     return _priced(engine, planned)
 
 
@@ -155,10 +158,9 @@ def _end_kept(
     if all(same):
         return take.frontier or remembered_frontier(take, stop, engine.cache), ""
     kept = same[::-1].index(False)
-    return None, (
-        f"the last {counted(kept)} stay as they were, and what comes next reads {len(read)}: going on from here is not "
-        "what going on from the take before was"
-    )
+    stay = "the last chunk stays as it was" if kept == 1 else f"the last {counted(kept)} stay as they were"
+    before = "going on from here is not what going on from the take before was"
+    return None, f"{stay}, and what comes next reads {len(read)}: {before}"
 
 
 def _key_of(state: SamplerState, new: Mapping[int, NewChunk], index: int) -> str:

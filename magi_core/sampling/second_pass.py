@@ -17,12 +17,11 @@ from magi_core.digest import digest
 from magi_core.errors import MagiError
 from magi_core.sampling.sampler import Sampler
 from magi_core.sampling.timesteps import timesteps
-from magi_core.state import ChunkRecord, PlacedChunk, SamplerState
+from magi_core.state import ChunkRecord, PlacedChunk, SamplerState, other_vae
 from magi_core.state.chunk import Source
-from magi_core.state.describe import counted
+from magi_core.state.describe import left_in_flight
 from magi_core.story.chunk import ChunkSpec, checked_strength
 from magi_core.story.direction import Direction, spec_of, with_spec
-from magi_core.story.transitions import ELSEWHERE
 
 USUAL_STRENGTH = 0.5
 EVEN = 3.0
@@ -30,6 +29,9 @@ EVEN = 3.0
 LEADING = 0.6
 """Share of its timestep at which a chunk is released that nothing of its pass goes before. Others take their new look
 from what was made before them; this one has its words alone against what its source, or the take before it, shows."""
+LOOKS = 0.25
+"""Timestep up to which a chunk has to be free for its looks to change. Where all are tied further none leads: it would
+alone look otherwise, or leave its source."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,14 +69,15 @@ def release_step(strength: float, settings: SamplingSettings) -> int:
 
 
 def leading(strength: float) -> float:
-    """What a second pass of this strength, 0 to 1, means for a chunk that leads: .5 is .65 there. 0 and 1 stay."""
-    return strength if strength == 0 else _bent(LEADING * _bent(strength))
+    """What a second pass of this strength, 0 to 1, means for a chunk that leads: .5 is .65 there. Below .43, where
+    looks stay, it means the same as for others."""
+    return strength if _bent(strength) > LOOKS else _bent(LEADING * _bent(strength))
 
 
 def usual_strength(strength: float, spec: ChunkSpec, *, first: bool) -> float:
     """What a second pass of this strength means for a chunk that says none itself. One leads that is the `first` of its
-    pass, or behind a cut or in a new shot."""
-    return leading(strength) if first or spec.transition in ELSEWHERE else strength
+    pass, or sees nothing before it for a part of its way: behind a cut, in a new shot, at a restyle."""
+    return leading(strength) if first or spec.transition != "continue" else strength
 
 
 def _bent(x: float) -> float:
@@ -120,14 +123,13 @@ def _check(second: SecondPass, state: SamplerState) -> None:
 
 
 def notes_on(take: SamplerState, engine: Sampler) -> list[str]:
-    """What is to be said about a source: that chunks in flight are none yet, and that another kind of model made it,
-    where latents do not tell which VAE they are of."""
-    notes = []
-    if flying := len(take.pending):
-        kept = f"{counted(flying)} of the take, left in flight, " + ("is" if flying == 1 else "are")
-        notes.append(f"{kept} not in what is made of it: to have that, finish the take first")
+    """What is to be said about a source: that chunks in flight are none yet; that its latents are of another VAE, or
+    made by another kind of model where nothing tells of which VAE."""
+    notes = [*left_in_flight(take)]
     made, here = take.model, engine.dit.config.summary
-    if take.fingerprint != engine.fingerprint and made not in ("", here):
+    if take.vae and engine.vae_identity:
+        notes.append(other_vae(take, engine.vae_identity))
+    elif take.fingerprint != engine.fingerprint and made not in ("", here):
         another = f"the take was made by another model ({made}) than this one ({here})"
         notes.append(f"{another}: both must belong to the same VAE")
     return notes

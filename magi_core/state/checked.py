@@ -72,7 +72,7 @@ def _check_head(words: Words, tensors: Mapping[str, Tensor]) -> int:
     _whole(words, "channels", 1, MAX_CHANNELS)
     _whole(words, "seed", *WHOLE_64)
     _number(words, "fps", 0.01, 10_000)
-    for name in ("fingerprint", "model", "prefix_key", "weights_digest"):
+    for name in ("fingerprint", "model", "prefix_key", "weights_digest", "vae"):
         _text(words, name, 1000)
     if words["total_chunks"] is not None:
         _whole(words, "total_chunks", -MAX_CHUNKS, MAX_CHUNKS)

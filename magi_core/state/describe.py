@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from magi_core.state import SamplerState
+from magi_core.errors import echo
+from magi_core.state.state import SamplerState
 from magi_core.state.story import story_of
 from magi_core.video.rate import exact_fps
 
@@ -13,7 +14,7 @@ def describe(state: SamplerState, name: str) -> list[str]:
     lines = [
         f"{name}: {counted(state.finished)}, {counted(state.frames, 'frame')}, {float(state.frames / fps):.2f} s at "
         f"{float(fps):.6g} fps, {state.width}x{state.height}, seed {state.seed}",
-        f"model: {state.model or 'unknown'}, weights {state.fingerprint or 'unknown'}",
+        f"model: {_name(state.model)}, weights {_name(state.fingerprint)}, VAE {_name(state.vae)}",
         f"settings: {settings.steps} steps, window {settings.window}, KV ranges "
         f"{', '.join(map(str, settings.kv_ranges)) or 'all'}, guidance text {_scales(settings.guidance.text)} and "
         f"previous {_scales(settings.guidance.previous)} from noisy to clean",
@@ -54,8 +55,20 @@ def rest_in_words(state: SamplerState) -> list[str]:
     return [f"broken off: {', '.join(parts)}; asked for the same again, it goes on as if it had not stopped"]
 
 
+def left_in_flight(take: SamplerState) -> tuple[str, ...]:
+    """A note where `take`, which something is made of, has chunks that are not finished."""
+    if not take.pending:
+        return ()
+    kept = f"{counted(len(take.pending))} of the take, left in flight, " + ("is" if len(take.pending) == 1 else "are")
+    return (f"{kept} not in what is made of it: to have that, finish the take first",)
+
+
 def _chunks(first: int, last: int) -> str:
     return f"chunk {first}" if first == last else f"chunks {first}-{last}"
+
+
+def _name(name: str) -> str:
+    return echo(name, quoted=False) or "unknown"
 
 
 def _scales(scales: tuple[float, ...]) -> str:

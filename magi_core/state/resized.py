@@ -9,6 +9,7 @@ from torch import Tensor
 
 from magi_core.config import PIXELS_PER_LATENT
 from magi_core.digest import digest
+from magi_core.state.describe import left_in_flight
 from magi_core.state.state import SamplerState
 from magi_core.video.size import check_size
 
@@ -19,8 +20,8 @@ def resized(take: SamplerState, width: int, height: int) -> SamplerState:
     """`take` with its latents, given ones too, brought to `width` x `height` pixels, multiples of 16.
 
     Not a picture to look at: latents between two of an autoencoder's are not what it would make of a larger picture. As
-    a source they hold layout and motion, and what a strength of .3 or more makes anew is sharp. Raises `MagiError` for
-    sizes that cannot be.
+    a source they hold layout and motion, and what a strength of .3 or more makes anew is sharp. Chunks in flight are
+    left out. `resizing_in_words` says both. Raises `MagiError` for sizes that cannot be.
     """
     check_size(width, height)
     if (width, height) == (take.width, take.height):
@@ -53,14 +54,14 @@ def resized(take: SamplerState, width: int, height: int) -> SamplerState:
     )
 
 
-def resizing_in_words(take: SamplerState, width: int, height: int, strength: float) -> str:
-    """What is done to `take` before it is made anew by `strength` at `width` x `height`; "" where it has that size."""
+def resizing_in_words(take: SamplerState, width: int, height: int, strength: float) -> tuple[str, ...]:
+    """What is done to `take` before it is made anew by `strength` at `width` x `height`; nothing at its own size."""
     if (width, height) == (take.width, take.height):
-        return ""
+        return ()
     note = f"the take's latents are brought from {take.width}x{take.height} to {width}x{height}"
     if strength < SHARP:
         note += f": resized latents are no sharp picture, which a strength of {SHARP:g} or more makes of them"
-    return note
+    return note, *left_in_flight(take)
 
 
 def resized_latents(latents: Tensor, rows: int, columns: int) -> Tensor:

@@ -24,7 +24,7 @@ from magi_core.inputs.regular import possible, regular_file
 from magi_core.state.checked import check_take, files_of_chunks
 from magi_core.state.given_sound import sound_tensors
 from magi_core.state.serialise import (
-    SINCE_FILLED,
+    LATER,
     Tensors,
     Words,
     chunk_parts,
@@ -116,7 +116,7 @@ def _loaded(path: str | Path, read_part: Callable[[Path], tuple[Words, Tensors]]
         words = from_format_3(words)
     if version < 5:
         words, chunks = from_format_4(words, chunks)
-    words = SINCE_FILLED | words
+    words = LATER | words
     check_take(words, chunks, tensors, where)
     try:
         return state_from(words, chunks, tensors)

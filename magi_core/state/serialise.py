@@ -27,7 +27,7 @@ Tensors = dict[str, Tensor]
 PLAIN = ("width", "height", "fps", "seed", "channels", "fingerprint", "model", "total_chunks", "notes")
 SINCE_3 = ("prefix_key", "end")
 SINCE_4 = ("weights_digest",)
-SINCE_FILLED = {"filled": 0}  # what takes of format 4 lack that were saved before it, and what it was
+LATER = {"filled": 0, "vae": ""}  # what takes may lack that were saved before it, and what it was
 
 
 def chunk_parts(record: ChunkRecord) -> tuple[Words, Tensors]:
@@ -39,7 +39,7 @@ def head_parts(state: SamplerState) -> tuple[Words, Tensors]:
     """Everything but the finished chunks and the prefix: settings, the pipeline at its frontiers, what is to come."""
     tensors: Tensors = {}
     texts: dict[str, str] = {}  # name by key: chunks that share a text store it once
-    words = {name: getattr(state, name) for name in (*PLAIN, *SINCE_3, *SINCE_4, *SINCE_FILLED)}
+    words = {name: getattr(state, name) for name in (*PLAIN, *SINCE_3, *SINCE_4, *LATER)}
     words["settings"] = asdict(state.settings)
     if state.settings.draft == "off":
         del words["settings"]["draft"]  # which versions before there were drafts do not know
@@ -93,8 +93,7 @@ def state_from(words: Words, chunks: list[Words], tensors: Tensors) -> SamplerSt
 
     frontier, run = words["frontier"], words["unfinished"]
     state = SamplerState(
-        **{name: words[name] for name in (*PLAIN, *SINCE_3, *SINCE_4, *SINCE_FILLED)}
-        | {"notes": tuple(words["notes"])},
+        **{name: words[name] for name in (*PLAIN, *SINCE_3, *SINCE_4, *LATER)} | {"notes": tuple(words["notes"])},
         settings=SamplingSettings(**settings, guidance=guidance),
         prefix=tensors.get("prefix"),
         chunks=tuple(map(record_from, chunks)),

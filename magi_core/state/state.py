@@ -35,6 +35,7 @@ class SamplerState:
     unfinished: what the run that handed the state out still had to do; None for what a run ends with. Going on with
     what that run was asked takes it up, see `Engine.plan`.
     model: what kind of model made it, in words. weights_digest: of all its tensors, "" where that is not known.
+    vae: names the VAE that its latents belong to, "" where that is not known; see `other_vae`.
     end: video frames after which the video ends, inside its last chunk; None: with that chunk.
     total_chunks: how long the video says it will be (duration tokens); None says "8 or more chunks to come" each time.
     notes: what was done to the input, in words for the user (cropped, cut, padded).
@@ -61,6 +62,7 @@ class SamplerState:
     prefix_key: str = ""
     end: int | None = None
     weights_digest: str = ""
+    vae: str = ""
     unfinished: Unfinished | None = None
     sound: Sound | None = None
     filled: int = 0

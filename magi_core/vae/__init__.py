@@ -2,8 +2,8 @@
 
 from magi_core.vae.codec import VAE
 from magi_core.vae.config import VAEConfig
-from magi_core.vae.load import load_vae
+from magi_core.vae.load import load_vae, vae_identity
 from magi_core.vae.model import ViTVAE
 from magi_core.vae.tiling import TileSettings
 
-__all__ = ["VAE", "TileSettings", "VAEConfig", "ViTVAE", "load_vae"]
+__all__ = ["VAE", "TileSettings", "VAEConfig", "ViTVAE", "load_vae", "vae_identity"]

@@ -27,6 +27,7 @@ class VAE:
     dtype: in which tiles are coded; by default that of the weights.
     tokens: tiles of one shape are coded together, up to as many tokens; by default only on a GPU. Where memory runs out
     they go one by one before they are made smaller.
+    identity: names the weights and the scale; "" for one like any other.
     """
 
     def __init__(
@@ -38,8 +39,10 @@ class VAE:
         dtype: torch.dtype | None = None,
         on_note: Callable[[str], None] | None = None,
         tokens: int | None = None,
+        identity: str = "",
     ) -> None:
         self.model, self.scale_factor, self.on_note = model, scale_factor, on_note
+        self.identity = identity
         self.tile = tile or TileSettings()
         self.dtype = dtype or next(model.parameters()).dtype
         self._tokens = tokens

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from magi_core.config import LATENT_SCALE
+from magi_core.digest import digest
 from magi_core.errors import MagiError, echo
 from magi_core.inputs.json_text import read_json
 from magi_core.operations import PLAIN, Operations
 from magi_core.vae.codec import VAE
 from magi_core.vae.config import VAEConfig
 from magi_core.vae.model import ViTVAE
+
+if TYPE_CHECKING:
+    from magi_core.weights.reader import Checkpoint
 
 CONFIG = "config.json"
 
@@ -43,7 +47,7 @@ def load_vae(
     path = Path(folder_or_file)
     if not path.exists():
         raise MagiError(f"{path} does not exist: choose the folder of the VAE, which holds {CONFIG} and its weights")
-    values = _read_config((path if path.is_dir() else path.parent) / CONFIG)
+    values = _read_config(_config_of(path))
     config = VAEConfig.from_json(values)
     tensors = read_tensors(path)
     device = pick_device(device)
@@ -53,7 +57,26 @@ def load_vae(
     check_state_dict(expected, {name: header.shape for name, header in tensors.headers.items()}, path)
     state, _ = read_sound(tensors, expected, lambda _name, tensor: tensor.to(device, dtype))
     model.load_state_dict(state, assign=True)
-    return VAE(model.eval().requires_grad_(False), _scale(values), dtype=dtype)
+    return VAE(model.eval().requires_grad_(False), _scale(values), dtype=dtype, identity=_identity(tensors, values))
+
+
+def vae_identity(folder_or_file: str | Path) -> str:
+    """`VAE.identity` of what `load_vae` would load, in a moment: no weights are read through."""
+    from magi_core.weights import read_tensors  # not for training
+
+    path = Path(folder_or_file)
+    return _identity(read_tensors(path), _read_config(_config_of(path)))
+
+
+def _identity(tensors: Checkpoint, values: dict[str, Any]) -> str:
+    """16 hex digits: of the weights what their fingerprint is of, and how their latents are scaled."""
+    from magi_core.weights import fingerprint
+
+    return digest("vae", fingerprint(tensors), _scale(values))[:16]
+
+
+def _config_of(path: Path) -> Path:
+    return (path if path.is_dir() else path.parent) / CONFIG
 
 
 def _scale(values: dict[str, Any]) -> float:

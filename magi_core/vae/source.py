@@ -14,6 +14,7 @@ from torch import Tensor
 
 from magi_core.config import FRAMES_PER_LATENT, MAX_CHUNKS, VIDEO_FRAMES_PER_CHUNK
 from magi_core.errors import MagiError
+from magi_core.vae.encoded_before import EncodedBefore
 from magi_core.video.files import check_pauses, check_room, reading_notes
 from magi_core.video.frame_source import FrameSource, OnCount, resample
 from magi_core.video.images import fit
@@ -65,7 +66,9 @@ def encode_source(
 def encode_pictures(
     vae: VAE, pictures: Iterable[Tensor], *, width: int, height: int, policy: str = "crop", what: str = "the video"
 ) -> EncodedVideo:
-    """Pictures uint8 [H, W, 3], fitted to a size. what: they are of, for messages."""
+    """Pictures uint8 [H, W, 3], fitted to a size. what: they are of, for messages. Chunks that were encoded before are
+    not encoded again: see `EncodedBefore`."""
+    encoded = EncodedBefore(vae)
     latents: list[Tensor] = []
     frames: list[Tensor] = []
     count, notes = 0, dict[str, None]()
@@ -75,13 +78,13 @@ def encode_pictures(
         frames.append(fitted[0])
         count += 1
         if len(frames) == VIDEO_FRAMES_PER_CHUNK:
-            latents.append(vae.encode(torch.stack(frames)).cpu())
+            latents.append(encoded(torch.stack(frames)))
             frames = []
         if len(latents) > MAX_CHUNKS:
             raise MagiError(f"{what} is too long: a take has up to {MAX_CHUNKS:,} chunks. Cut it into parts")
     if frames:
         missing = VIDEO_FRAMES_PER_CHUNK - len(frames)
-        latents.append(vae.encode(torch.stack([*frames, *[frames[-1]] * missing])).cpu())
+        latents.append(encoded(torch.stack([*frames, *[frames[-1]] * missing])))
         notes[f"the last frame is repeated to fill its chunk of {VIDEO_FRAMES_PER_CHUNK}, and shown once"] = None
     if not latents:
         raise MagiError(

@@ -50,6 +50,7 @@ class Model:
     size: tuple[int, int]
     device: str
     fp8_rows: bool = False
+    own_vae: str = ""
     cache: ref[EngineCache] | None = None
 
     @classmethod
@@ -64,6 +65,7 @@ class Model:
             engine.size,
             str(engine.cache.pages.device),
             engine.dit.fp8_rows,
+            engine.own_vae,
             ref(engine.cache),
         )
 
@@ -76,6 +78,7 @@ class Model:
             special_tokens=self.special_tokens,
             fingerprint=self.fingerprint,
             weights_digest=self.weights_digest,
+            own_vae=self.own_vae,
             cache=EngineCache("cpu") if cache is None else cache,
             size=self.size,
         )
@@ -139,14 +142,15 @@ class Conditioning:
 
 @dataclass(frozen=True)
 class Prefix:
-    """Given latents without their numbers. key, filled, end: see `SamplerState`. sound: the given video's, while it is
-    there."""
+    """Given latents without their numbers. key, filled, end, vae: see `SamplerState`. sound: the given video's, while
+    it is there."""
 
     shape: tuple[int, ...]
     key: str
     filled: int = 0
     sound: ref[Sound] | None = None
     end: int | None = None
+    vae: str = ""
 
 
 class Made:

@@ -219,13 +219,13 @@ class _Graph:
 
     def _restyled(self, name: str, model: Model, widgets: Mapping[str, Any]) -> _Told:
         is_take = is_link(inputs_of(self.graph[name]).get("state"))
-        incoming = self._sized_take(name, widgets) if is_take else self._encoded_video(name, model, widgets)
+        incoming, notes = self._sized_take(name, widgets) if is_take else self._encoded_video(name, model, widgets)
         begun = second_pass.begin(model.engine(), widgets, incoming.state, is_take=is_take)
         said, engine = self._said(name), self._reading(name, _for(begun.engine, incoming))
         told = restyling(
             engine, begun.state, incoming.state, None if said is None else said.wire(), widgets["strength"]
         )
-        return incoming, told, self._knows(name, said, told.directions), begun.notes
+        return incoming, told, self._knows(name, said, told.directions), (*notes, *begun.notes)
 
     def _retouched(self, name: str, model: Model, widgets: Mapping[str, Any]) -> _Told:
         incoming = self._state(self.given.link(name, "state"))
@@ -255,12 +255,13 @@ class _Graph:
         read = {prompt for prompt in map(prompt_of, directions) if isinstance(prompt, str)}
         return all(self.given.origin(name, prompt, clean=True) for prompt in read)
 
-    def _sized_take(self, name: str, widgets: Mapping[str, Any]) -> _Incoming:
+    def _sized_take(self, name: str, widgets: Mapping[str, Any]) -> tuple[_Incoming, tuple[str, ...]]:
+        """The take at the size asked for, and what is done to it."""
         incoming = self._state(self.given.link(name, "state"))
-        take, _ = second_pass.sized(_without_numbers(incoming.state), widgets)
-        return replace(incoming, state=take)
+        take, notes = second_pass.sized(_without_numbers(incoming.state), widgets)
+        return replace(incoming, state=take), notes
 
-    def _encoded_video(self, name: str, model: Model, widgets: Mapping[str, Any]) -> _Incoming:
+    def _encoded_video(self, name: str, model: Model, widgets: Mapping[str, Any]) -> tuple[_Incoming, tuple[str, ...]]:
         """The take that a video is, without its latents."""
         width, height = second_pass.size_of(model.size, widgets)
         given = MADE.find(source_recipe(self.recipes, name, (width, height)), Prefix)
@@ -268,8 +269,9 @@ class _Graph:
             raise MagiError("the video is not encoded yet: the plan is known when it was")
         begun = model.engine().begin(width=width, height=height, fps=widgets["fps"])
         latents, sound = torch.empty(given.shape, device="meta"), None if given.sound is None else given.sound()
-        state = replace(begun, prefix=latents, prefix_key=given.key, end=given.end, sound=sound)
-        return _Incoming(state, True, True)
+        vae = given.vae or begun.vae
+        state = replace(begun, prefix=latents, prefix_key=given.key, end=given.end, sound=sound, vae=vae)
+        return _Incoming(state, True, True), ()
 
     def _count(self, chunks: int) -> None:
         """`MagiError` from where on there are too many: for all nodes that come after, too."""
@@ -291,6 +293,7 @@ class _Graph:
         latents = torch.empty(given.shape, device="meta")
         sound = None if given.sound is None else given.sound()
         state = replace(begun.state, prefix=latents, prefix_key=given.key, filled=given.filled, sound=sound)
+        state = replace(state, vae=given.vae or state.vae)
         is_made = made is not None
         return begun.engine, _Incoming(state, is_made, is_made, is_made), begun.notes
 

@@ -11,7 +11,7 @@ import torch
 from magi_core.config import SamplingSettings
 from magi_core.device import FP8
 from magi_core.errors import MagiError
-from magi_core.loading import own_size, recommended_settings
+from magi_core.loading import own_size, own_vae, recommended_settings
 from magi_core.text import TextEncoder, load_special_tokens
 from magi_core.weights import fingerprint, pick_dtype
 from magi_core.weights.fingerprint import in_fp8
@@ -42,6 +42,7 @@ def unloaded_model(inputs: Mapping[str, Any]) -> Model:
         fingerprint=in_fp8(name) if fp8_rows else name,
         fp8_rows=fp8_rows,
         weights_digest="",
+        own_vae=own_vae(files),
         settings=recommended_settings(files, SamplingSettings.for_model(config)),
         special_tokens=None if special is None else load_special_tokens(special, channels=config.caption_channels),
         size=own_size(files),

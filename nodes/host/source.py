@@ -58,7 +58,8 @@ def encoded_take(
             _of_video(codec, video, wanted, tell) if images is None else _of_images(codec, images, wanted)
         )
     given = engine.begin(width=wanted.width, height=wanted.height, fps=wanted.fps, prefix=found.latents)
-    return replace(given, end=found.frames, sound=sound), (*found.notes, *more)
+    given = replace(given, end=found.frames, sound=sound, vae=codec.identity or given.vae)
+    return given, (*found.notes, *more)
 
 
 def _of_video(

@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ import comfy.model_management as management
 from magi_core.errors import MagiError
 from magi_core.sampling.cost import look_cost
 from magi_core.sampling.price import cost_in_words, other_ways
-from magi_core.state import Autosave
+from magi_core.state import Autosave, other_vae
 from magi_core.state.length import agreed_length
 from magi_core.state.lineage import Place, place_for
 from magi_core.state.state import Cancelled
@@ -28,6 +28,7 @@ from ..host.file_names import resolved
 from ..host.no_room import in_words
 from ..host.queued import queued_graph
 from ..host.take_folder import autosave_path
+from ..host.vae import magi_vae
 from ..wires import HeldState, Prompt, Prompts
 from .progress import StepProgress, show_notes
 
@@ -111,12 +112,15 @@ def sample(
     """
     node_id = run.node_id
     extension, place = _placed(engine, told.plan, autosave, graph)
+    if vae is not None:
+        extension, of_vae = _knowing(extension, magi_vae(vae).codec.identity)
+        notes = (*notes, *of_vae)
     others = other_ways(engine, extension, told.directions, told.handoff) if told.handoff else {}
     cost = cost_in_words(extension.cost, others)
     look = look_cost(engine.dit.config, extension.begun.width, extension.begun.height)
     showing = Showing(run, extension, Pictures.of(vae, extension.begun), str(engine.cache.pages.device), look)
     run.saved = place is not None
-    said = [*filter(None, [*notes, *told.notes])]
+    said = [note for note in dict.fromkeys([*notes, *told.notes]) if note and note not in extension.notes]
     words = "\n".join([cost, *([f"the model's own: {', '.join(own)}"] if own else [])])
     show_notes(node_id, (*said, *extension.notes), words)
     showing.begins((*said, *extension.notes), heard_with(graph, node_id, extension.begun))
@@ -149,6 +153,14 @@ def _placed(
         return extension, place
     engine.recall(place.older)
     return plan(), place
+
+
+def _knowing(extension: Extension, vae: str) -> tuple[Extension, tuple[str, ...]]:
+    """The extension of a state that is of the connected VAE where nothing else tells, and a note where it is of another
+    one. vae: its identity."""
+    begun = extension.begun
+    begun = replace(begun, vae=begun.vae or vae)
+    return replace(extension, begun=begun), (other_vae(begun, vae),)
 
 
 def _run(

@@ -99,7 +99,7 @@ def test_pages_leave_the_device_after_an_interrupt(run: Any, part: Any, engine: 
 
     patcher = CoreModelPatcher(engine.dit, torch.device("meta"), torch.device("cpu"))
     placed = part("host.engine").in_comfyui(engine, patcher)
-    put, placed.cache.pages.put = placed.cache.pages.put, lambda *page: (put(*page), interrupt())
+    put, placed.cache.pages.put = placed.cache.pages.put, lambda *page, **how: (put(*page, **how), interrupt())
 
     def interrupt() -> None:
         management.interrupted = True
@@ -133,6 +133,13 @@ def test_a_vae_of_another_model_is_refused_in_words(run: Any) -> None:
 
     with pytest.raises(MagiError, match="belongs to another model: connect Magi Load VAE"):
         run("MagiVAEEncode", vae=VAE(), image=torch.rand(1, 32, 32, 3), width=32, height=32)
+
+
+def test_a_model_knows_the_vae_that_lies_with_it_loaded_or_not(run: Any, part: Any, nodes: dict[str, Any]) -> None:
+    models = [run("MagiLoadModel", model=name) for name in ("nano", "nano-distill")]
+    unloaded = part("desk.unloaded").unloaded_model({"model": "nano"})
+    vaes = [run("MagiLoadVAE", model="nano", dtype=dtype).codec.identity for dtype in ("auto", "bf16")]
+    assert len({*vaes, unloaded.own_vae, *(model.vae_identity for model in models)}) == 1 and vaes[0]
 
 
 def test_the_same_files_have_the_same_fingerprint(nodes: dict[str, Any]) -> None:

@@ -269,11 +269,63 @@ def test_what_is_kept_is_never_shown_in_the_works(run, nodes, part, model, take,
     assert all(data["t"] == 1 for name, data in sent if name == "magi.still" and data["index"] == 2)
 
 
-def test_what_a_take_has_in_flight_is_said_to_be_left_out_before_the_run(run, retouch, model, prompt, said) -> None:
+@pytest.mark.parametrize("how", [{}, {"width": 48, "height": 64}], ids=["retouch", "another size"])
+def test_what_a_take_has_in_flight_is_said_to_be_left_out_before_the_run(
+    run, again, retouch, model, prompt, said, how
+) -> None:
     flying = run("MagiChunkSampler", model=model, conditioning=prompt("red"), chunks=5, leave_in_flight=True, **SMALL)
     counted: list[int] = []
     hook = model.dit.register_forward_pre_hook(lambda *_: counted.append(len(said())))
-    retouch(state=flying, conditioning=prompt("a tree"))
+    (again if how else retouch)(state=flying, conditioning=prompt("a tree"), **how)
     hook.remove()
     before = said()[: counted[0]]
     assert any("of the take, left in flight, are not in what is made of it" in text for text in before)
+
+
+@pytest.fixture
+def vae_called(part: Any, vae: Any) -> Any:
+    """`vae_called("two")`: a VAE wire whose latents are those of a VAE of that name."""
+    codec = part("host.vae").Codec(vae.codec.model)
+
+    def called(name: str) -> Any:
+        codec.identity = name
+        return part("host.vae").PlacedVAE(codec, part("host.device").vae_devices())
+
+    return called
+
+
+def test_a_take_is_of_the_vae_that_is_connected_where_its_model_knows_none(run, model, prompt, vae_called) -> None:
+    how = SMALL | {"conditioning": prompt("red"), "chunks": 1}
+    assert run("MagiChunkSampler", model=model, vae=vae_called("two"), **how).state.vae == "two"
+    assert run("MagiChunkSampler", model=model.copy(own_vae="one"), vae=vae_called("two"), **how).state.vae == "one"
+    prefix = run("MagiVAEEncode", vae=vae_called("two"), image=torch.rand(1, 32, 32, 3), width=32, height=32)
+    assert run("MagiChunkSampler", model=model, prefix=prefix, **how).state.vae == "two"
+
+
+def test_every_node_that_shows_a_take_of_another_vae_says_so(
+    run, take, vae_called, said, tmp_path, monkeypatch
+) -> None:
+    import folder_paths
+
+    monkeypatch.setattr(folder_paths, "get_output_directory", lambda: str(tmp_path))
+    from dataclasses import replace
+
+    one, two = take._replace(state=replace(take.state, vae="one")), vae_called("two")
+    for node in ("MagiVAEDecode", "MagiDecodeToFile", "MagiStateInfo"):
+        before = len(said())
+        run(node, state=one, vae=two)
+        assert any("another VAE (one) than the one here (two)" in text for text in said()[before:]), node
+
+
+def test_a_video_that_another_vae_encoded_is_told_before_it_is_made_again(
+    run, again, model, prompt, vae_called, said, tmp_path
+) -> None:
+    clip = from_file(flashing(tmp_path / "clip.mp4", 1, sound="aac"))
+    how = {"video": clip, "conditioning": prompt("a tree"), "width": 32, "height": 32}
+    again(vae=vae_called("one"), model=model.copy(own_vae="one"), **how)
+    assert not any("another VAE" in text for text in said())
+    counted: list[int] = []
+    hook = model.dit.register_forward_pre_hook(lambda *_: counted.append(len(said())))
+    again(vae=vae_called("two"), model=model.copy(own_vae="one"), seed=9, **how)
+    hook.remove()
+    assert any("another VAE (two) than the one here (one)" in text for text in said()[: counted[0]])

@@ -70,6 +70,12 @@ def test_the_price_is_what_runs_and_then_nothing_is_left_to_do(queue, plans, spe
     assert after["cost"] == 0 and "c" not in kinds(after)
 
 
+def test_what_resizing_does_is_said_with_the_plan(queue, plans) -> None:
+    asked = graph(PASSES["at another size"], 6)
+    queue({name: node for name, node in asked.items() if name != "6"})
+    assert "the take's latents are brought from 32x32 to 48x64" in plans(asked)[1]["notes"]
+
+
 def test_chunks_that_stay_are_kept_and_others_are_computed(queue, plans) -> None:
     asked = graph(PASSES["the middle"], 2)
     queue({name: node for name, node in asked.items() if name != "6"})

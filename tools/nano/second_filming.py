@@ -103,14 +103,14 @@ def retouched(engine: Engine, case: SecondCase) -> Findings:
         _retouch(engine, take, chunks, strength) for chunks, strength in ((case.chunks, STRENGTH), (case.moved, 1.0))
     )
     borders = range(FIRST, LAST + 2)
-    seams = seam_jumps(look_of.seen.tracks)
+    seams, own = (seam_jumps(tracks) for tracks in (look_of.seen.tracks, was.tracks))
     shown = [words["colour"] for words in look_of.seen.words[FIRST : LAST + 1 - JOIN]]
     found: Findings = {
         "outside kept": look_of.kept and motion_of.kept,
         "new colour": all(colour == case.truth[0]["colour"] for colour in shown),
         "path": look_of.seen.off(was) <= PATH_KEPT,
         "seams": [seams[k] for k in borders if k in seams],
-        "seams of the take": list(seam_jumps(was.tracks).values()),
+        "seams of the take": [own[k] for k in borders if k in own],
         "seen": look_of.seen.words,
     }
     retouches = [(one.seen.jump(borders), one.told) for one in (look_of, motion_of)]

@@ -157,7 +157,7 @@ def _second_pass() -> list[Line]:
         Line("retouch", "new colour", "retouch at .5: new colour shown before the joining chunks"),
         Line("retouch", "path", "retouch at .5: path within 3 pixels of the take's"),
         Line("retouch", "seams", seams, "p95"),
-        Line("retouch", "seams of the take", f"{seams}, in the take", "p95"),
+        Line("retouch", "seams of the take", f"{seams}, the take's own there", "p95"),
         Line("retouch", "seams", f"{seams}, drawn through the VAE", "p95", source="vae"),
         Line("retouch", "seams", "retouch: p95 against that through the VAE", "p95", high=1.2, against="vae"),
         Line("retouch", "told", "motion that cannot join: told", "list mean", low=0.9),

@@ -23,7 +23,7 @@ def test_info_says_what_is_in_a_take(command, take, capsys):
     finished, pending = load_state(take).finished, len(load_state(take).pending)
     assert finished + pending == 6
     assert lines[0] == f"take.magi: {finished} chunks, {24 * finished} frames, {finished}.00 s at 24 fps, 32x32, seed 5"
-    assert lines[1] == "model: base, 2 layers of 32, weights tiny base"
+    assert lines[1] == "model: base, 2 layers of 32, weights tiny base, VAE unknown"
     assert "settings: 8 steps, window 4, KV ranges 5, 4, 3, 2, guidance text 7.5, 0 and previous 1.5, 1" in lines[2]
     assert "  0: red · seed 5" in lines and "  2: green · seed 5" in lines
     flying = f" (in flight from chunk {finished} on)"

@@ -15,6 +15,7 @@ import torch
 from magi_core import load_state
 from magi_core.sampling.retouch import retouched
 from magi_core.state import SamplerState, resized
+from magi_core.vae import VAE
 from magi_core.vae.source import encode_source
 from magi_core.video import read_video
 from tests.unit.cli.takes import STEPS, frames_in
@@ -211,6 +212,8 @@ def test_after_ctrl_c_the_same_command_goes_on(command, source, words, capsys, m
     printed = capsys.readouterr().out
     assert " remembered, " in printed and " to make" in printed
     assert torch.equal(made().latents, load_state("whole.magi").latents) and frames_in("new.mp4") == 192
+    jumps = [[note for note in take.notes if "expect a jump" in note] for take in (made(), load_state("whole.magi"))]
+    assert sorted(jumps[0]) == sorted(jumps[1])
     assert not Path("new_2.magi").exists()
 
 
@@ -290,6 +293,17 @@ def test_that_another_model_made_the_take_is_told_before_the_run(command, source
     printed = capsys.readouterr().out
     assert printed.count("both must belong to the same VAE") == 1
     assert printed.index("both must belong") < printed.index("wrote new.mp4")
+
+
+@pytest.mark.parametrize("command_line", ["restyle --prompt tree", "finish", "retouch --chunks 3 --prompt tree"])
+def test_that_a_take_s_latents_are_of_another_vae_is_told_once_before_the_run(command, source, command_line, capsys):
+    replace(load_state(source), vae="one").save("one.magi")
+    name, *words = command_line.split()
+    engine = tiny_engine(steps=STEPS)
+    assert command(name, "one.magi", *words, *NEW, engine=engine.copy(vae=VAE(engine.vae.model, identity="two"))) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("another VAE (one) than the one here (two)") == 1
+    assert printed.index("another VAE") < printed.index("wrote new.mp4")
 
 
 def test_a_size_that_cannot_be_is_refused_before_a_video_is_read(command, tmp_path, capsys):

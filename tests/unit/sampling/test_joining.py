@@ -127,6 +127,34 @@ def test_broken_off_behind_the_jump_it_is_told_again_and_kept_once(take) -> None
     assert made.finished == 8 and made.notes.count(note) == 1
 
 
+@pytest.mark.parametrize("made_before", [1, 2, 3])
+def test_asked_for_again_it_is_told_before_the_run_where_the_chunk_is_there_and_kept_once(take, made_before) -> None:
+    engine, events = tiny_engine(steps=8), []
+    how = {"first": 2, "chunks": 4, "strength": 1}
+    with pytest.raises(Cancelled):
+        plan = engine.retouch(take, "a tree", **how)
+        list(engine.run(plan, on_step=events.append, cancelled=lambda: bool(events) and events[-1].done == made_before))
+    (note,) = [note for event in events for note in event.notes]
+    again, heard = engine.retouch(take, "a tree", **how), []
+    assert not any("expect a jump" in told for told in again.notes), "the last of them is still to be made"
+    *_, made = engine.run(again, on_step=lambda event: heard.extend(event.notes))
+    assert heard == [note] and made.notes.count(note) == 1
+    once_more = engine.retouch(take, "a tree", **how)
+    *_, same = engine.run(once_more, on_step=lambda event: heard.extend(event.notes))
+    assert once_more.notes.count(note) == 1 and same.notes.count(note) == 1 and heard == [note]
+
+
+def test_a_plan_without_numbers_tells_nothing_and_does_not_fail(take) -> None:
+    engine = tiny_engine(steps=8)
+    list(engine.run(engine.retouch(take, "a tree", 2, 3, strength=1)))
+    keyed = [
+        replace(chunk, at=replace(chunk.at, key=chunk.key), latent=chunk.latent.to("meta")) for chunk in take.chunks
+    ]
+    outline = engine.retouch(replace(take, chunks=tuple(keyed)), "a tree", 2, 3, strength=1)
+    assert [chunk.kind for chunk in outline.chunks][2:5] == ["remembered"] * 3
+    assert not any("expect a jump" in note for note in outline.notes)
+
+
 def test_what_can_be_done_is_said_of_chunks_that_stay_and_of_chunks_that_are_made_again(take) -> None:
     away = {3: disc(12, 12), 4: disc(12, 12)}
     ((_, _, kept),) = told(retouched(take), away)

@@ -17,8 +17,9 @@ from safetensors.torch import save_file
 
 from magi_core.digest import digest
 from magi_core.errors import MagiError
-from magi_core.state import load_state
+from magi_core.state import load_state, other_vae
 from magi_core.state.autosave import Autosave
+from magi_core.state.describe import describe
 from magi_core.state.save import HEAD, KEY, SUMS, parts_folders
 from magi_core.story.chunk import ChunkSpec
 from tools.small_models import tiny_engine
@@ -107,6 +108,10 @@ CHANGES: dict[str, Change] = {
     "a frontier in words": lambda w: w.update(frontier="last"),
     "something left out": lambda w: w.pop("frontiers"),
     "no word on what is to come": lambda w: w.pop("unfinished"),
+    "the VAE": lambda w: w.update(vae=7),
+    "no VAE": lambda w: w.update(vae=None),
+    "a VAE that is a list": lambda w: w.update(vae=["a"]),
+    "a long VAE": lambda w: w.update(vae="a" * 1001),
     "the weights": lambda w: w.update(weights_digest=7),
     "a run without a pipeline": lambda w: w.update(unfinished={"run_start": 0}),
     "a billion chunks to come": lambda w: come(w, [[10**9, {"prompt": "a"}]]),
@@ -119,6 +124,20 @@ CHANGES: dict[str, Change] = {
 
 def test_what_was_saved_loads(take, tmp_path):
     assert load_state(rewritten(take, tmp_path / "same.magi")).finished == load_state(take).finished
+
+
+def test_a_take_from_before_takes_named_their_vae_loads_and_is_of_any(take, tmp_path):
+    old = load_state(rewritten(take, tmp_path / "old.magi", lambda words: words.pop("vae")))
+    assert old.vae == "" and not other_vae(old, "any")
+
+
+def test_a_name_of_a_vae_that_nobody_has_is_shown_and_does_nothing(take, tmp_path):
+    odd = load_state(
+        rewritten(take, tmp_path / "odd.magi", lambda words: words.update(vae="\x1b[2J\nnote: " + "a" * 900))
+    )
+    model = describe(odd, "odd.magi")[1]
+    assert "VAE \\x1b[2J note: aaa" in model and len(model) < 400
+    assert "\n" not in other_vae(odd, "mine") and len(other_vae(odd, "mine")) < 500
 
 
 @pytest.mark.parametrize("name", CHANGES)

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from magi_core.errors import MagiError
-from magi_core.state import SamplerState, resized
+from magi_core.state import SamplerState, resized, resizing_in_words
 from magi_core.state.resized import resized_latents
 from tools.small_models import tiny_engine
 
@@ -37,6 +37,20 @@ def test_a_resized_take_has_all_its_chunks_at_the_new_size_under_other_keys(take
     keys = [{state.chunk_key(i) for i in range(3)} for state in (take, made, resized(take, 48, 64))]
     assert len(set.union(*keys)) == 9
     assert made.frontier is None and resized(take, 32, 32) is take
+
+
+def test_chunks_in_flight_are_left_out_of_a_resized_take_and_that_is_said() -> None:
+    engine = tiny_engine(steps=4)
+    flying = engine.extend(engine.begin(width=32, height=32, seed=5), ["red", "blue"] * 3, drain=False)
+    assert flying.pending and flying.finished and not resized(flying, 64, 32).pending
+    resizing, dropped = resizing_in_words(flying, 64, 32, 0.5)
+    assert resizing == "the take's latents are brought from 32x32 to 64x32"
+    assert (
+        dropped
+        == "3 chunks of the take, left in flight, are not in what is made of it: to have that, finish the take first"
+    )
+    assert resizing_in_words(flying, 32, 32, 0.5) == (), "the plan of a second pass says it then"
+    assert dropped in engine.plan(engine.begin_again(flying), ["a tree"], source=flying).notes
 
 
 @pytest.mark.parametrize(

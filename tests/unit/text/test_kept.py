@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,7 @@ def test_a_small_encoder_keeps_nothing(bin_folder: Path, tmp_path: Path, monkeyp
 @pytest.mark.parametrize("damage", [lambda b: b[:40], lambda b: b[:-1] + bytes([b[-1] ^ 1]), lambda _b: b""])
 def test_what_is_damaged_is_made_again(encoder, damage) -> None:
     made = encoder().encode("a red ball rolls").tokens
-    (file,) = kept.prompts_folder().iterdir()
+    (file,) = kept.PROMPTS.folder.iterdir()
     sound = file.read_bytes()
     file.write_bytes(damage(sound))
     again = encoder()
@@ -60,7 +61,7 @@ def test_what_is_damaged_is_made_again(encoder, damage) -> None:
 
 def test_no_words_are_in_the_files(encoder) -> None:
     encoder().encode("a secret ball rolls")
-    (file,) = kept.prompts_folder().iterdir()
+    (file,) = kept.PROMPTS.folder.iterdir()
     assert b"secret" not in file.read_bytes() + file.name.encode()
 
 
@@ -68,11 +69,12 @@ def test_those_go_first_that_were_of_no_use_for_longest(encoder, monkeypatch) ->
     text, files = encoder(), {}
     for prompt in ("red", "green", "blue"):
         text.encode(prompt)
-        (files[prompt],) = set(kept.prompts_folder().iterdir()) - set(files.values())
+        (files[prompt],) = set(kept.PROMPTS.folder.iterdir()) - set(files.values())
         for file in files.values():
             os.utime(file, (0, file.stat().st_mtime - 100))
     encoder().encode("red")  # of use again
-    monkeypatch.setattr(kept, "MOST", 3 * max(file.stat().st_size for file in files.values()))
+    most = 3 * max(file.stat().st_size for file in files.values())
+    monkeypatch.setattr(kept, "PROMPTS", replace(kept.PROMPTS, most=most))
     text.encode("pink")
     assert [prompt for prompt, file in files.items() if not file.exists()] == ["green"]
 

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from magi_core.errors import MagiError
-from magi_core.vae import load_vae
+from magi_core.vae import load_vae, vae_identity
 from tests.unit.vae.small_vae import DDCONFIG, decoded, latents, model
 
 
@@ -28,6 +28,17 @@ def test_loads_a_folder_or_a_file(folder: Path) -> None:
     z = latents(2)
     assert torch.equal(decoded(vae, z), decoded(weights, z))
     assert torch.equal(vae.model.decoder.proj_in.weight, model().bfloat16().float().decoder.proj_in.weight)
+
+
+def test_a_vae_is_named_after_its_weights_and_scale_without_loading_it(folder: Path) -> None:
+    name = load_vae(folder, device="cpu").identity
+    assert len(name) == 16 and vae_identity(folder) == name
+    assert load_vae(folder / "diffusion_pytorch_model.safetensors", device="cpu", dtype=torch.float32).identity == name
+    (folder / "config.json").write_text(json.dumps({"ddconfig": DDCONFIG, "scale_factor": 0.5}))
+    scaled = vae_identity(folder)
+    weights = model().bfloat16().state_dict()
+    save_file({key: value + 1 for key, value in weights.items()}, folder / "diffusion_pytorch_model.safetensors")
+    assert len({name, scaled, vae_identity(folder)}) == 3
 
 
 def test_bfloat16_weights_code_in_bfloat16(folder: Path) -> None:
