@@ -36,7 +36,11 @@ def test_all_words_are_there():
 
 
 def test_every_phrase_consists_of_known_words():
-    tables = [line.split(" | ", 1)[1] for line in section("Words").splitlines() if re.match(r"\| (?!actions|weather|camera)\w", line)]
+    tables = [
+        line.split(" | ", 1)[1]
+        for line in section("Words").splitlines()
+        if re.match(r"\| (?!actions|weather|camera)\w", line)
+    ]
     phrases = [phrase for line in tables for phrase in re.split(r"[,;|()]| as a change:", line) if phrase.strip()]
     story = parse_storyboard(section("How to direct it").split("```")[1]).prompts
     tokenizer = Tokenizer.from_file(str(ASSETS / "nano" / "t5" / "tokenizer.json"))
