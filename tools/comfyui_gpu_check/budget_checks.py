@@ -16,6 +16,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from magi_core.text.kept import PROMPTS
 from tools.comfyui.inside.telling import run_checks
 from tools.comfyui.results import frames_and_size, videos_and_pictures
 from tools.comfyui.server import Server, base_directory
@@ -25,23 +26,25 @@ from tools.comfyui_gpu_check.server_checks import errors_of, with_defaults
 
 GB = 10**9
 LIMIT = 95.0  # seconds for one prompt
+CLIP_LATER = 1.0  # seconds after the still of a finished chunk, at most
 CLIENT = "budget"
 NO_ROOM, TOO_LARGE = ("there is not enough memory",), ("is too large here", "does not fit")  # what an artist is told
 COLOURS, SHAPES, WAYS = ("red", "blue", "green", "yellow"), ("circle", "square", "star"), ("right", "left", "up")
 
 
 class Work(NamedTuple):
-    """width, height, and those that surely find no room; steps; chunks of a whole workflow."""
+    """width, height, and another pair of them; what both are where they surely find no room (0: not tried); steps;
+    chunks of a workflow."""
 
     width: int
     height: int
+    other: tuple[int, int]
     too_large: int
     steps: int
     chunks: int
 
 
-LARGE, SMALL = Work(720, 720, 4096, 8, 3), Work(64, 64, 65536, 8, 3)
-WIDE = (640, 352)
+LARGE, SMALL = Work(720, 720, (640, 352), 4096, 8, 3), Work(64, 64, (96, 64), 0, 8, 3)
 
 
 def check_budget(comfyui: Path, base: Path, flags: Sequence[str], gigabytes: float, parts: Sequence[str]) -> int:
@@ -52,7 +55,9 @@ def check_budget(comfyui: Path, base: Path, flags: Sequence[str], gigabytes: flo
             shutil.copy(Path(__file__).parent / probe, base / "custom_nodes")
     small, budget = "--cpu" in flags, int(gigabytes * GB)
     with nullcontext(0) if small or not budget else only(budget) as left:
-        os.environ |= {"MAGI_CHECK_BUDGET": str(left), "MAGI_CACHE": str(base / "kept")}
+        kept = base.parent / "kept"  # weights that were found sound, of other stages too
+        shutil.rmtree(kept / PROMPTS.name, ignore_errors=True)
+        os.environ |= {"MAGI_CHECK_BUDGET": str(left), "MAGI_CACHE": str(kept)}
         with Server(comfyui, base, flags) as server:
             checks = BudgetChecks(server, SMALL if small else LARGE, left >> 20)
             try:
@@ -76,12 +81,14 @@ class BudgetChecks:
             yield f"another prompt, {width}x{height}", lambda: self.first_frame(width, height)
         if "sizes" in parts:
             yield f"another prompt again, {width}x{height}", lambda: self.first_frame(width, height)
-            yield "352x640, not timed", lambda: self.first_frame(*WIDE)
-            yield "another prompt, 352x640", lambda: self.first_frame(*WIDE)
+            other = "{}x{}".format(*self.work.other)
+            yield f"{other}, the first", lambda: self.first_frame(*self.work.other)
+            yield f"another prompt, {other}", lambda: self.first_frame(*self.work.other)
         if "no room" in parts:
             yield "memory runs out", self.runs_out
             yield "after that", self.whole
-            yield "too large", self.too_large
+            if self.work.too_large:
+                yield "too large", self.too_large
             yield "another prompt after that", lambda: self.first_frame(width, height)
 
     def start(self) -> dict[str, Any]:
@@ -99,42 +106,50 @@ class BudgetChecks:
         with Listener(self.server.url, CLIENT) as page:
             started = time.monotonic()
             entry, prompt = self._finished(graph)
-            ended = page.ended(prompt)
-            nodes = page.seconds_by_node()
-        seconds = (time.monotonic() if ended is None else ended.at) - started
+            last = page.ended(prompt)
+            ended = time.monotonic() if last is None else last.at
+            nodes = page.seconds_by_node(ended)
         (video,), _ = videos_and_pictures(self.server, entry)
         frames, size = frames_and_size(video)
         assert (frames, size) == (24 * self.work.chunks, (self.work.width, self.work.height)), (frames, size)
-        told = {"seconds": round(seconds, 1), "nodes": nodes, **self._spent(self._marks()), **self._peaks()}
+        told = {"seconds": round(ended - started, 1), "nodes": nodes, **self._spent(self._marks()), **self._peaks()}
         return told | {"frames": frames, "size": size, "bytes": video.stat().st_size}
 
     def first_frame(self, width: int, height: int) -> dict[str, Any]:
-        """Another prompt and seed in the same graph: seconds from Run to what is seen first, and to the first clip,
-        beside those of the first chunk's forwards. The run is interrupted then."""
+        """Another prompt and seed in the same graph: seconds from Run to the first estimate, and to the frames of the
+        first chunk, beside those of its forwards on the GPU. The run is interrupted then."""
         graph = self._graph(width, height, 4)
         self._memory(reset=True)
         self.server.get("/magi_check/marks")
         with Listener(self.server.url, CLIENT) as page:
             started = time.monotonic()
             prompt = self.server.submit(graph, CLIENT)
-            while page.first("magi.clip", index=0) is None and page.ended(prompt) is None:
+            queued = time.monotonic() - started
+            while not self._shown(page) and page.ended(prompt) is None:
                 assert time.monotonic() < started + LIMIT, self.server.log_tail(5)
                 time.sleep(0.01)
             self.server.post("/interrupt", {})
             self.server.wait_for(prompt, LIMIT)
             still, clip = page.first("magi.still", index=0), page.first("magi.clip", index=0)
-            nodes = page.seconds_by_node()
-        assert still is not None, "nothing was seen"
-        until = clip.at if clip is not None else started + LIMIT
-        marks = [mark for mark in self._marks() if mark[1] < until]
-        forwards = sum(mark[3] for mark in marks if mark[0] == "forward")
-        told = {"still": round(still.at - started, 2), "forwards": round(forwards, 2), "nodes": nodes}
-        if clip is None:
-            told["clip"] = "none was made: no room for the VAE beside the model"
-        else:
-            told |= {"clip": round(clip.at - started, 2), "ratio": round((clip.at - started) / forwards, 3)}
-        begins = min(mark[1] for mark in marks if mark[0] == "forward") - started
-        return told | {"first forward begins": round(begins, 2), **self._spent(marks), **self._peaks()}
+            whole = page.first("magi.still", index=0, t=1.0)  # all there is where the VAE finds no room for a clip
+            seen = clip or whole
+            assert still is not None and seen is not None, "nothing was seen"
+            nodes = page.seconds_by_node(seen.at)
+        marks = [mark for mark in self._marks() if mark[1] < seen.at]
+        until = min([seen.at, *(mark[1] for mark in marks if mark[0] == "clip")])
+        spans = [mark for mark in marks if mark[0] == "forward" and mark[1] < until]
+        forwards = sum(mark[3] for mark in spans)
+        after = {"queued": queued, "first forward": spans[0][1] - started, "estimate": still.at - started}
+        after |= {"first chunk": seen.at - started}
+        told = {name: round(seconds, 2) for name, seconds in after.items()} | {"clip": clip is not None, "nodes": nodes}
+        told |= {"forwards": round(forwards, 2), "ratio": round((seen.at - started) / forwards, 3)}
+        return told | self._spent(marks) | self._peaks()
+
+    def _shown(self, page: Listener) -> bool:
+        """Whether all that will be shown of the first chunk is. Its still comes a moment before its clip."""
+        whole = page.first("magi.still", index=0, t=1.0)
+        waited = whole is not None and time.monotonic() - whole.at > CLIP_LATER
+        return waited or page.first("magi.clip", index=0) is not None
 
     def runs_out(self) -> dict[str, Any]:
         """From the fifth forward on nothing is left of the GPU: what is said, and that it can be released."""
@@ -151,7 +166,7 @@ class BudgetChecks:
 
     def too_large(self) -> dict[str, Any]:
         """A size that no run can have on this GPU."""
-        graph = self._graph(self.work.too_large, self.work.too_large, 1)
+        graph = self._graph(self.work.too_large, self.work.too_large, 4)
         said = self._failure(graph)
         _check_words(said, TOO_LARGE)
         return {"said": said}

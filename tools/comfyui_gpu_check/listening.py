@@ -23,7 +23,7 @@ class Heard(NamedTuple):
 
 
 class Listener:
-    """A websocket to a ComfyUI at `url` in a thread of its own; use as a context manager. client: as prompts name it."""
+    """A websocket to a ComfyUI at `url`, in a thread of its own; a context manager. client: as prompts name it."""
 
     def __init__(self, url: str, client: str) -> None:
         self.heard: list[Heard] = []
@@ -50,11 +50,11 @@ class Listener:
         ends = (self.first(f"execution_{how}", prompt_id=prompt) for how in ("success", "error", "interrupted"))
         return next((end for end in ends if end is not None), None)
 
-    def seconds_by_node(self) -> dict[str, float]:
-        """How long every node took that was executed."""
-        steps = [(it.at, it.data.get("node")) for it in list(self.heard) if it.kind == "executing"]
-        ends = [at for at, _ in steps[1:]]
-        return {node: round(end - at, 2) for (at, node), end in zip(steps, ends, strict=False) if node}
+    def seconds_by_node(self, until: float) -> dict[str, float]:
+        """How long every node took that was executed, the last one `until` then."""
+        steps = [(it.at, it.data["node"]) for it in list(self.heard) if it.kind == "executing" and it.data.get("node")]
+        ends = [*(at for at, _ in steps[1:]), until]
+        return {node: round(end - at, 2) for (at, node), end in zip(steps, ends, strict=False)}
 
     async def _listen(self) -> None:
         self._ended = asyncio.Event()
