@@ -50,8 +50,13 @@ def _believe() -> dict[str, Any]:
     context = max(0, BUDGET - free - torch.cuda.memory_reserved())
     torch.cuda.mem_get_info = lambda device=None: (min(seen(device)[0], BUDGET), BUDGET)
     torch.cuda.get_device_properties = lambda device=None: _Properties(properties(device))
-    torch.cuda.set_per_process_memory_fraction((BUDGET - context) / total)
-    return {"card": total >> 20, "budget": BUDGET >> 20, "context": context >> 20, "free": free >> 20}
+    told = {"card": total >> 20, "budget": BUDGET >> 20, "context": context >> 20, "free": free >> 20}
+    told["allocator"] = torch.cuda.get_allocator_backend()
+    try:
+        torch.cuda.set_per_process_memory_fraction((BUDGET - context) / total)
+    except RuntimeError as error:  # an allocator without it: the other process bounds it all the same
+        told["not bounded by PyTorch"] = str(error)
+    return told
 
 
 BELIEVED = _believe() if BUDGET and torch.cuda.is_available() else {}
