@@ -133,7 +133,8 @@ def main() -> None:
         "same": timed.same(),
         "each": [round(seconds, 3) for seconds in each],
     }
-    how = {"behind": options.behind, "draft": options.draft, "vram": options.vram}
+    how: dict[str, object] = {"decoded": "behind" if options.behind else None, "vram": options.vram}
+    how["draft"] = None if options.draft == "off" else options.draft
     what = {"format": options.format, "pixels": options.pixels, "attention": name or "sdpa"} | how
     keep("chunk_rate", what, rates, [row])
 
