@@ -18,6 +18,7 @@ from magi_core.errors import MagiError, echo
 from magi_core.inputs.json_text import read_json
 from magi_core.inputs.regular import open_regular
 from magi_core.weights.header import read_header
+from magi_core.weights.places import T5_PLACES, TOKEN_PLACES, TOKENIZER_FILES, VAE_PLACES, around, looked_at, walked
 from magi_core.weights.reader import read_tensors
 from magi_core.weights.recognise import looks_like_dit, official_config, recognise, variant_from_name, variant_of
 from magi_core.weights.shards import (
@@ -30,20 +31,11 @@ from magi_core.weights.shards import (
     unusable_files,
     weight_files,
 )
+from magi_core.weights.unchanged import while_all_unchanged
 from magi_core.weights.zst import peek_header
 
-DEPTH = 8  # folders below the one given; a Hugging Face cache needs seven
-LEVELS_UP = 3  # folders above the transformer's (and above the one given) that may hold the VAE and the text encoder
-SKIPPED = {"blobs", "refs", "node_modules", "__pycache__"}
 OTHER_PARTS = ("vae", "t5", "text_encoder")  # folder names that never hold the transformer
-VAE_PLACES = ("", "vae", "ckpt/vae")
-T5_PARENTS = ("", "t5", "t5_pretrained", "text_encoder", "ckpt/t5")
-T5_PLACES = tuple(place for parent in T5_PARENTS for place in (parent, f"{parent}/t5-v1_1-xxl".lstrip("/")))
-TOKENIZER_FILES = ("spiece.model", "tokenizer.json")  # official, and as transformers writes it
 VAE_MARKER = "encoder.cls_token"
-TOKEN_PLACES = tuple(
-    f"{place}special_tokens.npz" for place in ("", "assets/", "example/assets/", "t5/", "t5_pretrained/")
-)
 SIZES = {(34, 3072): "4.5B", (48, 6144): "24B"}
 
 
@@ -101,12 +93,7 @@ def find_model(path: str | Path, variant: str = "auto") -> ModelFiles:
     path: the weights' folder or file, or any folder above. variant: an explicit "base" or "distill" chooses
     among several. Raises `MagiError` where there is no model, more than one, or one that cannot be read.
     """
-    given = Path(path).absolute()
-    dit = find_dit(given, variant)
-    files = _describe(dit, given)
-    if files.problem:
-        raise MagiError(files.problem)
-    return files
+    return _model_at(Path(path).absolute(), variant)
 
 
 def find_models(search_paths: Iterable[str | Path]) -> list[ModelFiles]:
@@ -116,14 +103,26 @@ def find_models(search_paths: Iterable[str | Path]) -> list[ModelFiles]:
     """
     found: dict[Path, ModelFiles] = {}
     for path in (Path(path).absolute() for path in search_paths):
-        if path.is_dir():
-            for dit in _candidates(path):
-                found.setdefault(dit, _describe(dit, path))
-            for file in _unusable(path):
-                found.setdefault(file, _unreadable(file))
-        elif os.path.lexists(path):
-            found.setdefault(path, _describe(path, path))
+        for files in _models_at(path):
+            found.setdefault(files.dit, files)
     return list(found.values())
+
+
+@while_all_unchanged(64, lambda given, variant: looked_at(given))
+def _model_at(given: Path, variant: str) -> ModelFiles:
+    files = _describe(find_dit(given, variant), given)
+    if files.problem:
+        raise MagiError(files.problem)
+    return files
+
+
+@while_all_unchanged(16, looked_at, lambda found: not any(files.problem for files in found))
+def _models_at(path: Path) -> tuple[ModelFiles, ...]:
+    """What cannot be read is tried again every time: that may have passed without a trace."""
+    if path.is_dir():
+        models = [_describe(dit, path) for dit in _candidates(path)]
+        return *models, *map(_unreadable, _unusable(path))
+    return (_describe(path, path),) if os.path.lexists(path) else ()
 
 
 def find_dit(path: str | Path, variant: str = "auto") -> Path:
@@ -156,18 +155,10 @@ def _may_be(dit: Path, variant: str) -> bool:
 
 
 def _folders(top: Path) -> Iterator[Path]:
-    """Folders at or below `top` that may hold a transformer, each once, however many links lead to it."""
-    seen: set[tuple[int, int]] = set()
-    for place, folders, _ in os.walk(top, followlinks=True):
-        here, about = Path(place), os.stat(place)
-        if (about.st_dev, about.st_ino) in seen:
-            folders[:] = []
-            continue
-        seen.add((about.st_dev, about.st_ino))
-        depth = len(here.relative_to(top).parts)
-        folders[:] = sorted(f for f in folders if not f.startswith(".") and f not in SKIPPED) if depth < DEPTH else []
-        if here == top or not here.name.lower().startswith(OTHER_PARTS):
-            yield here
+    """Folders at or below `top` that may hold a transformer."""
+    for folder, _ in walked(top):
+        if folder == top or not folder.name.lower().startswith(OTHER_PARTS):
+            yield folder
 
 
 def _candidates(top: Path) -> Iterator[Path]:
@@ -229,7 +220,7 @@ def holds_transformer(file: Path) -> bool:
 
 
 def _describe(dit: Path, given: Path) -> ModelFiles:
-    places = _around(dit, given)
+    places = around(dit, given)
     files = ModelFiles(
         dit=dit,
         config=None,
@@ -248,14 +239,6 @@ def _describe(dit: Path, given: Path) -> ModelFiles:
     except Exception as error:  # no file may end the list of all
         return replace(files, problem=f"{dit} cannot be read ({echo(error)})")
     return replace(files, config=config, parameters=sum(header.numel for header in headers.values()))
-
-
-def _around(dit: Path, given: Path) -> list[Path]:
-    """Folders that may hold the other parts, nearest to the transformer first."""
-    start = dit.parent if dit.is_file() else dit
-    top = given if given.is_dir() else given.parent
-    places = [start, *list(start.parents)[:LEVELS_UP], top, *list(top.parents)[:LEVELS_UP]]
-    return list(dict.fromkeys(places))
 
 
 def _first(places: Iterable[Path], names: Iterable[str], fits: Callable[[Path], bool]) -> Path | None:

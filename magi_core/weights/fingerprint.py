@@ -6,7 +6,9 @@ import hashlib
 from pathlib import Path
 
 from magi_core.digest import digest
+from magi_core.weights.places import looked_at
 from magi_core.weights.reader import Checkpoint, read_tensors
+from magi_core.weights.unchanged import while_all_unchanged
 
 
 def fingerprint(checkpoint: str | Path | Checkpoint) -> str:
@@ -15,8 +17,15 @@ def fingerprint(checkpoint: str | Path | Checkpoint) -> str:
     It reads a few hundred kilobytes whatever the size, and does not depend on where the files are. A
     compressed shard counts as the same model as its plain copy, but has to be unpacked through for it.
     """
-    if not isinstance(checkpoint, Checkpoint):
-        checkpoint = read_tensors(checkpoint)
+    return _of(checkpoint) if isinstance(checkpoint, Checkpoint) else _of_files(Path(checkpoint).absolute())
+
+
+@while_all_unchanged(64, looked_at)
+def _of_files(path: Path) -> str:
+    return _of(read_tensors(path))
+
+
+def _of(checkpoint: Checkpoint) -> str:
     total = hashlib.sha256()
     for shard in checkpoint.shards:
         for name, header in sorted(shard.headers.items()):
