@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from magi_core.attention.flash import flash_attention, installed_flash
-from magi_core.attention.sage import installed_sage, sage_attention
+from magi_core.attention.sage import check_sage, installed_sage, sage_attention, sage_bytes
 from magi_core.attention.sdpa import sdpa
 from magi_core.attention.spans import Attention
 from magi_core.errors import MagiError, echo
@@ -27,7 +27,17 @@ def get_attention(name: str = "auto", device: torch.device | str = "cpu") -> Att
                 "git+https://github.com/thu-ml/SageAttention (PyPI's version 1 is slower than PyTorch's own), "
                 "or choose attention 'auto'"
             )
+        check_sage(torch.device(device))
         return sage_attention
     if name == "auto":
         return flash_attention if torch.device(device).type == "cuda" and installed_flash() else sdpa
     raise MagiError(f"unknown attention backend {echo(name)}: use 'auto', 'sdpa', 'flash_attn' or 'sage'")
+
+
+def kept_bytes(attention: Attention, queries: int, keys: int, heads: int, groups: int, width: int) -> int:
+    """Bytes that one call for so many rows keeps at its widest, beside queries, keys, values and two results. A host's
+    own attention may say so itself, in a method of this name."""
+    if attention is sage_attention:
+        return sage_bytes(queries, keys, heads, groups, width)
+    own = getattr(attention, "kept_bytes", None)
+    return int(own(queries, keys, heads, groups, width)) if own else 0

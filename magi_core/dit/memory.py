@@ -8,15 +8,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from magi_core.attention.choose import kept_bytes
+from magi_core.attention.sdpa import sdpa
+from magi_core.attention.spans import Attention
 from magi_core.config import CHUNK_FRAMES, PIXELS_PER_LATENT, DiTConfig, SamplingSettings
 from magi_core.device import FP32
 from magi_core.dit.pieces import widest_piece
 from magi_core.host_memory import aligned
 from magi_core.operations.streamed import SLOTS
 
-MARGIN = 1.05  # the allocator's rounding
-WORKSPACE = 100_000_000  # bytes that the kernels of products and attention need for themselves on a GPU
+OF_A_STREAM = 34_000_000  # bytes that cuBLAS keeps for every stream on the GPUs that it gives most
+WORKSPACE = 80_000_000  # bytes that libraries keep for themselves beside a forward: cuBLAS, cuBLASLt as much, and a little
+SMALL = 1 << 16  # bytes of what has no rows, every one of them rounded up by the allocator
 FP8 = 1  # bytes
+PASSES = 3  # of a model with guidance, at most
+BOTH = 4  # rows of both attentions: two queries, and two results of the first
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,7 @@ def sampling_memory(
     chunks: int,
     itemsize: int,
     fused: bool = False,
+    attention: Attention = sdpa,
     pages: int | None = None,
     held: int = 0,
     again: int = 0,
@@ -56,7 +63,7 @@ def sampling_memory(
     """What one run of the sampler takes.
 
     chunks: length of the video at its end. itemsize: bytes per number in the transformer's blocks.
-    fused: whether blocks compute in the fast forms of `magi_core.kernels`. pages: K/V pages held at the same time, one
+    fused: whether blocks compute in the fast forms of `magi_core.kernels`. attention: what computes it. pages: K/V pages held at the same time, one
     that is being made included; None: as many as a chunk may look at.
     held: K/V of chunks in flight that a draft keeps within a stage, in pages. again: pages that a guided model has
     under a text's condition, too.
@@ -65,14 +72,17 @@ def sampling_memory(
     """
     size = chunk_tokens(config, width, height)
     page = page_bytes(config, size, itemsize)
-    past = min(chunks, max(settings.kv_ranges, default=chunks)) if pages is None else pages  # one being made included
+    seen = min(chunks, max(settings.kv_ranges, default=chunks))
+    past = seen if pages is None else pages  # one being made included
     together = settings.window + int(config.distill)  # with one that is seen twice
     most = config.caption_max_length
     text = most if text_tokens is None else min(text_tokens, most)
-    forward = forward_bytes(config, together, size, itemsize, history=past, fused=fused)
+    forward = forward_bytes(
+        config, together, size, itemsize, history=past, fused=fused, attention=attention, seen=seen
+    )
     whole = (past + held + again) * page
     return SamplingMemory(
-        activations=forward + (WORKSPACE if fused else 0),
+        activations=forward + latent_bytes(config, together * size, held > 0) + (WORKSPACE if fused else 0),
         pages=streamed_bytes(page // config.num_layers, past, min(held, settings.window - 1)) if streamed else whole,
         text=(settings.window + 1) * text * kv_bytes(config, itemsize),
         in_main_memory=whole if streamed else 0,
@@ -108,18 +118,41 @@ def page_tensors(config: DiTConfig, width: int, height: int, itemsize: int) -> l
     return [layer] * config.num_layers
 
 
+def latent_bytes(config: DiTConfig, rows: int, held: bool) -> int:
+    """Of chunks in flight: by themselves, joined for a forward, and their velocities under other conditions, or those
+    that a draft holds."""
+    row = config.latent_channels * config.t_patch_size * config.patch_size**2 * FP32
+    others = max(0 if config.distill else PASSES - 1, int(held))
+    return rows * row * (2 + others)
+
+
 def forward_bytes(
-    config: DiTConfig, chunks: int, size: int, itemsize: int, *, history: int = 0, fused: bool = False
+    config: DiTConfig,
+    chunks: int,
+    size: int,
+    itemsize: int,
+    *,
+    history: int = 0,
+    fused: bool = False,
+    attention: Attention = sdpa,
+    seen: int | None = None,
 ) -> int:
     """Activations of one forward over `chunks` chunks of `size` tokens and as many pages of `history`, at the widest
     point of a block: what all rows take, and what the widest piece takes beside it.
+
+    seen: chunks that one attends to, itself included; None: all.
     """
     kv = 2 * config.num_groups * config.head_dim * itemsize
     rotation = 2 * 3 * config.head_dim // 8 * FP32
-    rows = chunks * size
-    everything = rows * (config.hidden_size * itemsize + rotation) + (rows + history * size) * kv
-    piece = widest_piece(chunks, size) * (fused_bytes if fused else plain_bytes)(config, itemsize)
-    return int(MARGIN * (everything + max(piece, rows * kv)))  # keys and values are there twice while they are joined
+    rows, joined, wide = chunks * size, chunks + history, widest_piece(chunks, size)
+    everything = rows * (config.hidden_size * itemsize + rotation) + joined * size * kv
+    gates = chunks * (2 * config.hidden_size + config.cond_size) * itemsize
+    piece = wide * (fused_bytes if fused else plain_bytes)(config, itemsize)
+    keys = size * min(joined, joined if seen is None else seen)
+    kept = kept_bytes(attention, wide, keys, config.num_heads, config.num_groups, config.head_dim)
+    attending = wide * BOTH * config.hidden_size * itemsize + kept
+    # keys and values are there twice while they are joined
+    return everything + gates + SMALL + max(piece, attending if kept else 0, rows * kv)
 
 
 def fused_bytes(config: DiTConfig, itemsize: int) -> int:

@@ -12,7 +12,7 @@ from magi_core.cache.page_pool import PagePool
 from magi_core.config import VIDEO_FRAMES_PER_CHUNK, SamplingSettings
 from magi_core.digest import digest
 from magi_core.dit import KVLayer, KVPage
-from magi_core.dit.memory import SamplingMemory, chunk_tokens, page_bytes, sampling_memory
+from magi_core.dit.memory import OF_A_STREAM, SamplingMemory, chunk_tokens, page_bytes, sampling_memory
 from magi_core.errors import MagiError
 from magi_core.kernels.fast import has_fast_forms
 from magi_core.sampling.asked import new_chunks, ranges_of
@@ -319,6 +319,7 @@ def _need(
     *,
     streamed: bool = False,
 ) -> SamplingMemory:
+    fused = has_fast_forms(engine.dit.device) and engine.dit.dtype == torch.bfloat16
     need = sampling_memory(
         replace(engine.dit.config, fp8=engine.dit.config.fp8 or engine.dit.fp8_rows),
         state.settings,
@@ -326,14 +327,16 @@ def _need(
         height=state.height,
         chunks=state.finished + len(new),
         itemsize=engine.dit.dtype.itemsize,
-        fused=has_fast_forms(engine.dit.device) and engine.dit.dtype == torch.bfloat16,
+        fused=fused,
+        attention=engine.attention,
         pages=pages,
         held=pages_held(state.settings, engine.dit.config.distill),
         again=again,
         streamed=streamed,
         text_tokens=max([NULL_TEXT_LENGTH, *(chunk.text.most_tokens for chunk in new.values())]),
     )
-    return replace(need, frames=engine.decoding_bytes(state.width, state.height))
+    frames = engine.decoding_bytes(state.width, state.height)
+    return replace(need, frames=frames + OF_A_STREAM if frames and fused else frames)
 
 
 def _stages(engine: Sampler, extension: Extension) -> tuple[tuple[StageCost, ...], int, int]:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from magi_core.attention.choose import get_attention
+from magi_core.attention.sage import HALF, sage_bytes
 from magi_core.attention.spans import Attention, Span
 
 from .patcher import Patcher
@@ -38,10 +39,22 @@ class ComfyAttention:
             out[q0:q1] = attend(*block, q.shape[1], **options)[0].transpose(0, 1)
         return out
 
+    def kept_bytes(self, queries: int, keys: int, heads: int, groups: int, width: int) -> int:
+        """As `magi_core.attention.choose.kept_bytes` has it: sage as ComfyUI calls it, with keys and values for every
+        head. An override may keep other things, which nobody knows."""
+        if comfy_attention.optimized_attention not in _sages():
+            return 0
+        repeated = 2 * keys * heads * width * HALF if heads != groups else 0
+        return repeated + sage_bytes(queries, keys, heads, heads, width)
+
 
 def attention_for(choice: str, patcher: Patcher) -> Attention:
     """ "auto" is ComfyUI's own; otherwise one of magi_core's by name."""
     return ComfyAttention(patcher) if choice == "auto" else get_attention(choice, patcher.load_device)
+
+
+def _sages() -> list[Any]:
+    return [getattr(comfy_attention, name, None) for name in ("attention_sage", "attention3_sage")]
 
 
 def _chosen(device: torch.device) -> Any:
