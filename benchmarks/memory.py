@@ -3,9 +3,9 @@
     python -m benchmarks.memory [--attention sage]
 
 Five shapes, random weights, distilled, no files: the widest forward of the steady state, five chunks that read a page,
-on the allocator's account, with the attention asked for; `page`: on the device, or streamed from main memory. `announced`: activations and pages by
-`magi_core.dit.memory`; `taken`: the peak less weights and texts, work space of the libraries included. `peak GB` has
-weights and texts in it; the driver's own memory, about 0.5 GB, is on no account.
+on the allocator's account, with the attention asked for; `page`: on the device, or streamed from main memory.
+`announced`: activations and pages by `magi_core.dit.memory`; `taken`: the peak less weights, texts and latents, work
+space of the libraries included. `peak GB` has those in it; the driver's own memory, about 0.5 GB, is on no account.
 """
 
 from __future__ import annotations

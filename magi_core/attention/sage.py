@@ -85,8 +85,8 @@ def check_sage(device: torch.device) -> None:
 
 def _unbuilt(reason: str) -> MagiError:
     return MagiError(
-        f"SageAttention is installed without kernels for this GPU ({reason}): build it on this machine, with nvcc of the "
-        "CUDA that PyTorch was built for: pip install --no-build-isolation "
+        f"SageAttention is installed without kernels for this GPU ({reason}): build it on this machine, with nvcc of "
+        "the CUDA that PyTorch was built for: pip install --no-build-isolation "
         "git+https://github.com/thu-ml/SageAttention, or choose attention 'auto'"
     )
 

@@ -1,7 +1,7 @@
 """How much memory the models need beside their weights: what a host reserves before they run.
 
-Upper bounds from counting what is alive at the widest points of a forward; attention is assumed not to store its
-scores. Checked against measured peaks.
+Counted is what is alive at the widest points of a forward; attention is assumed not to store its scores, and says what
+else it keeps. Checked against measured peaks.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from magi_core.host_memory import aligned
 from magi_core.operations.streamed import SLOTS
 
 OF_A_STREAM = 34_000_000  # bytes that cuBLAS keeps for every stream on the GPUs that it gives most
-WORKSPACE = 80_000_000  # bytes that libraries keep for themselves beside a forward: cuBLAS, cuBLASLt as much, and a little
+WORKSPACE = (
+    80_000_000  # bytes that libraries keep for themselves beside a forward: cuBLAS, cuBLASLt as much, and a little
+)
 SMALL = 1 << 16  # bytes of what has no rows, every one of them rounded up by the allocator
 FP8 = 1  # bytes
 PASSES = 3  # of a model with guidance, at most
@@ -63,8 +65,8 @@ def sampling_memory(
     """What one run of the sampler takes.
 
     chunks: length of the video at its end. itemsize: bytes per number in the transformer's blocks.
-    fused: whether blocks compute in the fast forms of `magi_core.kernels`. attention: what computes it. pages: K/V pages held at the same time, one
-    that is being made included; None: as many as a chunk may look at.
+    fused: whether blocks compute in the fast forms of `magi_core.kernels`. attention: what computes it.
+    pages: K/V pages held at the same time, one that is being made included; None: as many as a chunk may look at.
     held: K/V of chunks in flight that a draft keeps within a stage, in pages. again: pages that a guided model has
     under a text's condition, too.
     streamed: whether pages lie in main memory, and on the device layers of those in use.
@@ -77,9 +79,7 @@ def sampling_memory(
     together = settings.window + int(config.distill)  # with one that is seen twice
     most = config.caption_max_length
     text = most if text_tokens is None else min(text_tokens, most)
-    forward = forward_bytes(
-        config, together, size, itemsize, history=past, fused=fused, attention=attention, seen=seen
-    )
+    forward = forward_bytes(config, together, size, itemsize, history=past, fused=fused, attention=attention, seen=seen)
     whole = (past + held + again) * page
     return SamplingMemory(
         activations=forward + latent_bytes(config, together * size, held > 0) + (WORKSPACE if fused else 0),

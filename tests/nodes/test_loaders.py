@@ -128,6 +128,21 @@ def test_attention_is_comfyuis_unless_chosen(run: Any, part: Any) -> None:
     assert len(calls) == 2
 
 
+def test_comfyuis_sage_is_announced_with_keys_and_values_for_every_head(run: Any, monkeypatch: Any) -> None:
+    import comfy.ldm.modules.attention as comfy_attention
+
+    from magi_core.attention.choose import kept_bytes
+    from magi_core.attention.sage import sage_bytes
+
+    attention, rows = run("MagiLoadModel", model="nano").attention, (4000, 20000)
+    assert kept_bytes(attention, *rows, 24, 8, 128) == 0
+    monkeypatch.setattr(comfy_attention, "attention_sage", object(), raising=False)
+    monkeypatch.setattr(comfy_attention, "optimized_attention", comfy_attention.attention_sage)
+    repeated = 2 * 2 * 20000 * 24 * 128
+    assert kept_bytes(attention, *rows, 24, 8, 128) == repeated + sage_bytes(*rows, 24, 24, 128)
+    assert kept_bytes(attention, *rows, 24, 24, 128) == sage_bytes(*rows, 24, 24, 128)
+
+
 def test_a_vae_of_another_model_is_refused_in_words(run: Any) -> None:
     from comfy.sd import VAE
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -15,12 +17,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from magi_core.attention import flash, sage
-from magi_core.attention.choose import get_attention
-from magi_core.attention.flash import flash_attention, installed_flash
+from magi_core.attention.choose import get_attention, kept_bytes
+from magi_core.attention.flash import Kernel, flash_attention, installed_flash
 from magi_core.attention.sage import installed_sage, sage_attention
 from magi_core.attention.sdpa import sdpa
 from magi_core.attention.spans import Attention, Span, merge_spans
 from magi_core.errors import MagiError
+from tests.peak_memory import PeakMemory
 from tests.unit.attention.masked_attention import masked_attention
 
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 8e-3, torch.float16: 1e-3}  # relative L2; inputs are exact
@@ -133,7 +136,125 @@ def test_sage_is_never_chosen_unless_it_is_asked_for_and_says_where_it_is_missin
         get_attention("sage")
 
 
-def test_sage_is_given_every_span_in_its_layout(monkeypatch: pytest.MonkeyPatch) -> None:
+class Streams:
+    """Stand-in for CUDA's streams: what is queued, waited for and told, in order; `default` is current at first."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.current = self.default = "default"
+        self.log: list[tuple[str, ...]] = []
+        monkeypatch.setattr(torch.cuda, "default_stream", lambda _device: self.stream(self.default))
+        monkeypatch.setattr(torch.cuda, "current_stream", lambda _device: self.stream(self.current))
+        monkeypatch.setattr(torch.cuda, "stream", self.entered)
+        monkeypatch.setattr(Tensor, "record_stream", lambda _, stream: self.log.append(("kept for", stream.name)))
+
+    def stream(self, name: str) -> Any:
+        waiting = lambda other: self.log.append((name, "waits for", other.name))  # noqa: E731
+        return Named(name, waiting)
+
+    @contextmanager
+    def entered(self, stream: Any) -> Iterator[None]:
+        before, self.current = self.current, stream.name
+        yield
+        self.current = before
+
+
+@dataclass(frozen=True)
+class Named:
+    """A stream; equal to others of its name."""
+
+    name: str
+    wait_stream: Callable[[Any], None] = field(compare=False)
+
+
+@pytest.fixture
+def streams(monkeypatch: pytest.MonkeyPatch) -> Streams:
+    return Streams(monkeypatch)
+
+
+@pytest.fixture
+def sages(monkeypatch: pytest.MonkeyPatch) -> Callable[[Kernel], tuple[Tensor, Tensor, Tensor]]:
+    """Has a function stand in for the package's; what it is called with looks as if it were on a GPU."""
+
+    def standing_in(function: Kernel) -> tuple[Tensor, Tensor, Tensor]:
+        monkeypatch.setitem(sys.modules, "sageattention", SimpleNamespace(sageattn=function))
+        monkeypatch.setattr(Tensor, "is_cuda", True)
+        monkeypatch.setattr(sage, "SHORT", 0)
+        return tuple(x.bfloat16() for x in made(47, 64, 8, 2, width=64))
+
+    return standing_in
+
+
+@pytest.mark.parametrize(
+    ("current", "log"),
+    [
+        ("default", ["default"] * len(WINDOW)),
+        (
+            "ours",
+            [
+                ("default", "waits for", "ours"),
+                *["default"] * len(WINDOW),
+                ("kept for", "ours"),
+                ("ours", "waits for", "default"),
+            ],
+        ),
+    ],
+)
+def test_sage_runs_where_its_kernels_do(
+    current: str, log: list[Any], streams: Streams, sages: Callable[..., Any]
+) -> None:
+    """On the default stream whichever is current: after what was queued for it, and before what reads it."""
+
+    def sageattn(q: Tensor, k: Tensor, v: Tensor, **_how: Any) -> Tensor:
+        streams.log.append(streams.current)
+        return bare_kernel(q, k, v)
+
+    q, k, v = sages(sageattn)
+    streams.current = current
+    assert error(sage_attention(q, k, v, WINDOW), masked_attention(q, k, v, WINDOW)) < TOLERANCE[torch.bfloat16]
+    assert streams.log == log and streams.current == current
+
+
+def test_sage_without_kernels_for_a_gpu_says_what_to_do(
+    streams: Streams, sages: Callable[..., Any], monkeypatch
+) -> None:
+    """Before anything is loaded, and in a forward."""
+
+    def sageattn(*_given: Any, **_how: Any) -> Tensor:
+        raise AssertionError("SM90 kernel is not available.")
+
+    q, k, v = sages(sageattn)
+    with pytest.raises(MagiError, match=r"without kernels for this GPU \(SM90 .*build it on this machine.*or choose"):
+        sage_attention(q, k, v, WINDOW)
+    monkeypatch.setattr("magi_core.attention.choose.installed_sage", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: (9, 0))
+    for built in (True, False):
+        monkeypatch.setitem(sys.modules, "sageattention.core", SimpleNamespace(SM90_ENABLED=built, SM80_ENABLED=True))
+        if built:
+            assert get_attention("sage", "cuda") is sage_attention
+        else:
+            with pytest.raises(MagiError, match=r"compute capability 9\.0"):
+                get_attention("sage", "cuda")
+
+
+@pytest.mark.parametrize(("queries", "keys"), [(47, 1300), (300, 1280)])
+def test_sage_keeps_as_much_as_is_announced(queries: int, keys: int) -> None:
+    """What its kernels for Hopper allocate, done with plain tensors."""
+    heads, groups, width, padded = 8, 2, 64, -(-keys // 128) * 128
+    with PeakMemory() as memory:
+        q = torch.empty(queries, heads, width, dtype=torch.int8), torch.empty(heads, -(-queries // 64) * 32)
+        k = torch.empty(keys, groups, width, dtype=torch.int8), torch.empty(groups, -(-keys // 128) * 4)
+        values = torch.empty(padded, groups, width, dtype=torch.bfloat16)
+        transposed = torch.empty(width, groups, padded, dtype=torch.bfloat16)
+        eights = transposed.to(torch.float8_e4m3fn)
+    del q, k, values, eights
+    announced = kept_bytes(sage_attention, queries, keys, heads, groups, width)
+    assert memory.peak <= announced <= 1.03 * memory.peak
+    assert kept_bytes(sdpa, queries, keys, heads, groups, width) == 0
+    assert kept_bytes(sage_attention, queries, sage.SHORT, heads, groups, width) == 0, "those go to PyTorch's own"
+
+
+def test_sage_is_given_every_span_in_its_layout(monkeypatch: pytest.MonkeyPatch, streams: Streams) -> None:
     """Its function stands in for itself: it needs a GPU."""
     told: list[dict[str, Any]] = []
 

@@ -96,3 +96,24 @@ def stacked(weights: Tensors, packing: layouts.Packing | None = None) -> Tensors
         rows = [cut[name][group] for group in range(groups) for name in packing.order]
         found[f"{qkv}weight"] = torch.cat(rows, dim=1)
     return found
+
+
+def put_vae(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}", encoding="utf-8")
+    save_file({"encoder.cls_token": torch.zeros(1)}, folder / "diffusion_pytorch_model.safetensors")
+    return folder
+
+
+def put_t5(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text('{"model_type": "t5", "d_kv": 64}', encoding="utf-8")
+    (folder / "spiece.model").write_bytes(b"")
+    torch.save({"shared.weight": torch.zeros(1)}, folder / "pytorch_model-00001-of-00001.bin")
+    return folder
+
+
+def put_tokens(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "special_tokens.npz").write_bytes(b"")
+    return folder / "special_tokens.npz"

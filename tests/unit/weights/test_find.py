@@ -11,28 +11,7 @@ from safetensors.torch import save_file
 from magi_core.errors import MagiError
 from magi_core.weights import find_model, find_models, load_dit
 from magi_core.weights.find import tokenizer_folder
-from tests.unit.weights.checkpoints import damage_missing_shard, write_sharded
-
-
-def put_vae(folder: Path) -> Path:
-    folder.mkdir(parents=True)
-    (folder / "config.json").write_text("{}", encoding="utf-8")
-    save_file({"encoder.cls_token": torch.zeros(1)}, folder / "diffusion_pytorch_model.safetensors")
-    return folder
-
-
-def put_t5(folder: Path) -> Path:
-    folder.mkdir(parents=True)
-    (folder / "config.json").write_text('{"model_type": "t5", "d_kv": 64}', encoding="utf-8")
-    (folder / "spiece.model").write_bytes(b"")
-    torch.save({"shared.weight": torch.zeros(1)}, folder / "pytorch_model-00001-of-00001.bin")
-    return folder
-
-
-def put_tokens(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "special_tokens.npz").write_bytes(b"")
-    return folder / "special_tokens.npz"
+from tests.unit.weights.checkpoints import damage_missing_shard, put_t5, put_tokens, put_vae, write_sharded
 
 
 @pytest.fixture

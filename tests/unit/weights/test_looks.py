@@ -14,8 +14,7 @@ import torch
 
 from magi_core.errors import MagiError
 from magi_core.weights import Checkpoint, find, find_model, find_models, fingerprint
-from tests.unit.weights.checkpoints import write_sharded
-from tests.unit.weights.test_find import put_t5, put_tokens, put_vae
+from tests.unit.weights.checkpoints import put_t5, put_tokens, put_vae, write_sharded
 
 LONG_AGO = 60.0  # seconds
 DIT = "ckpt/magi/4.5B_base/inference_weight"
@@ -93,7 +92,9 @@ def test_what_goes_away_and_comes_back_is_seen_at_once(root: Path, place: str) -
     check_against_new_looks(root)
 
 
-@pytest.mark.parametrize("place", [place for place in PLACES if "." in Path(place).name and not place.endswith("1-xxl")])
+@pytest.mark.parametrize(
+    "place", [place for place in PLACES if "." in Path(place).name and not place.endswith("1-xxl")]
+)
 def test_what_becomes_another_file_is_seen_at_once(root: Path, place: str) -> None:
     check_against_new_looks(root)
     (root / place).write_bytes(b"something else")
