@@ -147,8 +147,17 @@ def _fits_beside(text_encoder: int, engine: Engine, allowed: int) -> bool:
     """Whether so many bytes find room beside the models of `engine` and a run of the usual kind."""
     parameters = [*engine.dit.parameters(), *(engine.vae.model.parameters() if engine.vae else ())]
     width, height = USUAL_SIZE
-    config, size = engine.dit.config, {"width": width, "height": height, "chunks": 9}
-    run = sampling_memory(config, engine.settings, **size, itemsize=2, fused=True, attention=engine.attention, pages=2)
+    run = sampling_memory(
+        engine.dit.config,
+        engine.settings,
+        width=width,
+        height=height,
+        chunks=9,
+        itemsize=2,
+        fused=True,
+        attention=engine.attention,
+        pages=2,
+    )
     frames = engine.decoding_bytes(width, height)
     return sum(parameter.nbytes for parameter in parameters) + run.total + frames + text_encoder + HOLES <= allowed
 

@@ -20,7 +20,8 @@ from magi_core.text.kept import keep, kept
 from magi_core.text.reading import lost_in_cleaning, unknown_words, words_of
 from magi_core.text.t5_config import read_config
 from magi_core.text.tokenizer import Tokenizer, load_tokenizer
-from magi_core.weights.find import TOKENIZER_FILES, tokenizer_folder
+from magi_core.weights.find import tokenizer_folder
+from magi_core.weights.places import TOKENIZER_FILES
 
 if TYPE_CHECKING:
     from transformers import T5EncoderModel

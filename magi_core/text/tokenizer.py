@@ -11,7 +11,7 @@ from typing import Any
 from magi_core.errors import MagiError, echo
 from magi_core.inputs.json_text import parse_json
 from magi_core.inputs.regular import read_bounded
-from magi_core.weights.find import TOKENIZER_FILES
+from magi_core.weights.places import TOKENIZER_FILES
 
 END_TOKEN = "</s>"
 UNKNOWN = "<unk>"

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from magi_core.weights.known import FRESH
 
@@ -26,7 +26,7 @@ def while_unchanged(most: int) -> Callable[[Callable[[Path], T]], Callable[[Path
 
 
 def while_all_unchanged(
-    most: int, files: Callable[P, Iterable[str | Path]], sound: Callable[[T], bool] = lambda _: True
+    most: int, files: Callable[..., Iterable[str | Path]], sound: Callable[[Any], bool] = lambda _: True
 ) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Decorates what reads several files. most: answers that are remembered.
 
