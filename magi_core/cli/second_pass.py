@@ -6,7 +6,6 @@ import argparse
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +23,8 @@ from magi_core.state.story import words_of
 from magi_core.story.chunk import checked_strength
 from magi_core.story.direction import spec_of
 from magi_core.story.storyboard import Storyboard
+from magi_core.vae.given import look_through
 from magi_core.vae.source import encode_source
-from magi_core.video.files import sound_of
 from magi_core.video.frame_source import check_video
 from magi_core.video.output_path import check_output
 from magi_core.video.rate import exact_fps
@@ -131,14 +130,15 @@ def _from_video(options: argparse.Namespace, engine: Any, story: Storyboard | No
     width, height = _size(options, engine.size)
     begun = engine.begin(width=width, height=height, seed=options.seed or 0)
     with reading(options.source) as on_count:
-        video = encode_source(engine.vae, options.source, width=width, height=height, on_count=on_count)
-    sound, silent = sound_of(Path(options.source), Fraction(0), Fraction(video.frames) / exact_fps(24))
-    for note in (*video.notes, *silent):
+        video = look_through(options.source, width=width, height=height, on_count=on_count)
+    with reading(options.source, doing="encoding") as on_count:
+        latents, notes = encode_source(engine.vae, video, on_count)
+    for note in (*video.notes, *notes):
         say(f"note: {note}")
-    given = engine.begin(width=width, height=height, seed=begun.seed, prefix=video.latents)
+    given = engine.begin(width=width, height=height, seed=begun.seed, prefix=latents)
     count = given.finished
     board = Storyboard.of([""] * count) if story is None else _to_length(options, story, count)
-    return replace(given, end=video.frames), replace(begun, sound=sound), board
+    return replace(given, end=len(video)), replace(begun, sound=video.sound), board
 
 
 def _to_length(options: argparse.Namespace, story: Storyboard, chunks: int) -> Storyboard:
