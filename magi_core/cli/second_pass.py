@@ -9,11 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from magi_core.cli.differing import warn_of_differences
 from magi_core.cli.make import Outputs, claimed, directed, make
 from magi_core.cli.reading import reading
 from magi_core.cli.render_plan import checked_device, read_story, to_length
 from magi_core.cli.say import say
 from magi_core.cli.settings import guidance_scales, setting_changes, with_scales
+from magi_core.config import SamplingSettings
 from magi_core.errors import MagiError, echo
 from magi_core.inputs.regular import possible
 from magi_core.sampling.retouch import check_places, retouched
@@ -62,8 +64,11 @@ def _second_pass(options: argparse.Namespace, names: dict[str, Any], load: Calla
         compiled=options.compile,
         vram=options.vram,
     )
-    scales = with_scales(engine.settings.guidance, guidance_scales(options))
-    engine = engine.with_settings(**setting_changes(options), guidance=scales)
+    how: dict[str, Any] = {}
+    if take is not None and options.command == "retouch":  # sampled as the take was
+        how["settings"] = _changed(options, take.settings)
+        warn_of_differences(engine, take, how["settings"], Path(options.source))
+    engine = engine.copy(settings=_changed(options, engine.settings))
     source, begun, board = _from_video(options, engine, story) if take is None else _begun(options, engine, take, story)
     say(
         f"{options.command}: {options.source} ({counted(source.finished)}) at strength {options.strength:g}, "
@@ -72,13 +77,20 @@ def _second_pass(options: argparse.Namespace, names: dict[str, Any], load: Calla
     return make(
         engine,
         begun,
-        directed(engine, begun.settings, board, clean=not options.no_clean),
+        directed(engine, how.get("settings", begun.settings), board, clean=not options.no_clean),
         Outputs(**names, frames=source.frames),
         model=options.model,
         source=source,
         strength=options.strength,
         end=source.end,
+        **how,
     )
+
+
+def _changed(options: argparse.Namespace, settings: SamplingSettings) -> SamplingSettings:
+    """`settings` with what is asked for."""
+    scales = with_scales(settings.guidance, guidance_scales(options))
+    return replace(settings, **setting_changes(options), guidance=scales)
 
 
 def _take(options: argparse.Namespace) -> SamplerState | None:
