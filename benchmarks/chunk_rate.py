@@ -121,7 +121,7 @@ def main() -> None:
     timed.watch(states)
     each, sampling, decoding = timed.each, timed.sampling, timed.decoding
     whole = statistics.median(each[FIRST:])
-    name = installed_flash() if options.attention != "sdpa" else None
+    name = installed_flash() if options.attention == "auto" else options.attention
     row = {
         "sampling": round(statistics.median(sampling[FIRST:]), 3),
         "vae": round(statistics.median(decoding[FIRST:]), 3),

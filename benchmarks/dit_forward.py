@@ -23,6 +23,7 @@ from benchmarks.profiled import profiled
 from benchmarks.rates import MATMUL, card, median_seconds
 from benchmarks.results import keep
 from magi_core.attention.choose import get_attention
+from magi_core.attention.flash import installed_flash
 from magi_core.kernels.compilation import Compiler, compiling
 from magi_core.kernels.fast import plain_forms
 
@@ -70,7 +71,9 @@ def main() -> None:
         del dit
         gc.collect()
         torch.cuda.empty_cache()
-    keep("dit_forward", {"size": options.size, "layers": options.layers, "pixels": options.pixels}, rates, rows)
+    name = installed_flash() if options.attention == "auto" else options.attention
+    what = {"size": options.size, "layers": options.layers, "pixels": options.pixels, "attention": name}
+    keep("dit_forward", what, rates, rows)
 
 
 def measured(dit: Any, steady: SteadyForward, form: str, options: argparse.Namespace, rates: dict) -> dict[str, Any]:

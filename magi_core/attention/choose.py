@@ -22,7 +22,11 @@ def get_attention(name: str = "auto", device: torch.device | str = "cpu") -> Att
         return flash_attention
     if name == "sage":
         if not installed_sage():
-            raise MagiError("SageAttention is not installed: pip install sageattention, or choose attention 'auto'")
+            raise MagiError(
+                "SageAttention is not installed: pip install --no-build-isolation "
+                "git+https://github.com/thu-ml/SageAttention (PyPI's version 1 is slower than PyTorch's own), "
+                "or choose attention 'auto'"
+            )
         return sage_attention
     if name == "auto":
         return flash_attention if torch.device(device).type == "cuda" and installed_flash() else sdpa

@@ -31,6 +31,7 @@ from tools.nano.batches import (
     Corpus,
     Films,
     Mix,
+    clearest,
     emphasis_on,
     focus_on,
     keep_guesses,
@@ -421,11 +422,18 @@ def test_chunks_that_slipped_become_what_the_history_says(corpus):
     assert torch.equal(slipped.weight, drawn.weight)
 
 
-def test_objects_count_more_than_what_is_around_them():
-    places = torch.tensor([[[[32.0, 32.0, 20.0], [-9999.0, -9999.0, 20.0]]]])
-    focus = focus_on(places, 16)
+def test_objects_count_more_than_what_is_around_them_once_something_shows_where_they_are():
+    places = torch.tensor([[32.0, 32.0, 20.0], [-9999.0, -9999.0, 20.0]]).expand(1, 6, 6, 2, 3)
+    focus = focus_on(places, torch.tensor([[1.0, 0.6, 0.45, 0.3, 0.1, 0.0]]), 16).unflatten(1, (6, 6))
     assert abs(float(focus.mean()) - 1) < 1e-5
-    assert torch.allclose(focus[0, 0, 4, 4] / focus[0, 0, 15, 15], torch.tensor(4.0))
+    ratio = focus[0, :, 0, 4, 4] / focus[0, :, 0, 15, 15]
+    assert torch.allclose(ratio, torch.tensor([4.0, 4.0, 2.5, 1.0, 1.0, 1.0]))
+
+
+def test_the_clearest_chunk_in_sight_is_no_other_shot_and_none_behind():
+    t = torch.tensor([[1.0, 0.5, 0.2, 0.7, 0.3, 0.1]])
+    first_key = torch.tensor([[0, 0, 2, 3, 3, 5]])
+    assert clearest(t, first_key).tolist() == [pytest.approx([1.0, 1.0, 0.2, 0.7, 0.7, 0.1])]
 
 
 def test_training_goes_on_from_raw_weights_with_the_average_that_there_was():

@@ -36,6 +36,7 @@ NO_DURATION, NO_HQ, DYNAMIC_SHARE = 0.1, 0.1, 0.15
 GUESSED_FROM = 0.2  # timestep from which on the model's guess at a chunk is worth keeping
 GUESS_STRENGTH = 1.5  # of what is wrong with a guess, at most
 FOCUS, FOCUS_REACH, FOCUS_EDGE = 3.0, 1.3, 8.0  # how much more objects count in the loss; as far as radii and pixels
+FOCUS_FROM, FOCUS_BY = 0.3, 0.6  # timesteps of the clearest chunk in sight between which they come to
 DISGUISED_FROM, DISGUISED_TO = 0.1, 0.6  # timesteps between which a new shot may show other things
 HEALING_FROM, HEALED_BY = 0.5, 0.9  # timesteps between which what is wrong with a chunk in its last steps fades out
 TURNING, TURNED = 3.0, 2.0  # weight in the loss of frames in which something turns, and of the others of their chunk
@@ -346,7 +347,7 @@ def sample_batch(corpus: Corpus, size: int, generator: torch.Generator, mix: Mix
         prefix=prefixes,
         null=null,
         chunk=clip * CHUNKS + place,
-        focus=focus_on(corpus.places[clip, place].flatten(1, 2), x0.shape[-1]),
+        focus=focus_on(corpus.places[clip, place], clearest(torch.where(clean, 1.0, t), first_key), x0.shape[-1]),
         worn=guessed & (clean | (t < HEALED_BY)),
     )
 
@@ -367,13 +368,26 @@ def emphasis_on(scenes: Scenes) -> Tensor:
     return torch.from_numpy(weight.astype(np.float32))
 
 
-def focus_on(places: Tensor, grid: int) -> Tensor:
-    """Weights [B, T, grid, grid], 1 on average, larger at and around objects; places [B, T, 2, 3] in pixels."""
+def clearest(t: Tensor, first_key: Tensor) -> Tensor:
+    """Timestep [B, 6] of the clearest chunk that each slot sees, itself included; t, first_key [B, 6]."""
+    slots = torch.arange(CHUNKS, device=t.device)
+    seen = (slots >= first_key[..., None]) & (slots <= slots[:, None])  # B, slot, what it sees
+    return torch.where(seen, t[:, None], 0.0).amax(2)
+
+
+def focus_on(places: Tensor, clearest: Tensor, grid: int) -> Tensor:
+    """Weights [B, 36, grid, grid], 1 on average, larger at and around objects; places [B, 6, 6, 2, 3] in pixels.
+
+    clearest [B, 6]: timestep of the clearest chunk that a slot sees. Where nothing shows yet where objects are, all
+    places weigh the same: a velocity is a mean over what may be there, and a weight that knows which it is draws that
+    mean to objects. Small ones came out big.
+    """
     axis = (torch.arange(grid, device=places.device) + 0.5) * (SIZE / grid)
-    x, y, radius = (part[..., None, None] for part in places.unbind(-1))  # B T 2 1 1
+    x, y, radius = (part[..., None, None] for part in places.unbind(-1))  # B 6 6 2 1 1
     distance = torch.hypot(axis - x, axis[:, None] - y)
-    near = ((FOCUS_REACH * radius + FOCUS_EDGE - distance) / FOCUS_EDGE).clamp(0, 1).amax(2)
-    weight = 1 + FOCUS * near
+    near = ((FOCUS_REACH * radius + FOCUS_EDGE - distance) / FOCUS_EDGE).clamp(0, 1).amax(3)
+    shown = ((clearest - FOCUS_FROM) / (FOCUS_BY - FOCUS_FROM)).clamp(0, 1)
+    weight = (1 + FOCUS * shown[..., None, None, None] * near).flatten(1, 2)
     return weight / weight.mean()
 
 

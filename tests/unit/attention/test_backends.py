@@ -129,7 +129,7 @@ def test_sage_is_never_chosen_unless_it_is_asked_for_and_says_where_it_is_missin
             assert get_attention("sage", "cuda") is sage_attention
     monkeypatch.setattr(sage, "MODULE", "no_such_sage")
     assert not installed_sage()
-    with pytest.raises(MagiError, match="pip install sageattention, or choose attention 'auto'"):
+    with pytest.raises(MagiError, match="thu-ml/SageAttention .*or choose attention 'auto'"):
         get_attention("sage")
 
 
@@ -146,6 +146,8 @@ def test_sage_is_given_every_span_in_its_layout(monkeypatch: pytest.MonkeyPatch)
     expected = masked_attention(q, k, v, WINDOW)
     assert error(sage_attention(q, k, v, WINDOW), expected) < TOLERANCE[torch.bfloat16] and not told
     monkeypatch.setattr(Tensor, "is_cuda", True)
+    assert error(sage_attention(q, k, v, WINDOW), expected) < TOLERANCE[torch.bfloat16] and not told, "few keys"
+    monkeypatch.setattr(sage, "SHORT", 0)
     assert error(sage_attention(q, k, v, WINDOW), expected) < TOLERANCE[torch.bfloat16]
     assert told == [{"tensor_layout": "NHD", "is_causal": False}] * len(WINDOW)
     monkeypatch.setattr(sage, "sdpa", lambda *given: given)
