@@ -28,7 +28,7 @@ from magi_core.attention.flash import installed_flash
 from magi_core.attention.spans import Attention
 from magi_core.budget import WithinBudget, allowed_bytes, without_holes
 from magi_core.budget.amounts import GB, OF_THE_DRIVER
-from magi_core.cache.engine_cache import GIB, EngineCache
+from magi_core.cache.engine_cache import GIB, MOST_ON_GPU, EngineCache
 from magi_core.config import DRAFTS
 from magi_core.engine import Engine
 from magi_core.host import Alone, Host
@@ -133,7 +133,8 @@ def main() -> None:
         "same": timed.same(),
         "each": [round(seconds, 3) for seconds in each],
     }
-    how = {"behind": options.behind, "draft": options.draft, "vram": options.vram}
+    how: dict[str, object] = {"decoded": "behind" if options.behind else None, "vram": options.vram}
+    how["draft"] = None if options.draft == "off" else options.draft
     what = {"format": options.format, "pixels": options.pixels, "attention": name or "sdpa"} | how
     keep("chunk_rate", what, rates, [row])
 
@@ -147,7 +148,7 @@ def made(options: argparse.Namespace, attention: Attention) -> Engine:
     if options.vram:
         allowed, beside = allowed_bytes(options.vram), sum(parameter.nbytes for parameter in vae.model.parameters())
         host = WithinBudget(dit, operations, torch.device("cuda"), allowed, beside)
-        cache = EngineCache("cuda", device_bytes=allowed // 10)
+        cache = EngineCache("cuda", device_bytes=MOST_ON_GPU)
     engine = Engine(dit, vae=vae, attention=attention, fingerprint="random", cache=cache, host=host)
     return engine.with_settings(steps=8, special_tokens=(), duration_tokens=False, draft=options.draft)
 

@@ -4,8 +4,8 @@
 
 Five shapes, random weights, distilled, no files: the widest forward of the steady state, five chunks that read a page,
 on the allocator's account; `page`: on the device, or streamed from main memory. `announced`: activations and pages by
-`magi_core.dit.memory`; `taken`: the peak less weights and texts. `peak GB` has those in it; the driver's own memory,
-about 0.5 GB, is on no account.
+`magi_core.dit.memory`; `taken`: the peak less weights and texts, work space of the libraries included. `peak GB` has
+weights and texts in it; the driver's own memory, about 0.5 GB, is on no account.
 """
 
 from __future__ import annotations
@@ -52,9 +52,10 @@ def measured(config: DiTConfig, width: int, height: int) -> Iterator[dict[str, A
     for name in ("device", "streamed"):
         streamed = PagePool(torch.device("cuda"), 0).streamed(config.num_layers) if name == "streamed" else None
         forward = SteadyForward(5, width, height).of(dit, attention, streamed or OnDevice())
-        forward()
         page = page_bytes(config, chunk_tokens(config, width, height), 2) if streamed is None else streamed.nbytes
+        torch._C._cuda_clearCublasWorkspaces()  # of earlier products: it belongs to what a forward takes
         before = torch.cuda.memory_allocated() - page
+        forward()
         torch.cuda.reset_peak_memory_stats()
         forward()
         taken = torch.cuda.max_memory_allocated() - before

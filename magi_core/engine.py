@@ -161,6 +161,7 @@ class Engine:
 
         if self.vae is None:
             raise MagiError("this engine has no VAE: load one to start from an image or a video")
+        self._make_way(width, height)
         if video is None:
             prefix, notes = encode_image(self.vae, image, width=width, height=height, policy=fit)
             return prefix, 0, notes
@@ -347,7 +348,14 @@ class Engine:
         """
         if self.vae is None:
             raise MagiError("this engine has no VAE: load one to see frames")
+        self._make_way(state.width, state.height)
         return TakeDecoder(self.vae).decode(state, start=start, stop=stop)
+
+    def _make_way(self, width: int, height: int) -> None:
+        """K/V pages that are kept on the device leave room there for the VAE at a size in pixels."""
+        pages = self.cache.pages
+        left = self.cache.kept_beside(self.host.spare(self.decoding_bytes(width, height)))
+        pages.resize(device_bytes=min(pages.stats.budget, left))
 
     def decoding_bytes(self, width: int, height: int) -> int:
         """Bytes that decoding one chunk takes on the transformer's device; 0 where the VAE is elsewhere, or nowhere."""

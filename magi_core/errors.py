@@ -10,7 +10,17 @@ from typing import Any
 
 ECHO_LIMIT = 200  # characters of user input in one message
 MESSAGE_LIMIT = 6000
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory")  # what allocators say
+OUT_OF_MEMORY = (  # what allocators say: the system's and PyTorch's, CUDA's libraries, ComfyUI's dynamic VRAM
+    "out of memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "cublas_status_alloc_failed",
+    "cudnn_status_alloc_failed",
+    "vram grow failed",
+    "vram reservation failed",
+    "hostbuffer allocation failed",
+    "hostbuffer.extend failed",
+)
 BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 

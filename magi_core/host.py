@@ -24,6 +24,11 @@ class Host(Protocol):
         """Whether a run of `need` bytes finds room beside all of the weights; else what can waits in main memory."""
         ...
 
+    def spare(self, need: int) -> int | None:
+        """Bytes that work of `need` bytes leaves beside all of the weights, for what is kept there; 0 where they do not
+        find room. None: nobody counts."""
+        ...
+
     def release(self, kept: OnDevice) -> None:
         """A run is over or given up; `kept` may leave the device now."""
         ...
@@ -44,6 +49,9 @@ class Alone:
 
     def fits(self, need: int) -> bool:
         return True
+
+    def spare(self, need: int) -> int | None:
+        return None
 
     def release(self, kept: OnDevice) -> None:
         pass

@@ -9,8 +9,8 @@ import torch
 
 from magi_core.attention.choose import get_attention
 from magi_core.attention.spans import Attention
-from magi_core.budget import WithinBudget, allowed_on, without_holes
-from magi_core.cache.engine_cache import EngineCache
+from magi_core.budget import HOLES, WithinBudget, allowed_on, without_holes
+from magi_core.cache.engine_cache import MOST_ON_GPU, EngineCache
 from magi_core.config import Guidance, SamplingSettings
 from magi_core.dit import DiT
 from magi_core.dit.memory import sampling_memory
@@ -115,7 +115,7 @@ def _placed(
         return Alone(), EngineCache(dit.device)
     beside = 0 if vae is None else sum(parameter.nbytes for parameter in vae.model.parameters())
     host = WithinBudget(dit, streamed, device, allowed, beside)
-    return host, EngineCache(host.device, device_bytes=allowed // 10)
+    return host, EngineCache(host.device, device_bytes=MOST_ON_GPU)
 
 
 def _reading(engine: Engine, files: ModelFiles, device: torch.device, allowed: int | None, encoders: bool) -> Engine:
@@ -123,7 +123,11 @@ def _reading(engine: Engine, files: ModelFiles, device: torch.device, allowed: i
     config = engine.dit.config
     channels, limit = config.caption_channels, config.caption_max_length
     if encoders and files.t5 is not None:
-        place = device if allowed is None or _fits_beside(files.t5, engine, allowed) else "cpu"
+        place, weights = device, _bytes_in_bf16(files.t5)
+        if allowed is not None and not _fits_beside(weights, engine, allowed):
+            place = torch.device("cpu")
+        elif isinstance(engine.host, WithinBudget):
+            engine.host.beside += weights
         encoder = load_text_encoder(files.t5, device=place, dtype="auto", max_length=limit, channels=channels)
         engine = engine.copy(text_encoder=encoder)
     if files.special_tokens is not None:
@@ -135,16 +139,19 @@ def _stored(checkpoint: Checkpoint) -> int:
     return sum(header.numel * header.dtype.itemsize for header in checkpoint.headers.values())
 
 
-def _fits_beside(t5: Path, engine: Engine, allowed: int) -> bool:
-    """Whether a text encoder in bfloat16 finds room beside the models of `engine` and a run of the usual kind."""
+def _bytes_in_bf16(folder: Path) -> int:
+    return 2 * sum(header.numel for header in read_tensors(folder).headers.values())
+
+
+def _fits_beside(text_encoder: int, engine: Engine, allowed: int) -> bool:
+    """Whether so many bytes find room beside the models of `engine` and a run of the usual kind."""
     parameters = [*engine.dit.parameters(), *(engine.vae.model.parameters() if engine.vae else ())]
     width, height = USUAL_SIZE
     run = sampling_memory(
         engine.dit.config, engine.settings, width=width, height=height, chunks=9, itemsize=2, fused=True, pages=2
     )
-    numbers = sum(header.numel for header in read_tensors(t5).headers.values())
     frames = engine.decoding_bytes(width, height)
-    return sum(parameter.nbytes for parameter in parameters) + run.total + frames + 2 * numbers <= allowed
+    return sum(parameter.nbytes for parameter in parameters) + run.total + frames + text_encoder + HOLES <= allowed
 
 
 def locate(model: str | Path, variant: str = "auto") -> ModelFiles:

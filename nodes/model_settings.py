@@ -38,7 +38,7 @@ class MagiModelSettings(io.ComfyNode):
             display_name="Magi Model Settings",
             category=CATEGORY,
             description="Changes how a model runs: how attention is computed, whether it is compiled, how much of a "
-            "GPU's memory it keeps to, how much of that its KV cache may take between runs, and whether it makes "
+            "GPU's memory it keeps to, how much its KV cache may take of memory, and whether it makes "
             "drafts. Weights are shared with the model that comes in, which is not changed.",
             search_aliases=[
                 "magi performance",
@@ -59,8 +59,9 @@ class MagiModelSettings(io.ComfyNode):
                 ),
                 _budget(
                     "device_cache",
-                    "MiB of KV cache kept on the device for chunks that may be needed again. -1 is automatic (a tenth "
-                    "of a GPU's memory); 0 keeps only what a run is reading. Less of it costs time, never a result.",
+                    "MiB of KV cache that stay on a GPU during a run for chunks that it does not read any more, as far "
+                    "as model and run leave room. -1 is automatic and, like 0, none: it waits in the computer's "
+                    "memory, which costs about 1 % of the time. Never changes a result.",
                 ),
                 _budget(
                     "host_cache",

@@ -50,13 +50,15 @@ def weights_folder(fp8: bool, distill: bool) -> str:
     return "inference_weight" + (".fp8" if fp8 else "") + (".distill" if distill else "")
 
 
-def write_checkpoint(params: Mapping[str, Mapping[str, Any]], folder: Path, shard_bytes: int, seed: int = 0) -> int:
+def write_checkpoint(
+    params: Mapping[str, Mapping[str, Any]], folder: Path, shard_bytes: int, seed: int = 0, device: str = "cpu"
+) -> int:
     """Writes shards of about `shard_bytes` and their index, one at a time. Returns the bytes written.
 
-    params: name -> {"shape": [...], "dtype": "bfloat16"}.
+    params: name -> {"shape": [...], "dtype": "bfloat16"}. device: where the numbers are drawn, other ones on each.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator(device).manual_seed(seed)
     groups = list(_groups(params, shard_bytes))
     weight_map, total = {}, 0
     for number, names in enumerate(groups, start=1):
@@ -84,8 +86,8 @@ def random_tensor(name: str, entry: Mapping[str, Any], generator: torch.Generato
         return torch.ones(shape, dtype=dtype)
     if len(shape) == 1:
         return torch.zeros(shape, dtype=dtype)
-    values = torch.empty(shape).normal_(generator=generator)
-    return (values if dtype == torch.float8_e4m3fn else values * fan_in**-0.5).to(dtype)
+    values = torch.empty(shape, device=generator.device).normal_(generator=generator)
+    return (values if dtype == torch.float8_e4m3fn else values * fan_in**-0.5).to(dtype).cpu()
 
 
 def _groups(params: Mapping[str, Mapping[str, Any]], limit: int) -> Iterator[list[str]]:

@@ -57,7 +57,10 @@ class WithinBudget:
         return self.allowed - self.least - FEWEST_HOLES
 
     def fits(self, need: int) -> bool:
-        return not self.streamed_for(need)
+        return self._left(need) >= 0
+
+    def spare(self, need: int) -> int:
+        return max(0, self._left(need))
 
     def release(self, kept: OnDevice) -> None:
         pass
@@ -84,11 +87,16 @@ class WithinBudget:
 
     def streamed_for(self, need: int) -> frozenset[int]:
         """The blocks that wait in main memory in a run that takes `need` bytes; their texts' layers do with any."""
-        sizes, texts = [part.nbytes for _, part in self._rows], [part.nbytes for _, part in self._texts]
-        room = self.allowed - self.beside - sum(parameter.nbytes for parameter in self._others) - need - HOLES
-        if sum(sizes) + sum(texts) <= room:
+        if self.fits(need):
             return frozenset()
-        return fewest_streamed(sizes, room - SLOTS * max(texts))
+        sizes, texts = [part.nbytes for _, part in self._rows], [part.nbytes for _, part in self._texts]
+        return fewest_streamed(sizes, self._left(need) + sum(sizes) + sum(texts) - SLOTS * max(texts))
+
+    def _left(self, need: int) -> int:
+        """Bytes beside all of the weights and a run of `need` bytes; below 0 as many as are missing."""
+        parts = sum(part.nbytes for _, part in (*self._rows, *self._texts))
+        others = sum(parameter.nbytes for parameter in self._others)
+        return self.allowed - self.beside - others - parts - need - HOLES
 
     def _place(self, streamed: frozenset[int]) -> None:
         """Bring every weight where it is to be. What leaves the device goes first."""

@@ -21,14 +21,16 @@ WORDS = 1024  # what a frontier takes beside its tensors, about
 FRONTIERS = 40  # remembered whatever their size: the last takes of a scene at any resolution
 
 
+MOST_ON_GPU = 8 * GIB  # of pages, as on the host: further back, making them again is cheap beside what comes after them
+
+
 def device_page_budget(device: torch.device) -> int:
-    """Bytes of K/V pages worth keeping on `device` between runs: a tenth of a GPU's memory, 48 MiB elsewhere.
+    """Bytes of K/V pages that stay on `device` where nobody says how much room there is: none on a GPU, where they wait
+    in main memory, 48 MiB elsewhere.
 
     Pages that a run reads are held by the run itself, whatever the budget.
     """
-    if device.type != "cuda":
-        return 48 * MIB
-    return torch.cuda.get_device_properties(device).total_memory // 10
+    return 0 if device.type == "cuda" else 48 * MIB
 
 
 def host_page_budget(device: torch.device) -> int:
@@ -49,7 +51,8 @@ class EngineCache:
     pages: K/V of finished chunks, on the model's device and behind that on the host. chunks: finished latents by
     their keys (a state that is held shares them). frontiers: the pipeline at stages where a chunk entered, by
     `frontier_key`; the newest all, older ones ever fewer.
-    device_bytes, host_bytes: of pages; None: `device_page_budget` and `host_page_budget`.
+    device_bytes, host_bytes: of pages, at most; None: `device_page_budget` and `host_page_budget`. On the device they
+    get no more than a run leaves (`kept_beside`).
     """
 
     def __init__(
@@ -62,9 +65,10 @@ class EngineCache:
         frontier_bytes: int = 4 * MIB,
     ) -> None:
         device = torch.device(device)
+        self.device_bytes = device_page_budget(device) if device_bytes is None else device_bytes
         self.pages = PagePool(
             device,
-            device_page_budget(device) if device_bytes is None else device_bytes,
+            self.device_bytes,
             host_page_budget(device) if host_bytes is None else host_bytes,
         )
         self.chunks: BoundedCache[Tensor] = BoundedCache(chunk_bytes, lambda latent: latent.nbytes, shared=True)
@@ -74,14 +78,14 @@ class EngineCache:
 
     def with_page_budgets(self, device_bytes: int | None = None, host_bytes: int | None = None) -> EngineCache:
         """The same chunks and frontiers, shared, with K/V pages of its own; None keeps a budget."""
-        device, host = self.pages.stats.budget, self.pages.host_stats.budget
-        other = copy(self)
-        other.pages = PagePool(
-            self.pages.device,
-            device if device_bytes is None else device_bytes,
-            host if host_bytes is None else host_bytes,
-        )
+        other, host = copy(self), self.pages.host_stats.budget
+        other.device_bytes = self.device_bytes if device_bytes is None else device_bytes
+        other.pages = PagePool(self.pages.device, other.device_bytes, host if host_bytes is None else host_bytes)
         return other
+
+    def kept_beside(self, spare: int | None) -> int:
+        """Bytes of pages that may stay on the device where so many are left there; see `Host.spare`."""
+        return self.device_bytes if spare is None else min(self.device_bytes, spare)
 
     @property
     def stats(self) -> dict[str, CacheStats]:

@@ -39,6 +39,13 @@ def in_eights(layers: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
     ]
 
 
+def on_device(value: float | Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """[B, 1] of one value for all (B = 1), which is made there and not sent, or of those in a tensor [B]."""
+    if isinstance(value, Tensor):
+        return value.to(device, dtype).reshape(-1, 1)
+    return torch.full((1, 1), value, dtype=dtype, device=device)
+
+
 class TimestepEmbedder(nn.Module):
     def __init__(self, config: DiTConfig, ops: Operations, **factory: Any) -> None:
         super().__init__()
@@ -75,8 +82,7 @@ class CaptionEmbedder(nn.Module):
     def condition(self, dropped: bool | Tensor, device: torch.device) -> Tensor:
         """[B, cond] float32, on `device`, for a flag (B = 1) or flags [B] saying whether the prompt is dropped."""
         rows = self.placed(self.null_caption_embedding[-2:], device).float()
-        dropped = torch.as_tensor(dropped, device=device).reshape(-1, 1)
-        return self.y_proj_adaln(torch.where(dropped, rows[1], rows[0]))
+        return self.y_proj_adaln(torch.where(on_device(dropped, torch.bool, device), rows[1], rows[0]))
 
 
 class FinalLinear(nn.Module):

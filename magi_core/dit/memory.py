@@ -23,17 +23,19 @@ FP8 = 1  # bytes
 class SamplingMemory:
     """Bytes on the device. activations: of one forward. pages: K/V of finished chunks, and of those that a draft holds;
     where they are streamed, a few layers of those. text: K/V of prompts. frames: of the VAE, which may decode a chunk
-    beside the forwards of the next. in_main_memory: of pages that are streamed, not on the device."""
+    beside the forwards of the next. kept: pages that no forward reads any more. in_main_memory: of pages that are
+    streamed, not on the device."""
 
     activations: int
     pages: int
     text: int
     frames: int = 0
+    kept: int = 0
     in_main_memory: int = 0
 
     @property
     def total(self) -> int:
-        return self.activations + self.pages + self.text + self.frames
+        return self.activations + self.pages + self.text + self.frames + self.kept
 
 
 def sampling_memory(
@@ -48,7 +50,6 @@ def sampling_memory(
     pages: int | None = None,
     held: int = 0,
     again: int = 0,
-    page_budget: int = 0,
     streamed: bool = False,
     text_tokens: int | None = None,
 ) -> SamplingMemory:
@@ -59,8 +60,7 @@ def sampling_memory(
     that is being made included; None: as many as a chunk may look at.
     held: K/V of chunks in flight that a draft keeps within a stage, in pages. again: pages that a guided model has
     under a text's condition, too.
-    page_budget: bytes of pages that the engine keeps on the device where it has them. streamed: whether it has none
-    there, but layers of those in use.
+    streamed: whether pages lie in main memory, and on the device layers of those in use.
     text_tokens: of the longest text; None: as many as the model reads.
     """
     size = chunk_tokens(config, width, height)
@@ -70,12 +70,12 @@ def sampling_memory(
     most = config.caption_max_length
     text = most if text_tokens is None else min(text_tokens, most)
     forward = forward_bytes(config, together, size, itemsize, history=past, fused=fused)
-    whole = max(past * page, min(chunks * page, page_budget)) + (held + again) * page
+    whole = (past + held + again) * page
     return SamplingMemory(
         activations=forward + (WORKSPACE if fused else 0),
         pages=streamed_bytes(page // config.num_layers, past, min(held, settings.window - 1)) if streamed else whole,
         text=(settings.window + 1) * text * kv_bytes(config, itemsize),
-        in_main_memory=(past + held + again) * page if streamed else 0,
+        in_main_memory=whole if streamed else 0,
     )
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from magi_core.config import DiTConfig
 from magi_core.dit.context import TextContext
-from magi_core.dit.embed import CaptionEmbedder, FinalLinear, TimestepEmbedder
+from magi_core.dit.embed import CaptionEmbedder, FinalLinear, TimestepEmbedder, on_device
 from magi_core.dit.layers import Block, CrossAttention, Quantised, SelfAttention
 from magi_core.dit.pieces import frames_at_once, pieces
 from magi_core.dit.rope import RotaryEmbedding
@@ -119,7 +119,7 @@ class DiT(Placed):
         """[B, n, cond] float32: timestep embedding (+ step-size embedding) + the adaptive branch's null row."""
         t = self.t_embedder(timesteps, self.dtype)
         if step_factor is not None:
-            factor = torch.as_tensor(step_factor, dtype=torch.float32, device=t.device).reshape(-1, 1)
+            factor = on_device(step_factor, torch.float32, t.device)
             t = t + self.t_embedder(factor, self.dtype)
         return t + self.y_embedder.condition(dropped, t.device)[:, None]
 

@@ -29,18 +29,18 @@ class RotaryEmbedding(nn.Module):
         bands = self.placed(self.bands, frames.device).double()
         axes = (
             frames.to(bands)[:, None, None],
-            centred_positions(height, height, width).to(bands)[None, :, None],
-            centred_positions(width, height, width).to(bands)[None, None, :],
+            centred_positions(height, height, width, bands.device)[None, :, None],
+            centred_positions(width, height, width, bands.device)[None, None, :],
         )
         shape = (frames.shape[0], height, width, bands.shape[0])
         angles = torch.cat([(axis[..., None] * bands).expand(shape) for axis in axes], dim=-1).flatten(0, 2)
         return angles.sin().float(), angles.cos().float()
 
 
-def centred_positions(length: int, height: int, width: int) -> Tensor:
-    """Token positions along an axis of `length`, centred on 0 and stretched as if the grid held 256 tokens."""
+def centred_positions(length: int, height: int, width: int, device: torch.device) -> Tensor:
+    """Token positions along an axis of `length`, float64, centred on 0 and stretched as if the grid held 256 tokens."""
     if length == 1:
-        return torch.zeros(1, dtype=torch.float64)  # the reference divides by zero here
+        return torch.zeros(1, dtype=torch.float64, device=device)  # the reference divides by zero here
     stretch = math.sqrt(REFERENCE_GRID / (height * width))
     scale = (length * stretch - 1) / (length - 1)
-    return (torch.arange(length, dtype=torch.float64) - (length - 1) / 2) * scale
+    return (torch.arange(length, dtype=torch.float64, device=device) - (length - 1) / 2) * scale

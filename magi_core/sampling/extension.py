@@ -95,7 +95,7 @@ class Extension:
     parts: what happens, in order. frontier: the pipeline at the end where that is remembered.
     cost: chunk-forwards; the steps are exact, the pages are if nothing else uses the engine in between.
     stages: the same, stage by stage. need: bytes on the device. streamed_pages: whether K/V pages in use wait in main
-    memory.
+    memory. page_budget: bytes of pages that stay on the device, in use or not, from the run's beginning on.
     notes: what is other than asked for. end: see `SamplerState.end`. model_key: of the engine that planned it.
     source: the take that a second pass is made from.
     """
@@ -113,6 +113,7 @@ class Extension:
     need: SamplingMemory
     model_key: str
     streamed_pages: bool = False
+    page_budget: int = 0
     end: int | None = None
     source: SamplerState | None = None
 

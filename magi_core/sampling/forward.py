@@ -55,6 +55,7 @@ class Predictor:
         self.grid = timesteps(settings.steps, settings.shortcut)
         self.intervals = step_intervals(settings.steps, settings.shortcut)
         self._held: dict[str, dict[int, KVPage]] = {}  # by pass and chunk
+        self._timesteps: dict[tuple[float, ...], Tensor] = {}  # on the device; every stage asks for the same
 
     def timestep(self, step: int) -> float:
         """Float32 timestep after `step` Euler steps, as a Python float."""
@@ -95,7 +96,7 @@ class Predictor:
         window = self._window(ForwardPlan((planned,)), pages, keep=(0,))
         factor = step_factor(self.settings.steps, self.intervals[0]) if distilled else None
         dropped = not distilled if dropped is None else dropped
-        self._forward([chunk], _frames([planned], [chunk]), window, dropped=dropped, factor=factor)
+        self._forward([chunk], _frames([planned], [chunk], self.dit.device), window, dropped=dropped, factor=factor)
         return window.pages[0]
 
     def passes(
@@ -107,7 +108,7 @@ class Predictor:
         fresh: Tensor | None = None,
     ) -> tuple[Sequence[Tensor | None], ...]:
         """Velocities per pass (text, previous, alone), None where no weight asks for one."""
-        frames = _frames(plan.chunks, inputs)
+        frames = _frames(plan.chunks, inputs, self.dit.device)
         nulls = [ForwardInput(chunk.latent, chunk.timestep, self.null) for chunk in inputs]
         previous = self._keeping("previous", plan, nulls, frames, pages, dropped=True)
         text: Sequence[Tensor | None] = [None] * len(inputs)
@@ -124,7 +125,7 @@ class Predictor:
         out: list[Tensor | None] = [None] * len(inputs)
         if wanted:
             chosen = [inputs[i] for i in wanted]
-            frames = torch.cat([torch.arange(chunk.latent.shape[1]) for chunk in chosen])
+            frames = torch.cat([torch.arange(chunk.latent.shape[1], device=self.dit.device) for chunk in chosen])
             window = WindowAttention(self.attention, [(i, i + 1) for i in range(len(chosen))])
             for i, velocity in zip(wanted, self._forward(chosen, frames, window, dropped=True), strict=True):
                 out[i] = velocity
@@ -133,7 +134,7 @@ class Predictor:
     def _distilled(
         self, plan: ForwardPlan, inputs: Sequence[ForwardInput], pages: Mapping[int, KVPage]
     ) -> tuple[Tensor, ...]:
-        frames = _frames(plan.chunks, inputs)
+        frames = _frames(plan.chunks, inputs, self.dit.device)
         factor = step_factor(self.settings.steps, self.intervals[plan.chunks[-1].step])
         oldest = inputs[0]
         # float32 0.3 is above the double 0.3, so the fourth quarter starts nearly clean
@@ -142,7 +143,7 @@ class Predictor:
             return tuple(self._keeping("text", plan, inputs, frames, pages, dropped=False, factor=factor))
         size = oldest.latent.shape[1]
         behind = (plan.chunks[0].index + self.settings.window) * size  # the last of a full window, also where it drains
-        frames = torch.cat([frames, behind + torch.arange(size)])
+        frames = torch.cat([frames, torch.arange(behind, behind + size, device=frames.device)])
         together = self._keeping(
             "text", plan, [*inputs, oldest], frames, pages, duplicate=True, dropped=False, factor=factor
         )
@@ -196,24 +197,29 @@ class Predictor:
         factor: float | None = None,
     ) -> list[Tensor]:
         self.claim()
-        device = self.dit.device
         with compiling(self.compiler):
             velocity = self.dit(
-                torch.cat([chunk.latent for chunk in inputs], dim=1)[None].to(device),
-                torch.tensor([[chunk.timestep for chunk in inputs]], dtype=torch.float32, device=device),
+                torch.cat([chunk.latent for chunk in inputs], dim=1)[None].to(self.dit.device),
+                self._told(tuple(chunk.timestep for chunk in inputs)),
                 TextAttention(self.attention, [chunk.text for chunk in inputs]),
-                frames=frames.to(device),
+                frames=frames,
                 attend=window,
                 dropped=dropped,
                 step_factor=factor,
             )
         return list(velocity[0].chunk(len(inputs), dim=1))
 
+    def _told(self, timesteps: tuple[float, ...]) -> Tensor:
+        """[1, n] float32 on the device. Sent once a run: what is sent has a GPU wait for the processor."""
+        if timesteps not in self._timesteps:
+            self._timesteps[timesteps] = torch.tensor([timesteps], dtype=torch.float32, device=self.dit.device)
+        return self._timesteps[timesteps]
 
-def _frames(chunks: Sequence[PlannedChunk], inputs: Sequence[ForwardInput]) -> Tensor:
-    """Absolute latent frame index of every frame in the forward."""
+
+def _frames(chunks: Sequence[PlannedChunk], inputs: Sequence[ForwardInput], device: torch.device) -> Tensor:
+    """Absolute latent frame index of every frame in the forward, made on `device`."""
     size = inputs[0].latent.shape[1]
-    return torch.cat([torch.arange(size) + c.index * size for c in chunks])
+    return torch.cat([torch.arange(c.index * size, (c.index + 1) * size, device=device) for c in chunks])
 
 
 def _combine(weights: PassWeights, text: Tensor | None, previous: Tensor, alone: Tensor | None) -> Tensor:

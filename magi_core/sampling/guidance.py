@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 
@@ -24,6 +25,7 @@ NOT_ASKED = PassWeights(text=0.0, previous=1.0, alone=0.0)
 """Of a chunk whose velocity is not used: it is in no pass for its own sake."""
 
 
+@lru_cache(maxsize=4096)
 def scales(guidance: Guidance, t: float) -> tuple[float, float]:
     """(previous, text) scales at float32 timestep `t`: those of the last knot with `knot - 1e-7 < t`, in float32."""
     knots = torch.tensor(guidance.knots, dtype=torch.float32) - KNOT_TOLERANCE

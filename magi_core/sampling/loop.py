@@ -69,7 +69,9 @@ class Loop:
         anchor: Tensor | None = None,
     ) -> None:
         self.predictor, self.settings = predictor, predictor.settings
-        self.past, self.sight, self.frontier, self.pages, self.anchor = past, sight, frontier, pages, anchor
+        self.past, self.sight, self.frontier, self.pages = past, sight, frontier, pages
+        self.anchor = None if anchor is None else anchor.to(predictor.dit.device)
+        self._sources: dict[int, Tensor] = {}  # latents of the chunks in flight that have one, on the device
         self._contexts: dict[str, TextContext] = {}
         self._moving: dict[int, InFlight] = {}
         self._held: dict[int, tuple[Callable[[], Tensor], int]] = {}  # heading; step it is carried to
@@ -133,6 +135,7 @@ class Loop:
         finished = None
         if slots[0].stage + 1 == self.settings.window:
             chunk = self._moving.pop(slots[0].index)
+            self._sources.pop(chunk.index, None)
             finished = replace(chunk, latent=self._final_latent(chunk))
             self.past.add(finished)
         texts = {chunk.text.key for chunk in self._moving.values()}
@@ -161,8 +164,8 @@ class Loop:
         for planned, before, velocity in zip(plan.chunks, inputs, velocities, strict=True):
             if planned.until is None:
                 continue
-            width = predictor.grid[planned.until] - predictor.grid[planned.step]
-            latent = before.latent + velocity * width.to(velocity.device)
+            width = float(predictor.grid[planned.until] - predictor.grid[planned.step])  # of float32, nothing to send
+            latent = before.latent + velocity * width
             self._moving[planned.index] = replace(self._moving[planned.index], latent=latent)
             self.watch.note(planned.index, planned.until, latent)
             heading[planned.index] = _Estimate(before.latent, velocity, before.timestep)
@@ -175,7 +178,9 @@ class Loop:
         """The latent of a chunk as it comes to Euler step `step`: up to its release on the line to its source."""
         latent, source = chunk.latent, chunk.source
         if source is not None and (source.release is None or step <= source.release):
-            latent = source.line(latent, self.predictor.grid[step])
+            if chunk.index not in self._sources:
+                self._sources[chunk.index] = source.record.latent.to(latent)
+            latent = source.line(latent, self.predictor.grid[step], self._sources[chunk.index])
         return self._anchored(chunk.index, latent)
 
     def _where(self, slot: Slot, step: int, heading: Callable[[], Tensor] | None) -> Denoising:

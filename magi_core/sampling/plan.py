@@ -72,6 +72,7 @@ def plan(
         frontier=final,
         stages=(),
         need=_need(engine, begun, new),
+        page_budget=engine.cache.device_bytes,
         model_key=engine.model_key,
         end=None if end is None or end >= stop * VIDEO_FRAMES_PER_CHUNK else end,
         source=None if second is None else second.take,
@@ -82,16 +83,18 @@ def plan(
 
 def _priced(engine: Sampler, planned: Extension) -> Extension:
     """`planned` with its costs. Where all of the weights find no room beside the run, its K/V pages wait in main
-    memory: their bytes cost no more there than those of blocks, which every forward reads."""
+    memory: their bytes cost no more there than those of blocks, which every forward reads. Pages that it does not read
+    get what weights and run leave on the device, so they never push anything out."""
     costs, pages, again = _stages(engine, planned)
-    need = _need(engine, planned.begun, planned.new, pages, again)
-    if engine.host.fits(need.total):
-        return replace(planned, stages=costs, need=need)
-    streamed = _need(engine, planned.begun, planned.new, pages, again, streamed=True)
-    if streamed.total >= need.total:
-        return replace(planned, stages=costs, need=need)
-    planned = replace(planned, need=streamed, streamed_pages=True)
-    return replace(planned, stages=_stages(engine, planned)[0])
+    need, streamed = _need(engine, planned.begun, planned.new, pages, again), False
+    if not engine.host.fits(need.total):
+        less = _need(engine, planned.begun, planned.new, pages, again, streamed=True)
+        streamed, need = (True, less) if less.total < need.total else (False, need)
+    budget = 0 if streamed else engine.cache.kept_beside(engine.host.spare(need.total))
+    changes = streamed != planned.streamed_pages or budget != planned.page_budget
+    need = replace(need, kept=min(budget, len(planned.chunks) * _page_of(engine, planned.begun).nbytes))
+    planned = replace(planned, need=need, streamed_pages=streamed, page_budget=budget)
+    return replace(planned, stages=_stages(engine, planned)[0] if changes else costs)
 
 
 def _whole(
@@ -327,7 +330,6 @@ def _need(
         pages=pages,
         held=pages_held(state.settings, engine.dit.config.distill),
         again=again,
-        page_budget=engine.cache.stats["pages"].budget,
         streamed=streamed,
         text_tokens=max([NULL_TEXT_LENGTH, *(chunk.text.most_tokens for chunk in new.values())]),
     )
@@ -340,8 +342,7 @@ def _stages(engine: Sampler, extension: Extension) -> tuple[tuple[StageCost, ...
     condition."""
     state, distill, held, again = extension.begun, engine.dit.config.distill, 0, 0
     settings, pool = state.settings, engine.cache.pages.rehearsal()
-    if extension.streamed_pages:
-        pool.release_device()
+    pool.resize(device_bytes=extension.page_budget)
     page = _page_of(engine, state)
     found: list[StageCost] = []
     for piece in (part for part in extension.parts if isinstance(part, Piece)):

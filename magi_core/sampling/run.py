@@ -81,6 +81,7 @@ class _Running:
 
     def _computed(self, part: Piece) -> Iterator[SamplerState]:
         self.latest = part.frontier
+        self.engine.cache.pages.resize(device_bytes=self.extension.page_budget)
         try:
             self._read_texts(part)
             loop = self._loop(part)

@@ -96,6 +96,7 @@ class Source:
         """The chunk itself where it stays as it is."""
         return self.record if self.release is None else None
 
-    def line(self, noise: Tensor, t: Tensor) -> Tensor:
-        """The latent of a tied chunk at timestep `t`, in the dtype and on the device of `noise`."""
-        return (1 - t) * noise + t * self.record.latent.to(noise)
+    @staticmethod
+    def line(noise: Tensor, t: Tensor, latent: Tensor) -> Tensor:
+        """The latent of a tied chunk at timestep `t`, from its source's, in the dtype and on the device of `noise`."""
+        return (1 - t) * noise + t * latent

@@ -17,6 +17,7 @@ from magi_core.inputs.regular import open_regular
 from magi_core.weights.header import DOWNLOAD_AGAIN, SafetensorsHeader, TensorHeader, read_header
 from magi_core.weights.layouts import official
 from magi_core.weights.shards import list_shards
+from magi_core.weights.unchanged import while_unchanged
 from magi_core.weights.zst import peek_header, stream_edges, unpack
 
 MAX_SHARING = 4  # tensors of a .bin file may be one and the same, as the embeddings of T5 are
@@ -89,9 +90,7 @@ def read_tensors(path: str | Path, *, device: torch.device | str = "cpu") -> Che
 
 class SafetensorsShard:
     def __init__(self, file: Path) -> None:
-        self.file = file
-        with open_regular(file, "weight file") as stream:
-            self.header = read_header(stream, str(file), file.stat().st_size)
+        self.file, self.header = file, _header_of(file)
         self.headers = self.header.tensors
         self._open: Any = None
 
@@ -192,6 +191,12 @@ def _load_bin(file: Path) -> dict[str, Tensor]:
     if sum(tensor.nbytes for tensor in loaded.values()) > MAX_SHARING * file.stat().st_size:
         raise ValueError("its tensors claim more than the file holds")
     return dict(loaded)
+
+
+@while_unchanged(512)
+def _header_of(file: Path) -> SafetensorsHeader:
+    with open_regular(file, "weight file") as stream:
+        return read_header(stream, str(file), file.stat().st_size)
 
 
 def _open_shard(file: Path) -> Shard:

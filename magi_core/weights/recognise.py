@@ -172,9 +172,11 @@ def _size(headers: Mapping[str, TensorHeader], *places: tuple[str, int], default
     A vote, so that one missing or misshapen tensor does not hide what the model is: it is named by the check of all
     tensors that follows. Without any of them it is the default, or else `MagiError`.
     """
+    endings = tuple(ending for ending, _ in places)
     votes = Counter(
         header.shape[axis]
         for name, header in headers.items()
+        if name.endswith(endings)
         for ending, axis in places
         if name.endswith(ending) and len(header.shape) >= -axis and header.shape[axis]
     )

@@ -11,6 +11,7 @@ from magi_core.errors import MagiError, echo
 from magi_core.inputs.json_text import read_json
 from magi_core.inputs.regular import regular_file
 from magi_core.weights.header import DOWNLOAD_AGAIN
+from magi_core.weights.unchanged import while_unchanged
 
 INDEX_NAMES = (
     "model.safetensors.index.json",
@@ -113,6 +114,7 @@ def _from_index(index: Path) -> ShardList:
     return ShardList(tuple(files.values()), {tensor: files[name] for tensor, name in weight_map.items()})
 
 
+@while_unchanged(64)
 def read_index(index: Path) -> dict[str, str]:
     """Tensor name -> file name from a `*.index.json`."""
     try:

@@ -48,6 +48,13 @@ class ComfyHost:
             return None
         return self.allowed
 
+    def spare(self, need: int) -> int | None:
+        device = self.patcher.load_device
+        if device.type == "cpu":
+            return None
+        allowed = int(management.get_total_memory(device)) - OF_THE_DRIVER if self.allowed is None else self.allowed
+        return max(0, allowed - int(self.patcher.model_size()) - need)
+
     def release(self, kept: OnDevice) -> None:
         if self.patcher.load_device.type != "cpu":
             kept.release_device()
@@ -83,7 +90,6 @@ def patcher_of(engine: Engine) -> Patcher:
 
 
 def within(engine: Engine, allowed: int) -> Engine:
-    """A copy that keeps to `allowed` bytes of the device; of its K/V pages a tenth of that stays there between runs."""
+    """A copy that keeps to `allowed` bytes of the device."""
     assert isinstance(engine.host, ComfyHost), "every engine on a wire came through `in_comfyui`"
-    cache = engine.cache.with_page_budgets(device_bytes=min(allowed // 10, engine.cache.pages.stats.budget))
-    return engine.copy(host=replace(engine.host, allowed=allowed), cache=cache)
+    return engine.copy(host=replace(engine.host, allowed=allowed))

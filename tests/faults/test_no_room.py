@@ -54,6 +54,9 @@ class Counting:
     def fits(self, need):
         return True
 
+    def spare(self, need):
+        return None
+
     def release(self, kept):
         self.released += 1
 

@@ -87,6 +87,24 @@ def test_where_the_model_does_not_fit_a_budget_whole_or_a_run_the_card_pages_are
     assert host("cpu", 8_000_000_000).fits(10**12) and host("cpu", None).fits(10**12)
 
 
+def test_pages_take_what_model_and_run_leave_of_a_gpu_where_they_are_asked_for(engine: Any, part: Any) -> None:
+    """By themselves they wait in main memory: all of them leave the device when a run is over."""
+    from types import SimpleNamespace
+
+    from magi_core.cache.engine_cache import EngineCache
+
+    def spare(device: str, allowed: int | None, need: int) -> Any:
+        patcher = SimpleNamespace(load_device=torch.device(device), model_size=lambda: 5_000_000_000)
+        return part("host.engine").ComfyHost(patcher, allowed).spare(need)
+
+    assert spare("cuda", 8_000_000_000, 2_000_000_000) == 1_000_000_000
+    assert spare("cuda", 8_000_000_000, 4_000_000_000) == 0
+    assert spare("cuda", None, 3_000_000_000) == 15_300_000_000, "the card has 24 GB, 0.7 are the driver's"
+    assert spare("cpu", None, 10**12) is None
+    asked = EngineCache(device_bytes=2_000_000_000)
+    assert [asked.kept_beside(left) for left in (None, 10**9, 10**10)] == [2_000_000_000, 10**9, 2_000_000_000]
+
+
 def test_a_budget_that_is_none_is_refused(run: Any, engine: Any) -> None:
     from magi_core.errors import MagiError
 

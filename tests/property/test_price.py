@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
@@ -44,12 +45,15 @@ class Counter:
 
 
 class Small(Alone):
-    """A host with room for all of the weights beside the run, or not."""
+    """A host with room for all of the weights beside the run, and so much more for pages, or not."""
 
-    whole = True
+    whole, left = True, None
 
     def fits(self, need: int) -> bool:
         return self.whole
+
+    def spare(self, need: int) -> int | None:
+        return self.left if self.whole else 0
 
 
 class Prices(RuleBasedStateMachine):
@@ -132,7 +136,12 @@ class StreamedPrices(Prices):
     def room_comes_and_goes(self):
         self.engine.host.whole = not self.engine.host.whole
 
+    @rule(pages=st.integers(0, 4))
+    def there_is_room_for_so_many_pages(self, pages):
+        self.engine.host.left = pages * _page_bytes()
 
+
+@cache
 def _page_bytes() -> int:
     engine = tiny_engine(**SCHEDULE)
     engine.extend(engine.begin(**SIZE), "red", 2)

@@ -1,4 +1,5 @@
-"""What reaches the screen: nothing that a terminal obeys, and no more of the user's input than helps."""
+"""What reaches the screen: nothing that a terminal obeys, no more of the user's input than helps; what counts as a lack
+of memory."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from magi_core.cli.main import main
 from magi_core.cli.say import say
-from magi_core.errors import BIDI, ECHO_LIMIT, MagiError, echo, printable
+from magi_core.errors import BIDI, ECHO_LIMIT, MagiError, echo, is_out_of_memory, printable
 
 REPOSITORY = Path(__file__).parents[2]
 CONTROLS = {*map(chr, range(0x20)), *map(chr, range(0x7F, 0xA0)), *BIDI, "\u2028", "\u2029"} - {"\n", "\t"}
@@ -82,3 +83,21 @@ def test_no_message_quotes_input_at_full_length():
     for file in [*(REPOSITORY / "magi_core").rglob("*.py"), *(REPOSITORY / "nodes").rglob("*.py")]:
         text = file.read_text("utf-8")
         assert not re.search(r"MagiError\([^)]*!r\}", text), file
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "CUDA error: out of memory",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "VRAM grow failed: 113246208 bytes",  # ComfyUI's dynamic VRAM, where a layer's weights find no room
+        "HostBuffer allocation failed",
+    ],
+)
+def test_memory_that_runs_out_is_known_whoever_says_so(said):
+    assert is_out_of_memory(RuntimeError(said))
+    assert not is_out_of_memory(ValueError(said))
+
+
+def test_other_errors_are_no_lack_of_memory():
+    assert not is_out_of_memory(RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED"))

@@ -31,14 +31,18 @@ ROOM = 3.0  # GiB of the GPU that are left where little room is wanted
 
 
 class Stage(NamedTuple):
-    """command: with FLAGS of ComfyUI. alone: nothing else is on the GPU meanwhile, as far as we know."""
+    """command: with FLAGS of ComfyUI. alone: nothing else is on the GPU meanwhile, as far as we know. budget: GB that
+    the server has, 0: all. parts: of `BudgetChecks`."""
 
     command: list[str]
     flags: list[str]
     alone: bool = False
+    budget: float = 0.0
+    parts: tuple[str, ...] = ()
 
 
-SERVER, TESTS = ["server"], ["tests"]
+SERVER, TESTS, BUDGET = ["server"], ["tests"], ["budget"]
+ESTIMATED = ["--disable-dynamic-vram"]
 STAGES = {
     "server, dynamic VRAM": Stage(SERVER, [], alone=True),
     "inside, dynamic VRAM": Stage(INSIDE, []),
@@ -52,6 +56,16 @@ STAGES = {
     "server, no VRAM": Stage(SERVER, ["--novram"]),
     "tests, dynamic VRAM": Stage(TESTS, []),
 }
+BUDGETS = {
+    "8 GB, dynamic VRAM": Stage(BUDGET, [], True, 8.0, ("first frame", "no room")),
+    "8 GB, estimated": Stage(BUDGET, ESTIMATED, True, 8.0, ("first frame", "no room")),
+    "first frame": Stage(BUDGET, [], True, 0.0, ("first frame", "sizes")),
+    "12 GB, dynamic VRAM": Stage(BUDGET, [], True, 12.0),
+    "24 GB, dynamic VRAM": Stage(BUDGET, [], True, 24.0),
+    "12 GB, estimated": Stage(BUDGET, ESTIMATED, True, 12.0),
+    "24 GB, estimated": Stage(BUDGET, ESTIMATED, True, 24.0),
+}
+"""With a model of the official shape, one after the other, in the order of what they are worth."""
 
 
 def run(folder: Path, out: Path, stages: Iterable[str], seconds: float, cpu: bool, together: bool) -> int:
@@ -63,18 +77,33 @@ def run(folder: Path, out: Path, stages: Iterable[str], seconds: float, cpu: boo
         (place / "frontend").mkdir()
         (place / "frontend" / "index.html").write_text("<!doctype html><title>no frontend</title>", encoding="utf-8")
         os.environ |= {"PYTHONPATH": str(site), "HF_HUB_OFFLINE": "1", "COMFYUI_PATH": str(comfyui)}
-        size = ["--size", "rehearsal"] if cpu else []
-        model = [*TOOL, "model", str(place / "models" / "wide"), *size]
-        report.running.add(subprocess.Popen(model, cwd=REPOSITORY, preexec_fn=os.setpgrp))
         signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))
+        wanted = {name: (STAGES | BUDGETS)[name] for name in stages}
         try:
-            _run_all({name: STAGES[name] for name in stages}, place, report, cpu, together)
+            _make_models(wanted, place, report, cpu)
+            _run_all(wanted, place, report, cpu, together)
         finally:
             report.deadline = 0.0  # no thread starts another
             for process in report.running:
                 _end(process)
     report.show()
     return int(report.failed)
+
+
+def _make_models(stages: dict[str, Stage], place: Path, report: Report, cpu: bool) -> None:
+    """The one of some gigabytes beside the first stages; that of the official shape before any, as it takes the GPU."""
+    wanted = {"official": False, "wide": False}
+    for stage in stages.values():
+        wanted["official" if stage.command is BUDGET else "wide"] = True
+    for name, size in (("official", "official"), ("wide", "gigabytes")):
+        if wanted[name]:
+            command = [*TOOL, "model", str(place / "models" / name), "--size", size]
+            making = subprocess.Popen(
+                [*command, *(["--rehearsal"] if cpu else [])], cwd=REPOSITORY, preexec_fn=os.setpgrp
+            )
+            report.running.add(making)
+            if name == "official":
+                making.wait()
 
 
 def _run_all(stages: dict[str, Stage], place: Path, report: Report, cpu: bool, together: bool) -> None:
@@ -97,9 +126,13 @@ def _run_all(stages: dict[str, Stage], place: Path, report: Report, cpu: bool, t
 
 def _command(stage: Stage, place: Path, base: Path, flags: list[str], first: bool) -> list[str]:
     comfyui, frontend = place / "ComfyUI", ["--front-end-root", str(place / "frontend")]
-    if stage.command is SERVER:
+    if stage.command in (SERVER, BUDGET):
         (base / "models").mkdir(parents=True)
         (base / "models" / "magi").symlink_to(place / "models", target_is_directory=True)
+    if stage.command is BUDGET:
+        budget = ["--gb", str(stage.budget), "--parts", ",".join(stage.parts)]
+        return [*TOOL, "budget", *budget, str(comfyui), str(base), *frontend, *flags]
+    if stage.command is SERVER:
         workflows = ["--workflows"] if first else []
         return [*TOOL, "server", *workflows, str(comfyui), str(base), *frontend, *flags]
     if stage.command is TESTS:

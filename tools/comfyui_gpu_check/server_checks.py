@@ -151,7 +151,7 @@ class Checks:
 
     def _finished(self, graph: dict[str, Any]) -> dict[str, Any]:
         entry = self.server.wait_for(self.server.submit(graph), LIMIT)
-        errors = [data for kind, data in entry["status"]["messages"] if kind == "execution_error"]
+        errors = errors_of(entry)
         assert not errors, f"{errors[0]['node_type']}: {errors[0]['exception_message']}"
         return entry
 
@@ -194,7 +194,16 @@ class Checks:
         }
 
     def _node(self, kind: str, **inputs: Any) -> dict[str, Any]:
-        """A node with its widgets' defaults."""
-        asked = self.nodes[kind]["input"]["required"]
-        defaults = {name: spec[1]["default"] for name, spec in asked.items() if len(spec) > 1 and "default" in spec[1]}
-        return {"class_type": kind, "inputs": defaults | inputs}
+        return with_defaults(self.nodes, kind, **inputs)
+
+
+def with_defaults(nodes: dict[str, Any], kind: str, **inputs: Any) -> dict[str, Any]:
+    """A node with its widgets' defaults. nodes: what the server tells of them."""
+    asked = nodes[kind]["input"]["required"]
+    defaults = {name: spec[1]["default"] for name, spec in asked.items() if len(spec) > 1 and "default" in spec[1]}
+    return {"class_type": kind, "inputs": defaults | inputs}
+
+
+def errors_of(entry: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a prompt failed of, by its history."""
+    return [data for kind, data in entry["status"]["messages"] if kind == "execution_error"]

@@ -23,15 +23,17 @@ from server import PromptServer
 
 NODE_CLASS_MAPPINGS: dict[str, type] = {}
 INTERVAL = 0.02  # seconds between two looks
-KINDS = ("torch", "comfyui", "driver", "device")
+KINDS = ("torch", "reserved", "comfyui", "driver", "device")
 
 
 def used() -> dict[str, int]:
-    """MiB: PyTorch's, the process's by ComfyUI's count and by the driver's (0 where it gives none), everybody's."""
+    """MiB: PyTorch's tensors, and what it holds for them; the process's by ComfyUI's count and by the driver's (0 where
+    it gives none); everybody's."""
     if not torch.cuda.is_available():
         return dict.fromkeys(KINDS, 0)
     free, total = torch.cuda.mem_get_info()
-    sizes = torch.cuda.memory_allocated(), comfy_aimdo.control.get_total_vram_usage(), _by_driver(), total - free
+    sizes = [torch.cuda.memory_allocated(), torch.cuda.memory_reserved()]
+    sizes += [comfy_aimdo.control.get_total_vram_usage(), _by_driver(), total - free]
     return {kind: size >> 20 for kind, size in zip(KINDS, sizes, strict=True)}
 
 
@@ -65,8 +67,10 @@ class _Watch(threading.Thread):
             torch.cuda.reset_peak_memory_stats()
 
     def peaks(self) -> dict[str, int]:
-        allocated = torch.cuda.max_memory_allocated() >> 20 if torch.cuda.is_available() else 0
-        return self.most | {"torch": max(self.most["torch"], allocated)}
+        if not torch.cuda.is_available():
+            return self.most
+        known = {"torch": torch.cuda.max_memory_allocated(), "reserved": torch.cuda.max_memory_reserved()}
+        return self.most | {kind: max(self.most[kind], most >> 20) for kind, most in known.items()}
 
     def run(self) -> None:
         while torch.cuda.is_available():

@@ -42,18 +42,18 @@ def write_wide_model(folder: Path, size: str = "gigabytes") -> None:
     layers, width, side, side_layers = SIZES[size]
     generator = torch.Generator().manual_seed(0)
     config = DiTConfig(layers, width, 4 * width, width // 64, width // 128, 64, side, 64)
-    _save(folder / "inference_weight" / "model.safetensors", _shapes(DiT(config, device="meta")), generator)
+    save_random(folder / "inference_weight" / "model.safetensors", shapes_of(DiT(config, device="meta")), generator)
 
     vae = json.loads((ASSETS / "nano" / "vae" / "config.json").read_text(encoding="utf-8"))
     vae["ddconfig"] |= {"embed_dim": side, "depth": side_layers, "num_heads": side // 64}
     with torch.device("meta"):
         codec = ViTVAE(VAEConfig.from_json(vae))
-    _save(folder / "vae" / "diffusion_pytorch_model.safetensors", _shapes(codec), generator)
+    save_random(folder / "vae" / "diffusion_pytorch_model.safetensors", shapes_of(codec), generator)
     (folder / "vae" / "config.json").write_text(json.dumps(vae), encoding="utf-8")
 
     t5 = json.loads((ASSETS / "nano" / "t5" / "config.json").read_text(encoding="utf-8"))
     t5 |= {"d_model": side, "d_kv": 64, "num_heads": side // 64, "d_ff": 4 * side, "num_layers": side_layers}
-    _save(folder / "t5" / "model.safetensors", _shapes(_t5(t5)), generator)
+    save_random(folder / "t5" / "model.safetensors", t5_shapes(t5), generator)
     (folder / "t5" / "config.json").write_text(json.dumps(t5), encoding="utf-8")
     shutil.copy(ASSETS / "nano" / "t5" / "tokenizer.json", folder / "t5")
     (folder / DONE).touch()
@@ -71,18 +71,20 @@ def write_lora(file: Path, size: str = "gigabytes") -> None:
     save_file(tensors, file)
 
 
-def _t5(config: dict[str, Any]) -> torch.nn.Module:
+def t5_shapes(config: dict[str, Any]) -> dict[str, torch.Size]:
+    """Of the weights of an encoder with this config.json."""
     from transformers import T5Config, T5EncoderModel
 
     with torch.device("meta"):
-        return T5EncoderModel(T5Config(**config))
+        return shapes_of(T5EncoderModel(T5Config(**config)))
 
 
-def _shapes(model: torch.nn.Module) -> dict[str, torch.Size]:
+def shapes_of(model: torch.nn.Module) -> dict[str, torch.Size]:
     return {name: tensor.shape for name, tensor in model.state_dict().items() if "embed_tokens" not in name}
 
 
-def _save(file: Path, shapes: dict[str, torch.Size], generator: torch.Generator) -> None:
+def save_random(file: Path, shapes: dict[str, torch.Size], generator: torch.Generator) -> None:
+    """Weights of these shapes, bfloat16 where they are no vectors, drawn where the generator is."""
     file.parent.mkdir(parents=True)
     save_file({name: _tensor(name, shape, generator) for name, shape in shapes.items()}, file)
 
@@ -91,7 +93,7 @@ def _tensor(name: str, shape: torch.Size, generator: torch.Generator) -> Tensor:
     """Weights of about unit gain, rotary bands as initialised, norms near identity."""
     if name == "rope.bands":
         return 10000.0 ** (-torch.arange(shape[0]) / shape[0])
-    values = torch.empty(shape, dtype=torch.bfloat16 if len(shape) > 1 else torch.float32)
     if len(shape) == 1:
-        return values.fill_(1.0 if GAIN.search(name) else 0.0)
-    return values.normal_(0, math.prod(shape[1:]) ** -0.5, generator=generator)
+        return torch.full(shape, 1.0 if GAIN.search(name) else 0.0)
+    values = torch.empty(shape, dtype=torch.bfloat16, device=generator.device)
+    return values.normal_(0, math.prod(shape[1:]) ** -0.5, generator=generator).cpu()
