@@ -17,11 +17,12 @@ from torch import Tensor
 
 from magi_core.sampling.events import Denoising, Stepped
 from magi_core.sampling.extension import Extension, NewChunk, Recalled
-from magi_core.sampling.second_pass import LOOKS
 from magi_core.sampling.timesteps import timesteps
 from magi_core.state import ChunkRecord
 from magi_core.story.transitions import ELSEWHERE
 
+LOOKS = 0.25
+"""Timestep up to which a chunk has to be free for its looks to change."""
 APART = 1 / 16
 """Share of the picture's shorter side by which what stands out has to move, on average, for two frames not to join."""
 

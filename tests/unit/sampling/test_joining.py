@@ -93,8 +93,9 @@ def test_on_a_ramp_it_is_told_where_a_chunk_meets_one_that_is_held_to_its_place(
 def test_what_is_lit_anew_is_compared_with_what_is_lit_anew_and_not_with_the_source(take, strength: float) -> None:
     """By night other things stand out of a picture than by day, wherever they are."""
     engine = tiny_engine(steps=8)
-    night = engine.plan(engine.begin_again(take), ["red"] * 8, source=take, strength=strength)
-    assert night.new[0].sight.release < night.new[1].sight.release, "the first chunk leads"
+    freer = [ChunkSpec("red", strength=0.75), *["red"] * 7]
+    night = engine.plan(engine.begin_again(take), freer, source=take, strength=strength)
+    assert night.new[0].sight.release < night.new[1].sight.release
     assert told(night, dict.fromkeys(range(8), disc(12, 12))) == []
     ((index, step, note),) = told(night, {0: disc(12, 12)})
     assert (index, step) == (1, night.new[1].sight.release + 1) and "chunk 0 is heading elsewhere than chunk 1" in note
