@@ -18,5 +18,8 @@ class CoreModelPatcher:
     def add_callback(self, kind: str, callback: Any) -> None:
         self.callbacks[kind] = callback
 
+    def model_size(self) -> int:
+        return sum(tensor.nbytes for tensor in self.model.state_dict().values())
+
     def clone(self) -> "CoreModelPatcher":
         return copy.copy(self)
