@@ -156,17 +156,21 @@ class Engine:
         self, width: int, height: int, image: Tensor | Any, video: Tensor | Any, fit: str
     ) -> tuple[Tensor, int, tuple[str, ...]]:
         """The prefix that an image or a video makes, the frames that fill it up, and notes: see `begin`."""
-        from magi_core.vae.given import GivenVideo  # brings in codecs, which sampling does without
-        from magi_core.vae.prefix import encode_prefix, missing_frames
+        from magi_core.vae.given import GivenVideo, given_frames  # brings in codecs, which sampling does without
+        from magi_core.vae.prefix import encode_continued, encode_image, missing_frames
 
         if self.vae is None:
             raise MagiError("this engine has no VAE: load one to start from an image or a video")
         self._make_way(width, height)
-        if isinstance(video, GivenVideo):
-            prefix, notes = video.encoded(self.vae)
-        else:
-            prefix, notes = encode_prefix(self.vae, width=width, height=height, image=image, video=video, policy=fit)
-        return prefix, 0 if video is None else missing_frames(len(video)), notes
+        if video is None:
+            prefix, notes = encode_image(self.vae, image, width=width, height=height, policy=fit)
+            return prefix, 0, notes
+        if isinstance(video, GivenVideo):  # whoever looked it through has its own notes
+            prefix, notes = encode_continued(self.vae, video)
+            return prefix, missing_frames(len(video)), notes
+        given = given_frames(video, width=width, height=height, policy=fit)
+        prefix, notes = encode_continued(self.vae, given)
+        return prefix, missing_frames(len(given)), (*given.notes, *notes)
 
     def begin_again(self, take: SamplerState, *, seed: int | None = None) -> SamplerState:
         """An empty state for a second pass over `take`, of its size, rate, announced length, given frames and sound,

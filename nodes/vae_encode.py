@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import comfy.model_management as management
 import comfy.sd
 from comfy_api.latest import Input, io
 from torch import Tensor
 
 from magi_core.config import VIDEO_FRAMES_PER_CHUNK
 from magi_core.errors import MagiError
-from magi_core.vae.given import GivenVideo
-from magi_core.vae.prefix import encode_prefix, missing_frames
+from magi_core.vae.given import GivenVideo, given_frames
+from magi_core.vae.prefix import encode_continued, encode_image, missing_frames
 from magi_core.video import exact_fps
 from magi_core.video.size import check_size
 
 from .host.sound import to_audio
 from .host.vae import magi_vae
-from .host.video import given_video
+from .host.video import counted, given_video
 from .ui.checks import Checked, Checks, refuse
 from .ui.codec_notes import noting
 from .ui.progress import show, show_notes
@@ -90,24 +87,25 @@ class MagiVAEEncode(io.ComfyNode):
         refuse(CHECKS, {"width": width, "height": height, "image": image, "video": video})
         width, height = width or vae.own_size[0], height or vae.own_size[1]
         check_size(width, height)
-        notes: tuple[str, ...] = ()
-        sound, node_id = None, cls.hidden.unique_id
-        given: Any = image
-        if video is not None:
-            read = given_video(
-                video, width=width, height=height, fit=fit, fps=fps, tell=lambda text: show(node_id, text)
-            )
-            given, notes, sound = read if isinstance(read, GivenVideo) else read.frames, read.notes, read.sound
-        frames, still = len(given), video is None and len(given) == 1
-        announced = min(frames, VIDEO_FRAMES_PER_CHUNK) if isinstance(given, GivenVideo) else frames
-        with vae.working(announced, width, height) as codec, noting(codec, node_id):
-            if isinstance(given, GivenVideo):
-                latents, more = given.encoded(codec, lambda _: management.throw_exception_if_processing_interrupted())
-            else:
-                what = {"image": given[0]} if still else {"video": given}
-                latents, more = encode_prefix(codec, width=width, height=height, policy=fit, **what)
-        show_notes(cls.hidden.unique_id, (*notes, *more))
-        prefix = to_latent(latents, codec.scale_factor, 0 if still else missing_frames(frames), codec.identity)
-        if sound is not None:
-            prefix[SOUND] = to_audio(sound.ending_at(frames / exact_fps(fps)))
+        node_id = cls.hidden.unique_id
+
+        def tell(text: str) -> None:
+            show(node_id, text)
+
+        if video is None and image is not None and len(image) == 1:
+            with vae.working(1, width, height) as codec, noting(codec, node_id):
+                latents, notes = encode_image(codec, image[0], width=width, height=height, policy=fit)
+            show_notes(node_id, notes)
+            return io.NodeOutput(to_latent(latents, codec.scale_factor, 0, codec.identity))
+        given: GivenVideo
+        if video is None:
+            given = given_frames(image, width=width, height=height, policy=fit)
+        else:
+            given = given_video(video, width=width, height=height, fit=fit, fps=fps, tell=tell)
+        with vae.working(min(len(given), VIDEO_FRAMES_PER_CHUNK), width, height) as codec, noting(codec, node_id):
+            latents, notes = encode_continued(codec, given, counted(tell, "encoding"))
+        show_notes(node_id, (*given.notes, *notes))
+        prefix = to_latent(latents, codec.scale_factor, missing_frames(len(given)), codec.identity)
+        if given.sound is not None:
+            prefix[SOUND] = to_audio(given.sound.ending_at(len(given) / exact_fps(fps)))
         return io.NodeOutput(prefix)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from magi_core import __version__
+from magi_core.cli.differing import warn_of_differences
 from magi_core.cli.make import Outputs, claimed, directed, make
 from magi_core.cli.reading import read_audio
 from magi_core.cli.render_plan import (
@@ -25,7 +26,6 @@ from magi_core.cli.settings import guidance_scales, setting_changes, with_scales
 from magi_core.config import VIDEO_FRAMES_PER_CHUNK, SamplingSettings
 from magi_core.errors import MagiError
 from magi_core.inputs.regular import possible
-from magi_core.sampling.handoff import differences
 from magi_core.state import SamplerState, Unfinished, load_state
 from magi_core.state.describe import counted
 from magi_core.state.story import story_of, told_again
@@ -73,7 +73,7 @@ def _extend(options: argparse.Namespace, source: Path, names: dict[str, Any], lo
         compiled=options.compile,
         vram=options.vram,
     )
-    _warn(engine, state, settings, source)
+    warn_of_differences(engine, state, settings, source)
     outputs = Outputs(**names, frames=end, metadata=_metadata(options, state, board, settings), sound=audio)
     rest = _rest(options, state)
     how = {"handoff": options.handoff, "drain": not options.no_drain and (rest is None or rest.drain), "end": end}
@@ -140,19 +140,6 @@ def _rest(options: argparse.Namespace, state: SamplerState) -> Unfinished | None
     rest = state.unfinished
     asked = options.prompts or options.storyboard is not None
     return None if asked or rest is None or not rest.asked(state.finished) else rest
-
-
-def _warn(engine: Any, state: SamplerState, settings: SamplingSettings, source: Path) -> None:
-    """Say what differs from how the take was made; with other weights, also what this model is usually sampled with."""
-    differs = differences(engine, state, settings)
-    if differs:
-        say(f"warning: not as {source} was made: {'; '.join(differs)}", error=True)
-    if state.fingerprint != engine.fingerprint:
-        say(f"  fingerprint of the weights: {state.fingerprint or 'unknown'}, now {engine.fingerprint}", error=True)
-        own, used = asdict(engine.settings), asdict(settings)
-        for name in (name for name in own if own[name] != used[name]):
-            label = name.replace("_", " ")
-            say(f"  {label}: {used[name]}, as in the take; this model's own is {own[name]}", error=True)
 
 
 def _metadata(

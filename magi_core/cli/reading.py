@@ -17,9 +17,9 @@ PATIENCE = 2  # seconds after which the bar appears
 
 
 @contextmanager
-def reading(path: str, unit: str = "pictures") -> Iterator[Callable[[float], None]]:
+def reading(path: str, unit: str = "pictures", *, doing: str = "reading") -> Iterator[Callable[[float], None]]:
     """Yields what is told how many pictures, or what `unit` says, were read. Ctrl-C stops the reading."""
-    name = f"reading {printable(path)}"
+    name = f"{doing} {printable(path)}"
     with tqdm(
         desc=name, unit=f" {unit}", file=Steady(sys.stderr), delay=PATIENCE, leave=False, dynamic_ncols=True
     ) as bar:

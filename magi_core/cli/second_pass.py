@@ -6,15 +6,16 @@ import argparse
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from magi_core.cli.differing import warn_of_differences
 from magi_core.cli.make import Outputs, claimed, directed, make
 from magi_core.cli.reading import reading
 from magi_core.cli.render_plan import checked_device, read_story, to_length
 from magi_core.cli.say import say
 from magi_core.cli.settings import guidance_scales, setting_changes, with_scales
+from magi_core.config import SamplingSettings
 from magi_core.errors import MagiError, echo
 from magi_core.inputs.regular import possible
 from magi_core.sampling.retouch import check_places, retouched
@@ -24,8 +25,8 @@ from magi_core.state.story import words_of
 from magi_core.story.chunk import checked_strength
 from magi_core.story.direction import spec_of
 from magi_core.story.storyboard import Storyboard
+from magi_core.vae.given import look_through
 from magi_core.vae.source import encode_source
-from magi_core.video.files import sound_of
 from magi_core.video.frame_source import check_video
 from magi_core.video.output_path import check_output
 from magi_core.video.rate import exact_fps
@@ -63,8 +64,11 @@ def _second_pass(options: argparse.Namespace, names: dict[str, Any], load: Calla
         compiled=options.compile,
         vram=options.vram,
     )
-    scales = with_scales(engine.settings.guidance, guidance_scales(options))
-    engine = engine.with_settings(**setting_changes(options), guidance=scales)
+    how: dict[str, Any] = {}
+    if take is not None and options.command == "retouch":  # sampled as the take was
+        how["settings"] = _changed(options, take.settings)
+        warn_of_differences(engine, take, how["settings"], Path(options.source))
+    engine = engine.copy(settings=_changed(options, engine.settings))
     source, begun, board = _from_video(options, engine, story) if take is None else _begun(options, engine, take, story)
     say(
         f"{options.command}: {options.source} ({counted(source.finished)}) at strength {options.strength:g}, "
@@ -73,13 +77,20 @@ def _second_pass(options: argparse.Namespace, names: dict[str, Any], load: Calla
     return make(
         engine,
         begun,
-        directed(engine, begun.settings, board, clean=not options.no_clean),
+        directed(engine, how.get("settings", begun.settings), board, clean=not options.no_clean),
         Outputs(**names, frames=source.frames),
         model=options.model,
         source=source,
         strength=options.strength,
         end=source.end,
+        **how,
     )
+
+
+def _changed(options: argparse.Namespace, settings: SamplingSettings) -> SamplingSettings:
+    """`settings` with what is asked for."""
+    scales = with_scales(settings.guidance, guidance_scales(options))
+    return replace(settings, **setting_changes(options), guidance=scales)
 
 
 def _take(options: argparse.Namespace) -> SamplerState | None:
@@ -131,14 +142,15 @@ def _from_video(options: argparse.Namespace, engine: Any, story: Storyboard | No
     width, height = _size(options, engine.size)
     begun = engine.begin(width=width, height=height, seed=options.seed or 0)
     with reading(options.source) as on_count:
-        video = encode_source(engine.vae, options.source, width=width, height=height, on_count=on_count)
-    sound, silent = sound_of(Path(options.source), Fraction(0), Fraction(video.frames) / exact_fps(24))
-    for note in (*video.notes, *silent):
+        video = look_through(options.source, width=width, height=height, on_count=on_count)
+    with reading(options.source, doing="encoding") as on_count:
+        latents, notes = encode_source(engine.vae, video, on_count)
+    for note in (*video.notes, *notes):
         say(f"note: {note}")
-    given = engine.begin(width=width, height=height, seed=begun.seed, prefix=video.latents)
+    given = engine.begin(width=width, height=height, seed=begun.seed, prefix=latents)
     count = given.finished
     board = Storyboard.of([""] * count) if story is None else _to_length(options, story, count)
-    return replace(given, end=video.frames), replace(begun, sound=sound), board
+    return replace(given, end=len(video)), replace(begun, sound=video.sound), board
 
 
 def _to_length(options: argparse.Namespace, story: Storyboard, chunks: int) -> Storyboard:

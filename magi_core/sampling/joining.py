@@ -3,7 +3,8 @@
 A chunk that is tied less than the next one is free to go where its words lead; the next one begins where the source
 has it. What the first is heading for after its first free step shows early whether the two meet: its end is laid over
 the end that the source has there, and over the beginning of the next, and must be near one of them. Where the next is
-released early it may still follow: then the two are compared when it has taken its own first free step.
+released before looks are settled it is lit anew as well, and may still follow: then the source tells nothing, and the
+two are compared when the next has taken its own first free step.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from magi_core.sampling.timesteps import timesteps
 from magi_core.state import ChunkRecord
 from magi_core.story.transitions import ELSEWHERE
 
-SETTLED = 0.15
-"""Timestep from which on a released chunk hardly moves its layout: tied as far as that, it is where its source is."""
+LOOKS = 0.25
+"""Timestep up to which a chunk has to be free for its looks to change."""
 APART = 1 / 16
 """Share of the picture's shorter side by which what stands out has to move, on average, for two frames not to join."""
 
@@ -102,7 +103,7 @@ def _border(chunk: NewChunk, behind: NewChunk, extension: Extension) -> _Border 
     if tied is not None and tied <= free:
         return None
     index = chunk.at.index
-    if tied is not None and grid[tied] < SETTLED:
+    if tied is not None and grid[tied] < LOOKS:
         return _Border(index, index + 1, grid[tied], (), kept=False)
     sides = [behind.source.record.latent[:, 0]]
     if take is not None and index < take.finished:

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from magi_core.config import is_whole
 from magi_core.errors import MagiError, echo
-from magi_core.sampling.second_pass import usual_strength
 from magi_core.state import SamplerState
 from magi_core.story.chunk import checked_strength
 from magi_core.story.direction import Direction, spec_of, with_spec
@@ -42,7 +41,7 @@ def retouched(
 ) -> list[Direction]:
     """What is said of chunk `first` of `take` and all after it, where `directions` say what becomes of it and the next.
 
-    strength: of those that say none, see `usual_strength`. join: how many of them, at their end, come ever closer to
+    strength: of those that say none. join: how many of them, at their end, come ever closer to
     the take, so that what is kept after them follows on: of 2 the last has a third of its strength, the one before it
     two thirds.
     Raises `MagiError` for chunks that the take does not have, and for numbers that are none.
@@ -56,8 +55,7 @@ def retouched(
     told = []
     for index, direction in enumerate(directions, start=first):
         spec = spec_of(direction)
-        usual = usual_strength(strength, spec, first=index == first)
-        own = usual if spec.strength is None else spec.strength
+        own = strength if spec.strength is None else spec.strength
         share = min(1.0, (last + 1 - index) / (join + 1)) if last + 1 < take.finished else 1.0
         told.append(with_spec(direction, replace(spec, strength=own * share)))
     kept = [replace(record.spec, strength=0.0) for record in take.chunks[last + 1 - take.first_chunk :]]

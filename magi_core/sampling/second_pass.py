@@ -26,18 +26,12 @@ from magi_core.story.direction import Direction, spec_of, with_spec
 USUAL_STRENGTH = 0.5
 EVEN = 3.0
 """How far the curve from strength to timestep bends, so that .5 is t = .2."""
-LEADING = 0.6
-"""Share of its timestep at which a chunk is released that nothing of its pass goes before. Others take their new look
-from what was made before them; this one has its words alone against what its source, or the take before it, shows."""
-LOOKS = 0.25
-"""Timestep up to which a chunk has to be free for its looks to change. Where all are tied further none leads: it would
-alone look otherwise, or leave its source."""
 
 
 @dataclass(frozen=True, eq=False)
 class SecondPass:
     """take: its finished chunks, given ones included, are the sources of the chunks at their indices.
-    strength: of chunks that say none themselves; see `usual_strength`."""
+    strength: of chunks that say none themselves."""
 
     take: SamplerState
     strength: float = USUAL_STRENGTH
@@ -68,18 +62,6 @@ def release_step(strength: float, settings: SamplingSettings) -> int:
     return int((grid - _bent(strength)).abs().argmin())
 
 
-def leading(strength: float) -> float:
-    """What a second pass of this strength, 0 to 1, means for a chunk that leads: .5 is .65 there. Below .43, where
-    looks stay, it means the same as for others."""
-    return strength if _bent(strength) > LOOKS else _bent(LEADING * _bent(strength))
-
-
-def usual_strength(strength: float, spec: ChunkSpec, *, first: bool) -> float:
-    """What a second pass of this strength means for a chunk that says none itself. One leads that is the `first` of its
-    pass, or sees nothing before it for a part of its way: behind a cut, in a new shot, at a restyle."""
-    return leading(strength) if first or spec.transition != "continue" else strength
-
-
 def _bent(x: float) -> float:
     """Strength to timestep, and timestep to strength."""
     return (1 - x) / (1 + EVEN * x)
@@ -98,8 +80,7 @@ def directed(second: SecondPass | None, state: SamplerState, directions: Sequenc
         there = second is not None and index < second.take.finished
         if there and spec.strength is None:
             assert second is not None
-            strength = usual_strength(second.strength, spec, first=index == state.first_chunk)
-            direction = with_spec(direction, replace(spec, strength=strength))
+            direction = with_spec(direction, replace(spec, strength=second.strength))
         elif not there and spec.strength is not None and spec.strength < 1:
             length = f"of more than {index} chunks" if second is None else f"longer than its {second.take.finished}"
             raise MagiError(

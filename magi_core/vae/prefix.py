@@ -1,4 +1,4 @@
-"""From an image or a video in memory to the clean latents that a state starts with."""
+"""From an image or a video to the clean latents that a state starts with."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from magi_core.config import FRAMES_PER_LATENT
+from magi_core.config import FRAMES_PER_LATENT, VIDEO_FRAMES_PER_CHUNK
 from magi_core.errors import MagiError
+from magi_core.vae.encoding import encode_pictures
+from magi_core.vae.given import GivenVideo
 from magi_core.video.files import MAX_FRAMES
-from magi_core.video.frame_source import SHOWN_AT
+from magi_core.video.frame_source import SHOWN_AT, OnCount
 from magi_core.video.images import fit, noted_frames
 from magi_core.video.rate import exact_fps
 
@@ -20,35 +22,25 @@ if TYPE_CHECKING:
     from magi_core.vae import VAE
 
 
-def encode_prefix(
-    vae: VAE, *, width: int, height: int, image: Any = None, video: Any = None, policy: str = "crop"
+def encode_image(
+    vae: VAE, image: Any, *, width: int, height: int, policy: str = "crop"
 ) -> tuple[Tensor, tuple[str, ...]]:
-    """Latents [1, C, p, height / 8, width / 8] of an image [H, W, 3] or a video [T, H, W, 3], and what was done to it.
-
-    A video whose length is not a multiple of 4 is filled up in front with repeats of its first frame, because a latent
-    covers 4 frames and the last frame must stay the one that is continued. policy: "crop", "pad" or "stretch".
-    """
-    if (image is None) == (video is None):
-        raise MagiError("give an image or a video to start from, one of the two")
-    frames, done = noted_frames(image if video is None else video, "image" if video is None else "video")
+    """Latents [1, C, 1, height / 8, width / 8] of an image [H, W, 3], and what was done to it. policy: see `fit`."""
+    frames, done = noted_frames(image, "image")
     frames, note = fit(frames, width, height, policy)
-    notes = [*done, note] if note else [*done]
-    if video is None:
-        return vae.encode(frames), tuple(notes)
-    return encode_video(vae, frames), (*notes, *filling_notes(len(frames)))
+    return vae.encode(frames), (*done, note) if note else done
 
 
-def encode_video(vae: VAE, frames: Tensor) -> Tensor:
-    """`VAE.encode` of frames that are a video, one alone too."""
-    return vae.encode(frames if len(frames) > 1 else frames.expand(FRAMES_PER_LATENT, -1, -1, -1))
+def encode_continued(vae: VAE, given: GivenVideo, on_count: OnCount | None = None) -> tuple[Tensor, tuple[str, ...]]:
+    """Latents [1, C, n / 4, height / 8, width / 8], rounded up, of a video that is continued, and what was done to it.
 
-
-def filling_notes(frames: int) -> tuple[str, ...]:
-    """What filling up a video of `frames` is said to be."""
-    missing = missing_frames(frames)
-    if not missing:
-        return ()
-    return (f"the video's first frame is repeated {missing} times, so that its length is a multiple of 4",)
+    One whose length is not a multiple of 4 is filled up in front with repeats of its first frame, because a latent
+    covers 4 frames and the last frame must stay the one that is continued. on_count: as for `given.pictures`.
+    """
+    missing = missing_frames(len(given))
+    note = f"the video's first frame is repeated {missing} times, so that its length is a multiple of 4"
+    latents = encode_pictures(vae, given.pictures(on_count), VIDEO_FRAMES_PER_CHUNK - missing)
+    return latents, (note,) if missing else ()
 
 
 def missing_frames(frames: int) -> int:

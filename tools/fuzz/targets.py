@@ -31,6 +31,7 @@ from magi_core.text.t5_config import read_config
 from magi_core.text.tokenizer import load_tokenizer
 from magi_core.vae import load_vae
 from magi_core.vae.given import look_through
+from magi_core.vae.prefix import encode_continued
 from magi_core.video import read_image, read_video, write_video
 from magi_core.video.sound import Sound
 from magi_core.video.sound_stream import SoundStream
@@ -242,7 +243,7 @@ def _film(content: bytes, folder: Path) -> object:
     """A video to continue: looked through, then made frame by frame."""
     (folder / "film").write_bytes(content)
     given = look_through(folder / "film", width=16, height=16, seconds=Fraction(2))
-    return given.encoded(tiny_vae())
+    return encode_continued(tiny_vae(), given)
 
 
 def _films() -> Sequence[bytes]:

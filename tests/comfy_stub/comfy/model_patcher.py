@@ -19,7 +19,7 @@ class CoreModelPatcher:
         self.callbacks[kind] = callback
 
     def model_size(self) -> int:
-        return sum(parameter.nbytes for parameter in self.model.parameters())
+        return sum(tensor.nbytes for tensor in self.model.state_dict().values())
 
     def clone(self) -> "CoreModelPatcher":
         return copy.copy(self)

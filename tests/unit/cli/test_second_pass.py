@@ -15,7 +15,9 @@ import torch
 from magi_core import load_state
 from magi_core.sampling.retouch import retouched
 from magi_core.state import SamplerState, resized
+from magi_core.story.chunk import ChunkSpec
 from magi_core.vae import VAE
+from magi_core.vae.given import look_through
 from magi_core.vae.source import encode_source
 from magi_core.video import read_video
 from tests.unit.cli.takes import STEPS, frames_in
@@ -61,6 +63,28 @@ def test_a_storyboard_says_how_much_each_chunk_is_made_anew(command, source):
     assert [torch.equal(made().chunk_latent(i), take.chunk_latent(i)) for i in range(8)] == [True] * 3 + [False] * 5
 
 
+def test_a_retouch_is_sampled_as_the_take_was_but_for_what_is_asked(command, source, capsys):
+    how = ("--chunks", "2-3", "--prompt", "a tree", "--strength", 1)
+    assert command("retouch", source, *how, *NEW) == 0
+    as_the_take, warned = made(), capsys.readouterr().err
+    assert "warning" not in warned
+    assert command("retouch", source, *how, "--steps", 2 * STEPS, "--save", "b.magi") == 0
+    finer, take = load_state("b.magi"), load_state(source)
+    assert f"not as source.magi was made: steps was {STEPS}, is {2 * STEPS}" in capsys.readouterr().err
+    settings = take.settings.with_changes(steps=2 * STEPS)
+    told = retouched(take, [ChunkSpec("a tree")] * 2, 2, 1.0, 0)
+    engine = tiny_engine(steps=STEPS)
+    *_, expected = engine.run(engine.plan(take.at(2), told, source=take, strength=1, settings=settings))
+    same = [torch.equal(finer.chunk_latent(i), as_the_take.chunk_latent(i)) for i in range(8)]
+    assert torch.equal(finer.latents, expected.latents) and same == [True] * 2 + [False] * 2 + [True] * 4
+
+
+def test_a_retouch_by_another_model_than_the_take_s_says_so(command, source, capsys):
+    other = tiny_engine(True, steps=STEPS)
+    assert command("retouch", source, "--chunks", "2", "--prompt", "a tree", *NEW, engine=other) == 0
+    assert "warning: not as source.magi was made: made with" in capsys.readouterr().err
+
+
 def test_strength_0_is_the_take_bit_for_bit(command, source):
     assert command("restyle", source, "--prompt", "a tree", "--seed", 9, "--strength", 0, *NEW) == 0
     assert torch.equal(made().latents, load_state(source).latents)
@@ -97,8 +121,8 @@ def test_strength_0_of_a_video_is_its_way_through_the_vae(command, tmp_path):
     flashing(tmp_path / "given.mkv", 2, sound="flac")
     size = ("--width", 32, "--height", 32)
     assert command("restyle", "given.mkv", *size, "--strength", 0, *NEW) == 0
-    video = encode_source(tiny_engine().vae, "given.mkv", **SIZE)
-    assert video.frames == 48 and torch.equal(made().latents, video.latents)
+    video = look_through("given.mkv", **SIZE)
+    assert len(video) == 48 and torch.equal(made().latents, encode_source(tiny_engine().vae, video)[0])
     assert frames_in("new.mp4") == 48
 
 

@@ -89,6 +89,18 @@ def test_on_a_ramp_it_is_told_where_a_chunk_meets_one_that_is_held_to_its_place(
     assert follows == []
 
 
+@pytest.mark.parametrize("strength", [0.5, 0.6])
+def test_what_is_lit_anew_is_compared_with_what_is_lit_anew_and_not_with_the_source(take, strength: float) -> None:
+    """By night other things stand out of a picture than by day, wherever they are."""
+    engine = tiny_engine(steps=8)
+    freer = [ChunkSpec("red", strength=0.75), *["red"] * 7]
+    night = engine.plan(engine.begin_again(take), freer, source=take, strength=strength)
+    assert night.new[0].sight.release < night.new[1].sight.release
+    assert told(night, dict.fromkeys(range(8), disc(12, 12))) == []
+    ((index, step, note),) = told(night, {0: disc(12, 12)})
+    assert (index, step) == (1, night.new[1].sight.release + 1) and "chunk 0 is heading elsewhere than chunk 1" in note
+
+
 def test_a_chunk_may_end_where_the_take_s_own_ended_whatever_comes_then(take) -> None:
     """Something that hops is elsewhere a moment later, in the take too."""
     chunk = take.chunks[4]
@@ -161,5 +173,5 @@ def test_what_can_be_done_is_said_of_chunks_that_stay_and_of_chunks_that_are_mad
     assert "which stays as it was" in kept and "make the chunks from 5 on anew too" in kept
     engine = tiny_engine(steps=8)
     again = [ChunkSpec("red", strength=1), ChunkSpec("red", strength=0.5)]
-    ((_, _, tied),) = told(engine.plan(take.at(3), again, source=take), away)
+    ((_, _, tied),) = told(engine.plan(take.at(3), again, source=take), {3: disc(12, 12)})
     assert "held close to the take" in tied and "give the chunks from 4 on a higher strength" in tied

@@ -6,9 +6,7 @@ import pytest
 import torch
 
 from magi_core.errors import MagiError
-from magi_core.sampling.second_pass import leading
 from magi_core.state import load_state
-from magi_core.story.chunk import ChunkSpec
 from tools.small_models import tiny_engine
 
 SIZE = {"width": 32, "height": 16}
@@ -57,7 +55,7 @@ def test_joining_chunks_come_closer_to_what_follows() -> None:
     take = a_take(engine)
     extension = engine.retouch(take, "a tree", 3, 3, strength=0.9, join=2)
     strengths = [new.at.spec.strength for new in extension.new.values()]
-    assert strengths == pytest.approx([leading(0.9), 0.6, 0.3, 0, 0, 0])
+    assert strengths == pytest.approx([0.9, 0.6, 0.3, 0, 0, 0])
     for first, count, join in ((8, 2, 0), (3, 1, 2), (3, 4, 4)):
         with pytest.raises(MagiError):
             engine.retouch(take, "a tree", first, count, join=join)
@@ -76,13 +74,6 @@ def test_places_are_whole_numbers(places) -> None:
     engine = tiny_engine(steps=8)
     with pytest.raises(MagiError, match="of a retouch must be a whole number"):
         engine.retouch(a_take(engine), "a tree", **places)
-
-
-def test_a_retouched_chunk_behind_a_cut_is_free_as_early_as_the_first() -> None:
-    engine = tiny_engine(steps=8)
-    story = [ChunkSpec("a"), ChunkSpec("b"), ChunkSpec("c", transition="cut"), ChunkSpec("d", transition="new_shot")]
-    releases = [new.sight.release for new in engine.retouch(a_take(engine), story, 2).new.values()]
-    assert releases[:4] == [4, 5, 4, 4]
 
 
 def test_chunks_that_are_left_in_flight_are_missed_and_said_to_be() -> None:

@@ -12,8 +12,11 @@ import torch
 from torch import Tensor
 
 from magi_core.config import VIDEO_FRAMES_PER_CHUNK
-from magi_core.vae import VAE, encoded_before
-from magi_core.vae.source import encode_pictures
+from magi_core.vae import VAE, encoding
+from magi_core.vae.given import GivenVideo, given_frames, look_through
+from magi_core.vae.prefix import encode_continued
+from magi_core.vae.source import encode_source
+from magi_core.video import write_video
 from tools.small_models import tiny_vae
 
 SIZE = {"width": 32, "height": 32}
@@ -45,7 +48,7 @@ def pictures(chunks: int, seed: int = 3) -> Tensor:
 
 
 def encoded(vae: VAE, frames: Tensor) -> Tensor:
-    return encode_pictures(vae, frames, **SIZE).latents
+    return encode_source(vae, given_frames(frames, **SIZE))[0]
 
 
 def test_what_a_broken_off_run_has_encoded_is_not_encoded_again() -> None:
@@ -54,6 +57,29 @@ def test_what_a_broken_off_run_has_encoded_is_not_encoded_again() -> None:
         encoded(stopped, film)
     assert torch.equal(encoded(again, film), encoded(Counting(identity=""), film))
     assert (stopped.count, again.count) == (3, 2)
+
+
+def of_file(path: Path, frames: Tensor) -> GivenVideo:
+    write_video(path, [frames], 24)
+    return look_through(path, **SIZE)
+
+
+@pytest.mark.parametrize("frames", [48, 60, 22, 1])
+@pytest.mark.parametrize("encode", [encode_source, encode_continued], ids=["made anew", "continued"])
+def test_no_given_video_is_encoded_twice(tmp_path: Path, encode, frames: int) -> None:
+    """A file or frames in memory, made anew or continued, whether or not it ends with a chunk."""
+    for given in (of_file(tmp_path / "a.mp4", pictures(3)[:frames]), given_frames(pictures(3, 5)[:frames], **SIZE)):
+        first, again = Counting(), Counting()
+        latents, notes = encode(first, given)
+        known, told = encode(again, given)
+        assert torch.equal(known, latents) and told == notes
+        assert (first.count, again.count) == (-(-frames // VIDEO_FRAMES_PER_CHUNK), 0)
+
+
+def test_a_video_of_whole_chunks_that_was_continued_is_made_anew_without_encoding() -> None:
+    given, vae = given_frames(pictures(2), **SIZE), Counting()
+    latents, _ = encode_continued(Counting(), given)
+    assert torch.equal(encode_source(vae, given)[0], latents) and vae.count == 0
 
 
 def test_a_video_that_begins_alike_shares_its_beginning() -> None:
@@ -90,8 +116,8 @@ def test_what_is_damaged_is_made_again(folder: Path, damage) -> None:
 def test_no_more_is_kept_than_there_is_room_for_and_of_a_long_video_the_beginning(folder: Path, monkeypatch) -> None:
     encoded(Counting(), pictures(2, seed=1))
     (one, _) = folder.iterdir()
-    monkeypatch.setattr(encoded_before, "VIDEOS", replace(encoded_before.VIDEOS, most=3 * one.stat().st_size))
-    monkeypatch.setattr(encoded_before, "TIDIED_EVERY", 1)
+    monkeypatch.setattr(encoding, "VIDEOS", replace(encoding.VIDEOS, most=3 * one.stat().st_size))
+    monkeypatch.setattr(encoding, "TIDIED_EVERY", 1)
     film, again = pictures(6), Counting()
     encoded(Counting(), film)
     assert len(list(folder.iterdir())) == 3
