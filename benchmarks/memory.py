@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> None:
         rows += [what | figures for figures in measured(config, width, height, attention)]
         gc.collect()
         torch.cuda.empty_cache()
-    keep("memory" if name == "auto" else f"memory-{name}", {}, rates, rows)
+    keep("memory", {"attention": None if name == "auto" else name}, rates, rows)
 
 
 def measured(config: DiTConfig, width: int, height: int, attention: Attention) -> Iterator[dict[str, Any]]:

@@ -104,8 +104,10 @@ def test_what_becomes_another_file_is_seen_at_once(root: Path, place: str) -> No
 @pytest.mark.parametrize("place", ["", "ckpt", "ckpt/magi", "ckpt/magi/4.5B_base", "..", "../.."])
 def test_parts_that_come_are_seen_at_once(root: Path, place: str) -> None:
     """Below and above the folder that is given, a configuration of the model's own, too."""
-    for part in ("vae", "t5"):
-        shutil.rmtree(root / "ckpt" / part)
+    for part in ("ckpt/vae", "ckpt/t5", "example"):
+        shutil.rmtree(root / part)
+    check_against_new_looks(root)
+    put_tokens((root / place).resolve())
     check_against_new_looks(root)
     vae = put_vae((root / place / "vae").resolve())
     check_against_new_looks(root)
@@ -125,6 +127,12 @@ def test_another_model_is_seen_at_once(root: Path, weights: dict[str, torch.Tens
     assert {files.dit for files in find_models([root])} == {root / DIT, other}
     with pytest.raises(MagiError, match="holds 2 models"):
         find_model(root)
+
+
+def test_a_folder_in_place_of_a_weight_file_is_seen_at_once(root: Path) -> None:
+    assert len(find_models([root])) == 1
+    (root / "mine.safetensors").mkdir()
+    assert "mine.safetensors is a folder" in find_models([root])[-1].problem
 
 
 def test_a_link_that_leads_elsewhere_is_seen_at_once(root: Path, weights: dict[str, torch.Tensor]) -> None:
