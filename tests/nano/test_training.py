@@ -430,6 +430,25 @@ def test_objects_count_more_than_what_is_around_them_once_something_shows_where_
     assert torch.allclose(ratio, torch.tensor([4.0, 4.0, 2.5, 1.0, 1.0, 1.0]))
 
 
+def unfocused(corpus: Corpus, mix: Mix) -> bool:
+    """Whether chunks that read finished ones, and show little themselves yet, have the same weight everywhere."""
+    batch = sample_batch(corpus, 256, torch.Generator().manual_seed(5), mix)
+    spread = batch.focus.unflatten(1, (6, 6)).std(dim=(2, 3, 4))
+    reads = (batch.first_key < torch.arange(6)) & (batch.t < 0.3)
+    assert reads.sum() > 20
+    return float(spread[reads].max()) == 0
+
+
+def test_finished_chunks_do_not_show_where_the_objects_of_a_new_shot_are(corpus):
+    shots = replace(corpus, new_shot=torch.ones_like(corpus.new_shot))
+    assert unfocused(shots, Mix(range_one=0.0, random_ranges=0.0))
+
+
+def test_finished_chunks_do_not_show_where_objects_go_that_no_text_moves(corpus):
+    assert unfocused(corpus, Mix(null=1.0, alone=0.0, range_one=0.0, random_ranges=0.0))
+    assert not unfocused(corpus, Mix(null=0.0, alone=0.0, range_one=0.0, random_ranges=0.0))
+
+
 def test_the_clearest_chunk_in_sight_is_no_other_shot_and_none_behind():
     t = torch.tensor([[1.0, 0.5, 0.2, 0.7, 0.3, 0.1]])
     first_key = torch.tensor([[0, 0, 2, 3, 3, 5]])

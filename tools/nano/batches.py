@@ -293,6 +293,9 @@ def sample_batch(corpus: Corpus, size: int, generator: torch.Generator, mix: Mix
     reach = torch.where(new_shot, shot_reach, reach)
     reach = torch.where(clean | range_one, 1, reach)
     first_key = torch.maximum(first, slots - reach + 1)
+    # Before a new shot objects were elsewhere, and without text nothing says where they go.
+    begins = torch.where(new_shot | null_sample, slots, 0).cummax(dim=1).values
+    shown_from = torch.maximum(first_key, begins)
 
     # Latents, and what is given of a partly given chunk.
     x0 = corpus.latents[clip, place].float()  # B 6 C 6 h w
@@ -347,7 +350,7 @@ def sample_batch(corpus: Corpus, size: int, generator: torch.Generator, mix: Mix
         prefix=prefixes,
         null=null,
         chunk=clip * CHUNKS + place,
-        focus=focus_on(corpus.places[clip, place], clearest(torch.where(clean, 1.0, t), first_key), x0.shape[-1]),
+        focus=focus_on(corpus.places[clip, place], clearest(torch.where(clean, 1.0, t), shown_from), x0.shape[-1]),
         worn=guessed & (clean | (t < HEALED_BY)),
     )
 
@@ -369,7 +372,7 @@ def emphasis_on(scenes: Scenes) -> Tensor:
 
 
 def clearest(t: Tensor, first_key: Tensor) -> Tensor:
-    """Timestep [B, 6] of the clearest chunk that each slot sees, itself included; t, first_key [B, 6]."""
+    """Timestep [B, 6] of the clearest chunk from `first_key` to each slot, itself included; t, first_key [B, 6]."""
     slots = torch.arange(CHUNKS, device=t.device)
     seen = (slots >= first_key[..., None]) & (slots <= slots[:, None])  # B, slot, what it sees
     return torch.where(seen, t[:, None], 0.0).amax(2)
