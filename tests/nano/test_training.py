@@ -153,7 +153,7 @@ def test_frames_in_which_something_turns_count_most(corpus):
     assert torch.equal(weight.flatten(0, 1)[repaints].unique(dim=0), torch.tensor([[3.0, 3, 3, 3, 2, 2]]))
     same = (scenes.event == REPEAT).ravel() & ~changes_elsewhere(scenes)
     assert (weight.flatten(0, 1)[np.flatnonzero(same)] == 1).all()
-    batch = sample_batch(corpus, 64, torch.Generator().manual_seed(5), Mix(disguised=0.0))
+    batch = sample_batch(corpus, 64, torch.Generator().manual_seed(5), Mix(null=0.0, alone=0.0, disguised=0.0))
     free = ~batch.fixed
     clip, place = batch.chunk // 6, batch.chunk % 6
     assert torch.equal(batch.weight[free], corpus.emphasis[clip, place].flatten(1)[free])
@@ -447,6 +447,13 @@ def test_finished_chunks_do_not_show_where_the_objects_of_a_new_shot_are(corpus)
 def test_finished_chunks_do_not_show_where_objects_go_that_no_text_moves(corpus):
     assert unfocused(corpus, Mix(null=1.0, alone=0.0, range_one=0.0, random_ranges=0.0))
     assert not unfocused(corpus, Mix(null=0.0, alone=0.0, range_one=0.0, random_ranges=0.0))
+
+
+def test_what_no_text_tells_counts_as_everything_else(corpus):
+    turning = replace(corpus, emphasis=torch.full_like(corpus.emphasis, 3.0))
+    for share, most in ((1.0, 1.0), (0.0, 3.0)):
+        mix = Mix(null=share, alone=0.0, range_one=0.0, random_ranges=0.0, disguised=0.0)
+        assert float(sample_batch(turning, 64, torch.Generator().manual_seed(6), mix).weight.max()) == most
 
 
 def test_the_clearest_chunk_in_sight_is_no_other_shot_and_none_behind():

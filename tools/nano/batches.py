@@ -329,7 +329,10 @@ def sample_batch(corpus: Corpus, size: int, generator: torch.Generator, mix: Mix
     source = torch.where((image[..., None] & (frame == 0))[:, :, None, :, None, None], still, x0)
     x = torch.where(given[:, :, None, :, None, None], source, x)
     fixed = clean[..., None] | given
-    weight = ~fixed * torch.where(disguised, DISGUISED_WEIGHT, 1.0)[..., None] * corpus.emphasis[clip, place]
+    emphasis = torch.where(
+        null_sample[..., None], 1.0, corpus.emphasis[clip, place]
+    )  # no text says that something turns
+    weight = ~fixed * torch.where(disguised, DISGUISED_WEIGHT, 1.0)[..., None] * emphasis
 
     null = null_sample | clean
     prefixes = torch.where(null[..., None], corpus.null_prefix[clip, place], corpus.text_prefix[clip, place])
