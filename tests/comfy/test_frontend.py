@@ -16,6 +16,7 @@ PLAIN = ["width", "height", "chunks", "seed", CONTROL, "steps", "text_guidance",
 
 ADD_SAMPLER = """() => {
     app.graph.clear()
+    app.canvas.ds.reset() // what is out of sight is not laid out
     const node = LiteGraph.createNode('MagiChunkSampler')
     app.graph.add(node)
 }"""
@@ -60,6 +61,7 @@ BOXES = """() => {
 AT_REST = """async source => {
     const measure = eval(source)
     for (let same = 0, before = ''; same < 12; ) {
+        app.canvas.setDirty(true, true) // nodes are laid out as they are drawn
         await new Promise(requestAnimationFrame)
         const now = JSON.stringify(measure())
         same = now === before ? same + 1 : 0
@@ -127,7 +129,6 @@ def test_a_linked_input_has_a_row_of_its_own_where_its_link_ends(frontend, linke
     height = page.evaluate("app.graph.nodes[0].size[1]")
     page.evaluate(LINK, linked)
     assert page.evaluate(VISIBLE) == list(dict.fromkeys([*PLAIN, linked]))
-    page.evaluate("app.canvas.setDirty(true, true)")
     page.evaluate(AT_REST, LINK_ENDS)  # nodes are laid out with the next frames
     rows = page.evaluate(LINK_ENDS)
     assert all(end - top == pytest.approx(10, abs=10) for top, end in rows), f"every link ends at its widget: {rows}"
