@@ -18,9 +18,7 @@ from magi_core.host_memory import aligned
 from magi_core.operations.streamed import SLOTS
 
 OF_A_STREAM = 34_000_000  # bytes that cuBLAS keeps for every stream on the GPUs that it gives most
-WORKSPACE = (
-    80_000_000  # bytes that libraries keep for themselves beside a forward: cuBLAS, cuBLASLt as much, and a little
-)
+WORKSPACE = 80_000_000  # bytes that libraries keep beside a forward: cuBLAS, cuBLASLt as much, and a little
 SMALL = 1 << 16  # bytes of what has no rows, every one of them rounded up by the allocator
 FP8 = 1  # bytes
 PASSES = 3  # of a model with guidance, at most
