@@ -1,6 +1,6 @@
 """Bar: with blocks streamed, a run keeps to a budget of the GPU's memory and costs little more time.
 
-    python -m benchmarks.budget [--cases 0 1 2 3] [--rollout] [--pages auto|device|streamed]
+    python -m benchmarks.budget [--cases 0 1 2 3] [--budgets 24] [--rollout] [--pages auto|device|streamed] [--pageable]
 
 Random weights, distilled, no files. For every case forwards of the steady state (five chunks that read a page; six that
 make one, wider than any that the engine makes) with all on the device, then with the page streamed from main memory
@@ -8,7 +8,8 @@ make one, wider than any that the engine makes) with all on the device, then wit
 (`magi_core.budget.amounts`) and no byte more, and with the page where the engine would have it, unless `--pages` says.
 `beside GB`: of that, what is held back for the VAE's weights; T5 is off the device. `device GB`: what the whole process
 takes there, its context of 0.75 to 0.85 GB included. `host GB`: resident, 2.5 of it PyTorch and CUDA; `pinned GB` is of
-weights. `same`: whether the velocity has the same bits. `--rollout` makes four chunks at 352x640 through the engine.
+weights. `same`: whether the velocity has the same bits. `--budgets` leaves out the others, and the page streamed with
+all on the device. `--rollout` makes four chunks at 352x640 through the engine.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,7 @@ CASES = (
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", nargs="+", type=int, default=list(range(len(CASES))))
+    parser.add_argument("--budgets", nargs="+", type=float, help="of a case's, in GB")
     parser.add_argument("--rollout", action="store_true")
     parser.add_argument("--pages", choices=["auto", "device", "streamed"], default="auto")
     parser.add_argument("--pageable", action="store_true", help="from memory that is not page-locked, too")
@@ -80,8 +82,11 @@ def main() -> None:
     for number in options.cases:
         case, rows = CASES[number], []
         setting = {"size": case.size, "format": case.format, "pixels": f"{case.width}x{case.height}"}
+        if options.budgets:
+            case = replace(case, budgets=tuple(pair for pair in case.budgets if pair[0] in options.budgets))
+            setting["budgets"] = "+".join(f"{budget:g}" for budget, _ in case.budgets)
         try:
-            for row in measured(case, attention, options.pages, options.pageable):
+            for row in measured(case, attention, options.pages, options.pageable, whole=not options.budgets):
                 print(row, flush=True)
                 rows.append(row)
                 keep("budget", setting, rates, rows)  # at once: the next may not end well
@@ -97,14 +102,17 @@ def main() -> None:
             traceback.print_exc()
 
 
-def measured(case: Case, attention: Attention, pages: str, pageable: bool) -> Iterator[dict[str, Any]]:
+def measured(
+    case: Case, attention: Attention, pages: str, pageable: bool, whole: bool = True
+) -> Iterator[dict[str, Any]]:
     dit, host = placed(case)
     host.loaded_for(need_of(case, False))
     free = timed(dit, case, attention, False)
     yield {"budget GB": "none", "page": "device", **figures(free, host)}
-    yield {"budget GB": "none", "page": "streamed", **compared(timed(dit, case, attention, True), free, host)}
+    if whole:
+        yield {"budget GB": "none", "page": "streamed", **compared(timed(dit, case, attention, True), free, host)}
     kinds = [(budget, bar, True) for budget, bar in case.budgets]
-    kinds += [(*case.budgets[-1], False)] if pageable else []
+    kinds += [(*case.budgets[-1], False)] if pageable and case.budgets else []
     for budget, bar, lock in kinds:
         began = time.perf_counter()
         host.allowed, host.beside, host.lock = allowed_bytes(budget), VAE_BYTES, lock

@@ -5,7 +5,8 @@
 
 `operators`, `bytes`: what two chunks, the 59th and the last in steady state, call of PyTorch's operators and what those
 make; both must be equal. `peak`: bytes at most on a GPU during chunks 8 to 58 and the last 50. On a CPU times are the
-processor's, because other programs do not count in those.
+processor's, because other programs do not count in those. On a GPU, where this takes minutes, hundreds are told as they
+are made, and the figures are kept.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from torch.utils._pytree import tree_leaves
 
 from benchmarks.models import arguments, engine_for, report
 from benchmarks.official import official_config, random_dit
+from benchmarks.rates import card
+from benchmarks.results import keep
 from magi_core.attention.choose import get_attention
 from magi_core.engine import Engine
 from magi_core.state import SamplerState
@@ -53,24 +56,26 @@ def main() -> None:
     parser.add_argument("--format", default="fp8", choices=["bf16", "fp8"])
     options = parser.parse_args()
     on_gpu = options.model == "4.5B"
+    rates = card(get_attention("auto", "cuda")) if on_gpu else {}
     engine = on_a_gpu(options) if on_gpu else engine_for(options)
     width, height = map(int, options.pixels.split("x")) if on_gpu else (options.size, options.size)
     prompt = PromptEmbedding("", torch.randn(50, engine.dit.config.caption_channels))
     states = engine.stream(engine.begin(width=width, height=height, seed=1), prompt, options.chunks, drain=False)
     took, peaks, counted = watched(states, options.chunks - engine.settings.window, on_gpu)
     early, late = statistics.median(took[EARLY]), statistics.median(took[LATE])
-    report(
-        "growth",
-        options,
-        ratio=late / early,
-        bar=1.02,
-        same_work=counted[0] == counted[1],
-        operators=[count[0] for count in counted],
-        bytes=[count[1] for count in counted],
-        seconds=[round(early, 4), round(late, 4)],
-        by_hundreds=[round(statistics.median(took[i : i + 100]), 4) for i in range(0, len(took), 100)],
-        peak=[max(peaks[EARLY]), max(peaks[LATE])] if on_gpu else [],
-    )
+    figures = {
+        "same_work": counted[0] == counted[1],
+        "operators": [count[0] for count in counted],
+        "bytes": [count[1] for count in counted],
+        "seconds": [round(early, 4), round(late, 4)],
+        "by_hundreds": [round(statistics.median(took[i : i + 100]), 4) for i in range(0, len(took), 100)],
+        "peak": [max(peaks[EARLY]), max(peaks[LATE])] if on_gpu else [],
+    }
+    report("growth", options, ratio=late / early, bar=1.02, **figures)
+    if on_gpu:
+        names = ("format", "pixels", "layers", "chunks")
+        row = {"ratio": round(late / early, 4), "bar": 1.02} | figures
+        keep("growth", {name: getattr(options, name) for name in names}, rates, [row])
 
 
 def on_a_gpu(options: argparse.Namespace) -> Engine:
@@ -101,6 +106,8 @@ def watched(
             torch.cuda.synchronize()
             peaks.append(torch.cuda.max_memory_allocated())
         took.append(clock() - began)
+        if on_gpu and len(took) % 100 == 0:
+            print(len(took), round(statistics.median(took[-100:]), 4), flush=True)
     return took, peaks, counted
 
 
