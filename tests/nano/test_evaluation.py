@@ -16,12 +16,22 @@ from tools.nano.captions import CONTINUATIONS
 from tools.nano.cases import LONG_CHUNKS, Case
 from tools.nano.evaluate import ROWS, joined, rounded, tasks_of, unfilmed
 from tools.nano.intervals import bootstrap, wilson
+from tools.nano.scenery import looks, paint_scenery
 from tools.nano.scripts import drawn_frames, film, write_script
 from tools.nano.second_cases import FIRST, LAST, STUDIO
 from tools.nano.second_filming import Seen, spent
 from tools.nano.table import TABLE, Line
 from tools.nano.text_model import UNKNOWN, make_tokenizer
-from tools.nano.vocabulary import ACTIONS, CHUNK_FRAMES, COLOUR_NAMES, SHAPES, held_out_triples
+from tools.nano.vocabulary import (
+    ACTIONS,
+    BACKGROUNDS,
+    CHUNK_FRAMES,
+    COLOUR_NAMES,
+    COLOURS,
+    SHAPES,
+    SIZE,
+    held_out_triples,
+)
 from tools.small_models import tiny_engine
 
 
@@ -260,6 +270,19 @@ def test_patches_of_colour_are_seen_inside_objects_only():
     chequered[:, inside & (torch.arange(128) // 8 % 2 == 0)] += 30
     assert patchiness(frames) < 0.01 < 0.03 < patchiness(chequered)
     assert patchiness(torch.full_like(frames, 240)) is None
+
+
+@pytest.mark.parametrize("background", BACKGROUNDS)
+def test_an_object_that_fills_most_of_the_picture_is_not_taken_for_the_background(background):
+    """It has grown twice: a disc of 57 pixels is three fifths of the picture."""
+    rest = torch.tensor([[0.0, 1.0]])
+    scenery = paint_scenery(looks(rest.device)[BACKGROUNDS.index(background)][None], rest).permute(0, 2, 3, 1)
+    axis = torch.arange(SIZE) - SIZE / 2 + 0.5
+    disc = (axis[:, None].hypot(axis) < 57)[None, :, :, None]
+    for colour in ("cyan", "green"):  # like a day's sky, and like its ground
+        frames = torch.where(disc, torch.tensor(COLOURS[colour]) / 255.0, scenery).expand(CHUNK_FRAMES, -1, -1, -1)
+        track = measure((255 * frames).round().byte())
+        assert (track.background_name, track.shape, track.colour, track.size) == (background, "circle", colour, "big")
 
 
 def test_a_story_says_how_much_of_the_outline_is_worn_off_after_ten_seconds():

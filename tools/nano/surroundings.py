@@ -19,6 +19,7 @@ from tools.nano.vocabulary import BACKGROUNDS, OUTDOORS
 
 CLIP = 0.2  # no pixel counts for more than this, so that objects do not outvote the scenery
 STRIDE = 2  # of the pixels that are compared when the camera's place is refined
+EDGE = 10  # pixels along the picture's edges that tell the background and its brightness: an object may fill the rest
 COARSE = 4  # pixels averaged in each direction when it is searched everywhere
 REST_BONUS = 0.0015  # by which another place must match better than the one where clips begin
 PAN_SEEN, ZOOM_SEEN = 11.0, 1.14  # pixels and ratio within a chunk from which on the camera moves
@@ -88,22 +89,29 @@ def between(looked: list[int], values: Tensor) -> Tensor:
 
 def brightness(frame: Tensor, background: int) -> float:
     """How bright the scenery of one frame [128, 128, 3] is, in three steps: rain and snow darken it."""
-    picture = frame[::2, ::2]
-    at_rest = _painted(background, torch.tensor([[0.0, 1.0]], device=frame.device), STRIDE)[0]
+    at_rest = _painted(background, torch.tensor([[0.0, 1.0]], device=frame.device), STRIDE)
     tones = (1.0, (1 + OVERCAST) / 2, OVERCAST)
-    return min(tones, key=lambda tone: float((picture - tone * at_rest).abs().mean(-1).flatten().median()))
+    return min(tones, key=lambda tone: _unlike_at_edges(frame[None, ::STRIDE, ::STRIDE], tone * at_rest))
 
 
 def nearest_background(frames: Tensor) -> int:
-    """Index of the background that most pixels of `frames` [T, H, W, 3] 0..1 resemble, in whatever weather."""
-    picture = frames[:: max(1, len(frames) // 4), ::2, ::2]
+    """Index of the background that the edges of `frames` [T, H, W, 3] 0..1 resemble most, in whatever weather."""
+    picture = frames[:: max(1, len(frames) // 4), ::STRIDE, ::STRIDE]
     rest = torch.tensor([[0.0, 1.0]], device=frames.device)
     scores = []
     for index, name in enumerate(BACKGROUNDS):
         tones = (1.0, OVERCAST) if name in OUTDOORS else (1.0,)
         scenery = _painted(index, rest, STRIDE)
-        scores.append(min(float((picture - tone * scenery).abs().mean(-1).flatten().median()) for tone in tones))
+        scores.append(min(_unlike_at_edges(picture, tone * scenery) for tone in tones))
     return scores.index(min(scores))
+
+
+def _unlike_at_edges(picture: Tensor, scenery: Tensor) -> float:
+    """Median difference of the pixels near the edges, of pictures [T, H, W, 3] in steps of `STRIDE`."""
+    difference, inside = (picture - scenery).abs().mean(-1), EDGE // STRIDE
+    kept = torch.ones_like(difference, dtype=torch.bool)
+    kept[:, inside:-inside, inside:-inside] = False
+    return float(difference[kept].median())
 
 
 @lru_cache(maxsize=4)
