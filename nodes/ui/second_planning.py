@@ -11,6 +11,7 @@ import torch
 
 from magi_core.digest import digest
 from magi_core.errors import MagiError
+from magi_core.sampling.handoff import differences
 from magi_core.sampling.retouch import check_places, retouched
 from magi_core.state.story import words_of
 from magi_core.story.chunk import checked_strength
@@ -57,6 +58,8 @@ def retouching(
     """
     check_places(take, first, last, join)
     told, notes = _told(engine, said, take, first, last + 1)
+    if differs := differences(engine, take):
+        notes = (*notes, f"these chunks are not made as the take was: {'; '.join(differs)}")
     told = [with_spec(each, _rerolled(spec_of(each), reroll)) for each in told]
     plan = partial(engine.retouch, take, told, first, strength=strength, join=join)
     return Planning(plan, retouched(take, told, first, strength, join), notes)

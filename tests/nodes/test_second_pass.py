@@ -213,6 +213,14 @@ def test_a_retouch_keeps_every_other_chunk_bit_for_bit(retouch, take, prompt) ->
     assert made.state.chunks[2].spec.seed_offset == 1
 
 
+def test_a_retouch_by_another_model_is_told(retouch, model, take, said) -> None:
+    retouch(state=take, first=2, last=2)
+    assert not any("not made as the take was" in text for text in said())
+    made = retouch(model=model.copy(fingerprint="other", cache=type(model.cache)()), state=take, first=2, last=2)
+    assert same(made, take) == [True, True, False, True, True, True, True]
+    assert any("not made as the take was: other weights of the same kind" in text for text in said())
+
+
 def test_a_retouch_without_words_keeps_them_and_is_another_try_by_its_number(retouch, take) -> None:
     first, second = (retouch(state=take, first=2, last=2, strength=1.0, join=0, reroll=n) for n in (1, 2))
     assert words(first) == WORDS and same(first, take) == [True, True, False, True, True, True, True]
