@@ -21,7 +21,7 @@ from magi_core.sampling.forward import ForwardInput, Predictor
 from magi_core.sampling.guidance import scales
 from magi_core.sampling.timesteps import step_factor, step_intervals, timesteps
 from magi_core.sampling.window import Slot, plan_page, plan_stage
-from tools.nano.batches import CLEAN_T, TEXT_LENGTH, Batch, Films, make_corpus, sample_batch
+from tools.nano.batches import CLEAN_T, TEXT_LENGTH, Batch, sample_batch
 from tools.nano.chunk_attention import sdpa_mask
 from tools.nano.distill import student_weights
 from tools.nano.distill_targets import (
@@ -41,23 +41,12 @@ from tools.nano.distill_targets import (
 )
 from tools.nano.install import SAMPLING
 from tools.nano.recipe import dit_config
-from tools.nano.scenes import sample_scenes
 from tools.nano.text_model import SPECIAL_INDEX, make_text_model, make_tokenizer
 from tools.nano.training_model import SpecialTable, make_dit, predict, read_text
 
 CPU = torch.device("cpu")
 GUIDANCE = Guidance(knots=(0.0, 0.3), previous=(1.5, 1.2), text=(7.5, 2.0))
 CLEAN = 2  # chunks of the test window that are finished; the other four are one stage apart
-
-
-@pytest.fixture(scope="module")
-def corpus():
-    torch.manual_seed(0)
-    scenes = sample_scenes(60, 5)
-    latents, disguises, slipped = torch.randn(3, 60, 6, 16, 6, 4, 4)
-    disguises = disguises[scenes.new_shot.any(axis=1)]
-    films = Films(latents, torch.randn(60, 16, 4, 4), disguises, worn=latents, slipped=slipped)
-    return make_corpus(scenes, films, make_tokenizer(), 5)
 
 
 class Nets:
