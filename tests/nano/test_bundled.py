@@ -11,7 +11,8 @@ from magi_core.errors import MagiError
 from magi_core.loading import ASSETS, BUNDLED, locate
 from magi_core.sampling.timesteps import step_factor
 from tools.nano.distill_targets import COARSE_FACTOR, FINE_FACTOR
-from tools.nano.install import SAMPLING, card, known_words
+from tools.nano.install import SAMPLING, card, install, known_words
+from tools.nano.unpack import unpack
 
 SIZE_LIMIT = 40e6  # bytes of all files together
 
@@ -52,3 +53,10 @@ def test_a_card_offers_the_camera_and_the_weather_to_those_who_know_the_words():
 
 def test_all_files_together_are_small():
     assert sum(file.stat().st_size for file in (ASSETS / "nano").rglob("*") if file.is_file()) <= SIZE_LIMIT
+
+
+def test_what_is_installed_can_be_trained_on_from_and_installed_again(tmp_path):
+    unpack(ASSETS / "nano", tmp_path / "runs")
+    install(*(tmp_path / "runs" / name for name in ("vae", "base", "distill")), tmp_path / "nano")
+    for file in (path for path in (tmp_path / "nano").rglob("*") if path.is_file()):
+        assert file.read_bytes() == (ASSETS / "nano" / file.relative_to(tmp_path / "nano")).read_bytes(), file

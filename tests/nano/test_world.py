@@ -219,6 +219,14 @@ def test_worn_objects_are_still_told_apart_by_half_of_the_way():
     assert 0 < float(changed.mean()) < 0.1
 
 
+def test_outlines_wear_towards_a_shape_as_often_as_away_from_it():
+    scenes = sample_scenes(4000, 6, plain=True, alone=True)
+    towards = sample_wear(scenes, 6, torch.device("cpu")).shape[:, 0].numpy()
+    pairs = np.zeros((len(SHAPES), len(SHAPES)))
+    np.add.at(pairs, (scenes.shape[:, 0], towards), 1 / len(scenes))
+    assert pairs.diagonal().max() == 0 and np.abs(pairs - pairs.T).max() < 0.025
+
+
 def test_two_objects_to_train_on_do_not_hide_each_other_at_first():
     scenes = training_scenes(100, 3)
     assert len(scenes) == len(scenes.captions) == 100

@@ -42,14 +42,12 @@ class Wear:
 
 
 def sample_wear(scenes: Scenes, seed: int, device: torch.device, morph: float = MOST_MORPH) -> Wear:
-    """Some wear for every object, from none to the most, `morph` of the way to another shape; circles are what most
-    outlines end as."""
+    """Some wear for every object, from none to the most, `morph` of the way to another shape. Each shape is as often on
+    its way to any other as the other way round, so that what lies between two is no more the one than the other."""
     rng, n = np.random.default_rng([seed, 6]), len(scenes)
-    others = (scenes.shape + rng.integers(1, len(SHAPES), (n, 2))) % len(SHAPES)
-    rounded = (rng.random((n, 2)) < 0.5) & (scenes.shape != SHAPES.index("circle"))
     some = rng.random((n, 2, 1))
     parts = {
-        "shape": np.where(rounded, SHAPES.index("circle"), others),
+        "shape": (scenes.shape + rng.integers(1, len(SHAPES), (n, 2))) % len(SHAPES),
         "morph": morph * rng.random((n, 2)),
         "edge": 1 + (BLURRED_EDGE - 1) * rng.random((n, 2)) ** 2,
         "bulge": MOST_BULGE * some * rng.random((n, 2, len(WAVES))),

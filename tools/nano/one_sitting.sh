@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Trains both models on from the installed ones, installs them in a folder of their own and scores them there, on all
+# GPUs of one machine in one go:
+#     BASE=7 STUDENT=6 SCORES=6 bash tools/nano/one_sitting.sh RUNS SEED
+# BASE, STUDENT, SCORES: minutes; the base's count from the start, with 2.6 of compiling and drawing. RUNS receives vae,
+# base and distill (weights every 100 seconds), nano, scores/{base,distill}.{md,json}, *.log and phases.txt. An
+# interrupt ends all of it. What is there of RUNS is not made again: a broken-off sitting goes on with its last part.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+runs=$(realpath -m "$1") seed=$2
+gpus=${GPUS:-$(nvidia-smi -L | wc -l)} workers=${WORKERS:-$(getconf _NPROCESSORS_ONLN)}
+clips=${CLIPS_FOLDER:-/dev/shm/nano-clips}
+common=(--vae "$runs/old/vae" --corpus "$clips" --reserve 0.12 --look 64 --save-seconds 100)
+mkdir -p "$runs/scores"
+python=${PYTHON:-python3}
+trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$clips"' EXIT
+
+say() { echo "$SECONDS s: $*" | tee -a "$runs/phases.txt"; }
+train() { # PORT MODULE LOG ARGUMENT...
+    "$python" -m torch.distributed.run --nproc-per-node "$gpus" --master-port "$1" -m "$2" "${@:4}" >"$runs/$3.log" 2>&1
+    say "$3 has ended"
+}
+score() { # VARIANT WORKERS
+    "$python" -m tools.nano.evaluate --model "$runs/nano" --variant "$1" --rows all --samples table --device cuda \
+        --dtype float32 --workers "$2" --minutes "${SCORES:-6}" --out "$runs/scores/$1" >"$runs/scores_$1.log" 2>&1
+    say "scores of $1 are there"
+}
+
+"$python" -m tools.nano.unpack "$runs/old"
+if [ ! -e "$runs/distill/finished" ]; then
+    train 29511 tools.nano.corpus corpus --vae "$runs/old/vae" --clips "${CLIPS:-9000}" --seed "$seed" --out "$clips" &
+    if [ ! -e "$runs/base/finished" ]; then
+        train 29512 tools.nano.train_dit base "${common[@]}" --init "$runs/old/base" --minutes "${BASE:-7}" --batch 64 \
+            --lr 1.2e-3 --warmup 200 --decay-from 0.25 --seed "$seed" --out "$runs/base" &
+    fi
+    train 29513 tools.nano.distill student "${common[@]}" --init "$runs/base" --wait --student "$runs/old/distill" \
+        --student-of "$runs/old/base" --minutes "${STUDENT:-6}" --batch 48 --lr 8e-4 --seed "$((seed + 1))" \
+        --out "$runs/distill"
+fi
+"$python" -m tools.nano.install --vae "$runs/old/vae" --dit "$runs/base" --distill "$runs/distill" --to "$runs/nano"
+export OMP_NUM_THREADS=1 CUDA_MPS_PIPE_DIRECTORY="$runs/mps" CUDA_MPS_LOG_DIRECTORY="$runs/mps" # many small processes
+mkdir -p "$runs/mps"
+nvidia-cuda-mps-control -d || true # scores are only slower without
+score base $((workers * 3 / 5)) &
+score distill $((workers * 2 / 5))
+wait
+say "all of it is done"
