@@ -4,8 +4,8 @@
 
 Each is started only where its estimate (on an H100) fits into what is left, and ended when it takes far longer. OUT
 receives figures/*.json (what `benchmarks/results` keeps), logs/*.log and done.txt; what is in done.txt with 0 is not
-run again, so a queue that was broken off goes on. FlashAttention-4 and SageAttention are used where they can be imported;
-what needs one that cannot is left out. COMMIT tells the commit where there is no git.
+run again, so a queue that was broken off goes on. FlashAttention-4 is used where it can be imported; what needs
+SageAttention is left out where it cannot. COMMIT tells the commit where there is no git.
 """
 
 from __future__ import annotations
