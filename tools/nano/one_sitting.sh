@@ -13,7 +13,7 @@ clips=${CLIPS_FOLDER:-/dev/shm/nano-clips}
 common=(--vae "$runs/old/vae" --corpus "$clips" --reserve 0.12 --look 64 --save-seconds 100)
 mkdir -p "$runs/scores"
 python=${PYTHON:-python3}
-trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$clips"' EXIT
+trap 'kill $(jobs -p) 2>/dev/null || true; echo quit | nvidia-cuda-mps-control >/dev/null 2>&1 || true; rm -rf "$clips"' EXIT
 
 say() { echo "$SECONDS s: $*" | tee -a "$runs/phases.txt"; }
 train() { # PORT MODULE LOG ARGUMENT...
@@ -38,9 +38,9 @@ if [ ! -e "$runs/distill/finished" ]; then
         --out "$runs/distill"
 fi
 "$python" -m tools.nano.install --vae "$runs/old/vae" --dit "$runs/base" --distill "$runs/distill" --to "$runs/nano"
-export OMP_NUM_THREADS=1 CUDA_MPS_PIPE_DIRECTORY="$runs/mps" CUDA_MPS_LOG_DIRECTORY="$runs/mps" # many small processes
+export OMP_NUM_THREADS=1 CUDA_MPS_PIPE_DIRECTORY="$runs/mps" CUDA_MPS_LOG_DIRECTORY="$runs/mps"
 mkdir -p "$runs/mps"
-nvidia-cuda-mps-control -d || true # scores are only slower without
+nvidia-cuda-mps-control -d || true # many small processes share a GPU; without, scores are only slower
 score base $((workers * 3 / 5)) &
 score distill $((workers * 2 / 5))
 wait
