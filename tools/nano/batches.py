@@ -329,9 +329,8 @@ def sample_batch(corpus: Corpus, size: int, generator: torch.Generator, mix: Mix
     source = torch.where((image[..., None] & (frame == 0))[:, :, None, :, None, None], still, x0)
     x = torch.where(given[:, :, None, :, None, None], source, x)
     fixed = clean[..., None] | given
-    emphasis = torch.where(
-        null_sample[..., None], 1.0, corpus.emphasis[clip, place]
-    )  # no text says that something turns
+    # Without text nothing says that something turns.
+    emphasis = torch.where(null_sample[..., None], 1.0, corpus.emphasis[clip, place])
     weight = ~fixed * torch.where(disguised, DISGUISED_WEIGHT, 1.0)[..., None] * emphasis
 
     null = null_sample | clean

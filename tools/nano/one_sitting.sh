@@ -2,9 +2,9 @@
 # Trains both models on from the installed ones, installs them in a folder of their own and scores them there, on all
 # GPUs of one machine in one go:
 #     BASE=7 STUDENT=6 SCORES=6 bash tools/nano/one_sitting.sh RUNS SEED
-# BASE, STUDENT, SCORES: minutes; the base's count from the start, with 2.6 of compiling and drawing. RUNS receives vae,
-# base and distill (weights every 100 seconds), nano, scores/{base,distill}.{md,json}, *.log and phases.txt. An
-# interrupt ends all of it. What is there of RUNS is not made again: a broken-off sitting goes on with its last part.
+# BASE, STUDENT, SCORES: minutes; the base's count from the start, with 2.6 of compiling and drawing. RUNS receives old
+# (what it began from), base and distill (weights every 100 seconds), nano, scores/{base,distill}.{md,json}, *.log and
+# phases.txt. An interrupt, or one part that fails, ends all of it. A model in RUNS that is finished is not trained again.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 runs=$(realpath -m "$1") seed=$2
@@ -13,16 +13,33 @@ clips=${CLIPS_FOLDER:-/dev/shm/nano-clips}
 common=(--vae "$runs/old/vae" --corpus "$clips" --reserve 0.12 --look 64 --save-seconds 100)
 mkdir -p "$runs/scores"
 python=${PYTHON:-python3}
-trap 'kill $(jobs -p) 2>/dev/null || true; echo quit | nvidia-cuda-mps-control >/dev/null 2>&1 || true; rm -rf "$clips"' EXIT
 
+stop() { # what each job has started first: it would outlive the job
+    for job in $(jobs -p); do
+        pkill -P "$job" || true
+        kill "$job" 2>/dev/null || true
+    done
+    echo quit | nvidia-cuda-mps-control >/dev/null 2>&1 || true
+    rm -rf "$clips"
+}
+trap stop EXIT
+trap 'exit 130' INT
+trap 'exit 1' TERM
 say() { echo "$SECONDS s: $*" | tee -a "$runs/phases.txt"; }
+fail() { # LOG, also from a job of its own
+    say "$1 has failed: see $runs/$1.log"
+    kill "$$"
+    exit 1
+}
 train() { # PORT MODULE LOG ARGUMENT...
-    "$python" -m torch.distributed.run --nproc-per-node "$gpus" --master-port "$1" -m "$2" "${@:4}" >"$runs/$3.log" 2>&1
+    "$python" -m torch.distributed.run --nproc-per-node "$gpus" --master-port "$1" -m "$2" "${@:4}" >"$runs/$3.log" 2>&1 ||
+        fail "$3"
     say "$3 has ended"
 }
 score() { # VARIANT WORKERS
     "$python" -m tools.nano.evaluate --model "$runs/nano" --variant "$1" --rows all --samples table --device cuda \
-        --dtype float32 --workers "$2" --minutes "${SCORES:-6}" --out "$runs/scores/$1" >"$runs/scores_$1.log" 2>&1
+        --dtype float32 --workers "$2" --minutes "${SCORES:-6}" --out "$runs/scores/$1" >"$runs/scores_$1.log" 2>&1 ||
+        fail "scores_$1"
     say "scores of $1 are there"
 }
 
@@ -35,7 +52,8 @@ if [ ! -e "$runs/distill/finished" ]; then
     fi
     train 29513 tools.nano.distill student "${common[@]}" --init "$runs/base" --wait --student "$runs/old/distill" \
         --student-of "$runs/old/base" --minutes "${STUDENT:-6}" --batch 48 --lr 8e-4 --seed "$((seed + 1))" \
-        --out "$runs/distill"
+        --out "$runs/distill" &
+    wait $! # and not in the foreground, where a trap would wait for it
 fi
 "$python" -m tools.nano.install --vae "$runs/old/vae" --dit "$runs/base" --distill "$runs/distill" --to "$runs/nano"
 export OMP_NUM_THREADS=1 CUDA_MPS_PIPE_DIRECTORY="$runs/mps" CUDA_MPS_LOG_DIRECTORY="$runs/mps"
