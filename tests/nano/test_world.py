@@ -20,13 +20,14 @@ from tools.nano.vocabulary import (
     COLOUR_NAMES,
     DIRECTIONS,
     FRAMES,
+    RADII,
     SHAPES,
     SIZE,
     SIZE_BOUNDARY,
     WEATHERS,
     held_out_triples,
 )
-from tools.nano.wear import at_other_speeds, sample_wear
+from tools.nano.wear import at_other_speeds, sample_wear, swollen
 
 
 def test_the_same_seed_draws_the_same_clips():
@@ -227,9 +228,20 @@ def test_outlines_wear_towards_a_shape_as_often_as_away_from_it():
     assert pairs.diagonal().max() == 0 and np.abs(pairs - pairs.T).max() < 0.025
 
 
+def test_swollen_objects_are_still_nearest_to_their_own_size():
+    scenes = sample_scenes(300, 6)
+    other = swollen(scenes, 6)
+    assert np.array_equal(other.path[..., :2], scenes.path[..., :2])
+    ratio = other.path[..., 2] / scenes.path[..., 2]
+    assert ratio.min() < 0.9 and ratio.max() > 1.1 and np.allclose(ratio, ratio[..., :1])
+    small, big = (np.abs(scenes.path[..., 2] - RADII[name]) < 0.5 for name in ("small", "big"))
+    assert small.any() and other.path[..., 2][small].max() < SIZE_BOUNDARY
+    assert big.any() and other.path[..., 2][big].min() > SIZE_BOUNDARY
+
+
 def test_two_objects_to_train_on_do_not_hide_each_other_at_first():
     scenes = training_scenes(100, 3)
     assert len(scenes) == len(scenes.captions) == 100
-    assert 0.35 < scenes.second.mean() < 0.45
+    assert 0.45 < scenes.second.mean() < 0.55
     first, second = scenes.path[scenes.second][:, :, :CHUNK_FRAMES].swapaxes(0, 1)
     assert (np.linalg.norm(first[..., :2] - second[..., :2], axis=-1) > first[..., 2] + second[..., 2]).all()

@@ -30,11 +30,11 @@ from tools.nano.scenery import weather_covers
 from tools.nano.scenes import Scenes, sample_scenes, with_other_things
 from tools.nano.text_model import make_tokenizer
 from tools.nano.vocabulary import CHUNK_FRAMES, CHUNKS, FRAMES, SIZE
-from tools.nano.wear import MOST_LOST, MOST_MORPH, Wear, at_other_speeds, sample_wear, tinted
+from tools.nano.wear import MOST_LOST, MOST_MORPH, Wear, at_other_speeds, sample_wear, swollen, tinted
 
 TILE = 12
 STAND_INS = 16
-PAIRS, APART = 0.4, 1.05  # share of clips with two objects; their distance in sums of their radii, at least
+PAIRS, APART = 0.5, 1.05  # share of clips with two objects; their distance in sums of their radii, at least
 
 
 @torch.no_grad()
@@ -78,7 +78,7 @@ def build_corpus(vae: ViTVAE, tokenizer, count: int, seed: int, *, at_once: int 
         return latents, first
 
     def worn(scenes: Scenes, seed: int, morph: float) -> Tensor:
-        sheet = make_sheet(scenes, device)
+        sheet = make_sheet(swollen(scenes, seed), device)
         sheet = replace(sheet, colours=tinted(sheet.colours, seed))
         return encoded(sheet, everything, sample_wear(scenes, seed, device, morph))[0]
 
@@ -94,7 +94,7 @@ def build_corpus(vae: ViTVAE, tokenizer, count: int, seed: int, *, at_once: int 
 
 
 def training_scenes(count: int, seed: int) -> Scenes:
-    """Clips to train on: in two of five there are two objects, neither of which hides the other in the first second."""
+    """Clips to train on: in half of them there are two objects, neither of which hides the other in the first second."""
     scenes = sample_scenes(3 * count, seed)
     there = np.flatnonzero(scenes.second)
     first, second = scenes.path[there, :, :CHUNK_FRAMES].swapaxes(0, 1)

@@ -3,8 +3,9 @@
 # GPUs of one machine in one go:
 #     BASE=7 STUDENT=6 SCORES=6 bash tools/nano/one_sitting.sh RUNS SEED
 # BASE, STUDENT, SCORES: minutes; the base's count from the start, with 2.6 of compiling and drawing. RUNS receives old
-# (what it began from), base and distill (weights every 100 seconds), nano, scores/{base,distill}.{md,json}, *.log and
-# phases.txt. An interrupt, or one part that fails, ends all of it. A model in RUNS that is finished is not trained again.
+# (what it began from), base and distill (weights every 100 seconds), nano, *.log, phases.txt and, in scores, reports that
+# `tools.nano.evaluate --join` puts together: base and base_long of the base model, distill, and distill_4 with 4 steps.
+# An interrupt, or one part that fails, ends all of it. A model in RUNS that is finished is not trained again.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 runs=$(realpath -m "$1") seed=$2
@@ -36,10 +37,12 @@ train() { # PORT MODULE LOG ARGUMENT...
         fail "$3"
     say "$3 has ended"
 }
-score() { # VARIANT WORKERS
-    "$python" -m tools.nano.evaluate --model "$runs/nano" --variant "$1" --rows all --samples table --device cuda \
-        --dtype float32 --workers "$2" --minutes "${SCORES:-6}" --out "$runs/scores/$1" >"$runs/scores_$1.log" 2>&1 ||
-        fail "scores_$1"
+score() { # REPORT VARIANT WORKERS ROWS ARGUMENT...: as long as there is time
+    local left=$((scored_by - SECONDS))
+    [ "$left" -gt 20 ] || return 0
+    "$python" -m tools.nano.evaluate --model "$runs/nano" --variant "$2" --workers "$3" --rows "$4" --samples table \
+        --device cuda --dtype float32 --minutes "$((left / 60)).$((left % 60 * 10 / 60))" --out "$runs/scores/$1" \
+        "${@:5}" >"$runs/scores_$1.log" 2>&1 || fail "scores_$1"
     say "scores of $1 are there"
 }
 
@@ -59,7 +62,16 @@ fi
 export OMP_NUM_THREADS=1 CUDA_MPS_PIPE_DIRECTORY="$runs/mps" CUDA_MPS_LOG_DIRECTORY="$runs/mps"
 mkdir -p "$runs/mps"
 nvidia-cuda-mps-control -d || true # many small processes share a GPU; without, scores are only slower
-score base $((workers * 3 / 5)) &
-score distill $((workers * 2 / 5))
+scored_by=$((SECONDS + ${SCORES:-11} * 60))
+short=single,image,continuation,pair,swap,memory,shots,pace,camera,weather,wall
+many=$((workers * 9 / 16)) fewer=$((workers * 7 / 16))
+{
+    score base base "$fewer" "$short"
+    score distill_4 distill "$fewer" single,memory --settings '{"steps": 4}'
+} &
+{
+    score distill distill "$many" "$short,story,long"
+    score base_long base "$many" story,long
+} &
 wait
 say "all of it is done"

@@ -1,7 +1,7 @@
 """What a long run makes of its objects, drawn on purpose, so that training can show the way back.
 
-A generated history is not a drawn one: outlines wear off a little in every second, and straight moves are shown at
-a middle speed before the history says which. Both are drawn here from the same scripts.
+A generated history is not a drawn one: outlines, colours and sizes wear off a little in every second, and straight
+moves are shown at a middle speed before the history says which. Both are drawn here from the same scripts.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ MOST_MORPH = 0.42  # of the way to another shape; from half of it on nothing wou
 MOST_LOST = 0.85  # the same of a chunk that reads, from a finished one, which shape it is
 MOST_BULGE = 0.08  # of the radius, of each wave in an outline
 BLURRED_EDGE = 4.0  # pixels, at most
-MOST_TINT = 0.2  # of the way to another colour
-MOST_SWELLING = 0.08  # of the radius, either way
-WAVES = (2, 3, 4)  # around an outline
+MOST_TINT = 0.3  # of the way to another colour
+MOST_SWELLING = 0.13  # of the radius, either way; a small object is not half of the way to a big one with it
+WAVES = (2, 3, 4, 6, 8)  # around an outline
 
 
 @dataclass(frozen=True, eq=False)
 class Wear:
     """Of N clips' two objects: the shape [N, 2] an outline is on its way to and how far, the width of its edge in
-    pixels, and its waves [N, 2, 3] as amplitudes in radii and phases."""
+    pixels, and its waves [N, 2, 5] as amplitudes in radii and phases."""
 
     shape: Tensor
     morph: Tensor
@@ -67,8 +67,8 @@ def tinted(colours: Tensor, seed: int) -> Tensor:
 
 
 def at_other_speeds(scenes: Scenes, seed: int) -> Scenes:
-    """The same films, in which every second goes on from where the drawn one before ended, at a speed of its own, with
-    objects a little larger or smaller. Seconds that begin elsewhere, and first ones, keep their paths."""
+    """The same films, in which every second goes on from where the drawn one before ended, at a speed of its own.
+    Seconds that begin elsewhere, and first ones, keep their paths."""
     rng, n = np.random.default_rng([seed, 8]), len(scenes)
     path = scenes.path.astype(np.float64)
     result = path.copy()
@@ -81,5 +81,11 @@ def at_other_speeds(scenes: Scenes, seed: int) -> Scenes:
             moved, _ = move(action, DIRECTION_TABLE[action], speed, scenes.shape[:, which], start, time)
             stays = scenes.new_shot[:, k] & (which == 0)
             result[:, which, frames] = np.where(stays[:, None, None], result[:, which, frames], moved)
-    result[..., 2] *= 1 + MOST_SWELLING * rng.uniform(-1, 1, (n, 2, 1))
     return replace(scenes, path=result.astype(np.float32))
+
+
+def swollen(scenes: Scenes, seed: int) -> Scenes:
+    """The same films with each object a little larger or smaller."""
+    path = scenes.path.copy()
+    path[..., 2] *= 1 + MOST_SWELLING * np.random.default_rng([seed, 9]).uniform(-1, 1, (len(scenes), 2, 1))
+    return replace(scenes, path=path)
