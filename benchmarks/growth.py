@@ -6,7 +6,7 @@
 `operators`, `bytes`: what two chunks, the 59th and the last in steady state, call of PyTorch's operators and what those
 make; both must be equal. `peak`: bytes at most on a GPU during chunks 8 to 58 and the last 50. On a CPU times are the
 processor's, because other programs do not count in those. On a GPU, where this takes minutes, hundreds are told as they
-are made, and the figures are kept.
+are made, and the figures are kept. After `--seconds` the next chunk is the last; `chunks` says how many were made.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ def main() -> None:
     parser.add_argument("--layers", type=int)
     parser.add_argument("--pixels", default="480x480")
     parser.add_argument("--format", default="fp8", choices=["bf16", "fp8"])
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="of chunks in steady state, at most")
     options = parser.parse_args()
     on_gpu = options.model == "4.5B"
     rates = card(get_attention("auto", "cuda")) if on_gpu else {}
@@ -61,7 +62,8 @@ def main() -> None:
     width, height = map(int, options.pixels.split("x")) if on_gpu else (options.size, options.size)
     prompt = PromptEmbedding("", torch.randn(50, engine.dit.config.caption_channels))
     states = engine.stream(engine.begin(width=width, height=height, seed=1), prompt, options.chunks, drain=False)
-    took, peaks, counted = watched(states, options.chunks - engine.settings.window, on_gpu)
+    took, peaks, counted = watched(states, options.chunks - engine.settings.window, on_gpu, options.seconds)
+    options.chunks = len(took) + len(counted) + engine.settings.window
     early, late = statistics.median(took[EARLY]), statistics.median(took[LATE])
     figures = {
         "same_work": counted[0] == counted[1],
@@ -71,7 +73,7 @@ def main() -> None:
         "by_hundreds": [round(statistics.median(took[i : i + 100]), 4) for i in range(0, len(took), 100)],
         "peak": [max(peaks[EARLY]), max(peaks[LATE])] if on_gpu else [],
     }
-    report("growth", options, ratio=late / early, bar=1.02, **figures)
+    report("growth", options, ratio=late / early, bar=1.02, chunks=options.chunks, **figures)
     if on_gpu:
         names = ("format", "pixels", "layers", "chunks")
         row = {"ratio": round(late / early, 4), "bar": 1.02} | figures
@@ -85,18 +87,24 @@ def on_a_gpu(options: argparse.Namespace) -> Engine:
 
 
 def watched(
-    states: Iterator[SamplerState], chunks: int, on_gpu: bool
+    states: Iterator[SamplerState], chunks: int, on_gpu: bool, seconds: float
 ) -> tuple[list[float], list[int], list[tuple[int, int]]]:
-    """Seconds and peak of every chunk in steady state, and the work of two that are counted in place of timed ones."""
+    """Seconds and peak of every chunk in steady state, and the work of two that are counted in place of timed ones. The
+    last is the one after `seconds`, the 110th at the earliest."""
     took: list[float] = []
     peaks: list[int] = []
     counted: list[tuple[int, int]] = []
     clock = time.perf_counter if on_gpu else time.process_time
+    started = time.perf_counter()
     for index in range(chunks):
-        if index in (EARLY.stop, chunks - 1):
+        over = index > EARLY.stop - LATE.start and time.perf_counter() - started > seconds
+        last = over or index == chunks - 1
+        if last or index == EARLY.stop:
             with Counting() as counting:
                 next(states)
             counted.append((counting.operators, counting.bytes))
+            if last:
+                break
             continue
         if on_gpu:
             torch.cuda.reset_peak_memory_stats()

@@ -14,9 +14,9 @@ from tools.nano.text_model import make_tokenizer
 def corpus() -> Corpus:
     torch.manual_seed(0)
     scenes = sample_scenes(80, 5)
-    latents, disguises, slipped = torch.randn(3, 80, 6, 16, 6, 4, 4)
+    latents, disguises, slipped, elsewhere, empty = torch.randn(5, 80, 6, 16, 6, 4, 4)
     disguises = disguises[scenes.new_shot.any(axis=1)]
-    films = Films(latents, torch.randn(80, 16, 4, 4), disguises, worn=latents, slipped=slipped)
+    films = Films(latents, torch.randn(80, 16, 4, 4), disguises, latents, slipped, elsewhere, empty)
     return make_corpus(scenes, films, make_tokenizer(), 5)
 
 

@@ -17,9 +17,11 @@ from tools.nano.vocabulary import (
     ACTIONS,
     BACKGROUNDS,
     CHUNK_FRAMES,
+    CHUNKS,
     COLOUR_NAMES,
     DIRECTIONS,
     FRAMES,
+    OUTDOORS,
     RADII,
     SHAPES,
     SIZE,
@@ -27,7 +29,7 @@ from tools.nano.vocabulary import (
     WEATHERS,
     held_out_triples,
 )
-from tools.nano.wear import at_other_speeds, sample_wear, swollen
+from tools.nano.wear import at_other_speeds, elsewhere, sample_wear, swollen, without_objects
 
 
 def test_the_same_seed_draws_the_same_clips():
@@ -237,6 +239,43 @@ def test_swollen_objects_are_still_nearest_to_their_own_size():
     small, big = (np.abs(scenes.path[..., 2] - RADII[name]) < 0.5 for name in ("small", "big"))
     assert small.any() and other.path[..., 2][small].max() < SIZE_BOUNDARY
     assert big.any() and other.path[..., 2][big].min() > SIZE_BOUNDARY
+
+
+def test_objects_elsewhere_move_as_they_did_at_another_place_in_the_picture():
+    scenes = sample_scenes(300, 4)
+    other = elsewhere(scenes, 4)
+    steps, same = (np.diff(s.path[..., :2].reshape(300, 2, CHUNKS, CHUNK_FRAMES, 2), axis=3) for s in (other, scenes))
+    assert np.allclose(steps, same, atol=1e-3) and np.array_equal(other.path[..., 2], scenes.path[..., 2])
+    away = np.linalg.norm((other.path - scenes.path)[..., :2], axis=-1)
+    begins = ~scenes.new_shot.any(axis=1)
+    assert np.median(away[begins]) > 30
+    inside = scenes.path[begins][..., :2].min() - 1 < other.path[begins][..., :2]
+    assert (inside & (other.path[begins][..., :2] < scenes.path[begins][..., :2].max() + 1)).mean() > 0.999
+    clip, k = np.argwhere(scenes.new_shot)[:, 0], np.argwhere(scenes.new_shot)[:, 1]
+    behind = other.path[clip, 0, k * CHUNK_FRAMES, :2] - scenes.path[clip, 0, k * CHUNK_FRAMES - 1, :2]
+    assert 0.35 < (np.abs(behind).max(axis=1) < 1e-3).mean() < 0.65
+
+
+def test_without_objects_nothing_is_left_of_them():
+    scenes = sample_scenes(6, 4, plain=True)
+    frames = torch.arange(6), torch.zeros(6, 1, dtype=torch.long)
+    studio = ~np.isin(scenes.background_from[:, 0], [BACKGROUNDS.index(name) for name in OUTDOORS])
+    drawn, empty = (draw(make_sheet(s), weather_covers("cpu"), *frames) for s in (scenes, without_objects(scenes)))
+    assert studio.any() and float(empty.std((2, 3, 4))[studio].max()) < 1e-5
+    assert float((drawn - empty).abs().amax((1, 2, 3, 4)).min()) > 0.5  # objects were there, outdoors too
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 33])
+def test_there_are_as_many_clips_to_train_on_as_are_asked_for(count):
+    assert len(training_scenes(count, count)) == count
+
+
+def test_in_many_clips_to_train_on_night_falls_or_day_breaks():
+    scenes = training_scenes(600, 3)
+    outside = [BACKGROUNDS.index(name) for name in OUTDOORS]
+    turns = np.isin(scenes.background_from, outside) & np.isin(scenes.background_to, outside)
+    turns &= scenes.background_from != scenes.background_to
+    assert 0.3 < turns.any(axis=1).mean() < 0.4
 
 
 def test_two_objects_to_train_on_do_not_hide_each_other_at_first():

@@ -80,8 +80,7 @@ def run(folder: Path, out: Path, stages: Iterable[str], seconds: float, cpu: boo
         signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))
         wanted = {name: (STAGES | BUDGETS)[name] for name in stages}
         try:
-            _make_models(wanted, place, report, cpu)
-            _run_all(wanted, place, report, cpu, together)
+            _run_all(_make_models(wanted, place, report, cpu), place, report, cpu, together)
         finally:
             report.deadline = 0.0  # no thread starts another
             for process in report.running:
@@ -90,8 +89,9 @@ def run(folder: Path, out: Path, stages: Iterable[str], seconds: float, cpu: boo
     return int(report.failed)
 
 
-def _make_models(stages: dict[str, Stage], place: Path, report: Report, cpu: bool) -> None:
-    """The one of some gigabytes beside the first stages; that of the official shape before any, as it takes the GPU."""
+def _make_models(stages: dict[str, Stage], place: Path, report: Report, cpu: bool) -> dict[str, Stage]:
+    """The one of some gigabytes beside the first stages; that of the official shape before any, as it takes the GPU.
+    Gives the stages that have their model."""
     wanted = {"official": False, "wide": False}
     for stage in stages.values():
         wanted["official" if stage.command is BUDGET else "wide"] = True
@@ -102,8 +102,10 @@ def _make_models(stages: dict[str, Stage], place: Path, report: Report, cpu: boo
                 [*command, *(["--rehearsal"] if cpu else [])], cwd=REPOSITORY, preexec_fn=os.setpgrp
             )
             report.running.add(making)
-            if name == "official":
-                making.wait()
+            if name == "official" and making.wait():
+                report.add("models", name, {"failed": f"writing it ended with {making.returncode}"})
+                return {name: stage for name, stage in stages.items() if stage.command is not BUDGET}
+    return stages
 
 
 def _run_all(stages: dict[str, Stage], place: Path, report: Report, cpu: bool, together: bool) -> None:

@@ -38,6 +38,8 @@ GUESS_STRENGTH = 1.5  # of what is wrong with a guess, at most
 FOCUS, FOCUS_REACH, FOCUS_EDGE = 3.0, 1.3, 8.0  # how much more objects count in the loss; as far as radii and pixels
 FOCUS_FROM, FOCUS_BY = 0.3, 0.6  # timesteps of the clearest chunk in sight between which they come to
 DISGUISED_FROM, DISGUISED_TO = 0.1, 0.6  # timesteps between which a new shot may show other things
+GHOSTS_FROM, GHOSTS_TO = 0.15, 0.6  # timesteps between which what shows a second time, elsewhere, fades out
+FAINTEST = 0.5  # strength at least of a thing that is also seen elsewhere, where it is fainter
 HEALING_FROM, HEALED_BY = 0.5, 0.9  # timesteps between which what is wrong with a chunk in its last steps fades out
 TURNING, TURNED = 3.0, 2.0  # weight in the loss of frames in which something turns, and of the others of their chunk
 DISGUISED_WEIGHT = 3.0  # in the loss, of chunks chosen for it, also when nothing else shows any more: they are few
@@ -57,6 +59,8 @@ class Mix:
     have no loss, the others become the drawn ones. disguised: new shots that show other things than the history when
     they first see it, as when they came to be alone; what they become is the history's. slipped: chunks after finished
     ones that show worn objects at another speed until the history has told them; what they become is the drawn ones.
+    cuts: segments that begin in the middle of a clip. ghosts: chunks that nothing tells where their objects are, first
+    ones and new shots, which show them a second time, fainter, elsewhere; what they become is the drawn ones.
     """
 
     null: float = 0.11
@@ -72,6 +76,7 @@ class Mix:
     disguised: float = 0.8
     slipped: float = 0.4
     cuts: float = 0.2
+    ghosts: float = 0.5
 
 
 BASE_MIX = Mix()
@@ -88,7 +93,8 @@ class Corpus:
     not go on from where the one before was. guesses [N, 6, C, 6, h, w]: the model's latest guess at each chunk, the
     drawn one until there is one (see `keep_guesses`). disguises [M, 6, C, 6, h, w]: clips with new shots once
     more, with other things in them; disguise [N]: which of them belongs to a clip, 0 where none does. worn, slipped: as
-    latents, of worn objects, and of such at other speeds (`wear`). places [N, 6, 6, 2, 3]: x, y and radius of both
+    latents, of worn objects, and of such at other speeds; elsewhere, empty: of objects at other places, and of what is
+    around them alone (all in `wear`). places [N, 6, 6, 2, 3]: x, y and radius of both
     objects in every latent frame, in pixels; far away where there is no second one. emphasis [N, 6, 6]: weight of every
     latent frame in the loss, larger where something changes (`emphasis_on`).
     """
@@ -107,6 +113,8 @@ class Corpus:
     disguise: Tensor
     worn: Tensor
     slipped: Tensor
+    elsewhere: Tensor
+    empty: Tensor
     places: Tensor
     emphasis: Tensor
 
@@ -120,6 +128,8 @@ class Films:
     disguises: Tensor
     worn: Tensor
     slipped: Tensor
+    elsewhere: Tensor
+    empty: Tensor
 
 
 def token_prefixes(scenes: Scenes, seed: int) -> tuple[Tensor, Tensor]:
@@ -307,7 +317,8 @@ def sample_batch(corpus: Corpus, size: int, generator: torch.Generator, mix: Mix
     strength = torch.where(aged, 1.0, GUESS_STRENGTH) * uniform(size, 1) * torch.where(clean, 1.0, healing)
     strength, aged = (part[..., None, None, None, None] for part in (torch.where(guessed, strength, 0.0), aged))
     as_read = torch.where(aged, corpus.worn[clip, place], corpus.guesses[clip, place]).float()
-    disguised = new_shot & ~clean & (t >= DISGUISED_FROM) & (uniform(size, CHUNKS) < mix.disguised)
+    ghosts = (new_shot | (within == 0)) & ~clean & (uniform(size, CHUNKS) < mix.ghosts)
+    disguised = new_shot & ~clean & ~ghosts & (t >= DISGUISED_FROM) & (uniform(size, CHUNKS) < mix.disguised)
     fading = ((DISGUISED_TO - t) / (DISGUISED_TO - DISGUISED_FROM)).clamp(min=0)
     told = clean.gather(1, first_key) & ~new_shot & ~clean  # by a finished chunk, what it goes on from
     slipped = told & (uniform(size, CHUNKS) < mix.slipped)
@@ -315,6 +326,12 @@ def sample_batch(corpus: Corpus, size: int, generator: torch.Generator, mix: Mix
     share, other = share[..., None, None, None, None], slipped[..., None, None, None, None]
     wrong = torch.where(other, corpus.slipped[clip, place], corpus.disguises[corpus.disguise[clip], place]).float()
     change = share * (wrong - x0) + strength * (as_read - x0)
+    empty, elsewhere = (part[clip, place].float() for part in (corpus.empty, corpus.elsewhere))
+    fades = torch.where(ghosts, ((GHOSTS_TO - t) / (GHOSTS_TO - GHOSTS_FROM)).clamp(0, 1), 0.0)
+    here = FAINTEST + (1 - FAINTEST) * uniform(size, CHUNKS)
+    there = here * uniform(size, CHUNKS)
+    fades, here, there = (part[..., None, None, None, None] for part in (fades, here, there))
+    change = change + fades * ((1 - here) * (empty - x0) + there * (elsewhere - empty))
     x = level * (x0 + change) + (1 - level) * noise
     target = x0 - noise - level / (1 - level).clamp(min=1 - HEALED_BY) * change  # ends at x0 all the same
     frame = torch.arange(6, device=device)
@@ -331,7 +348,7 @@ def sample_batch(corpus: Corpus, size: int, generator: torch.Generator, mix: Mix
     fixed = clean[..., None] | given
     # Without text nothing says that something turns.
     emphasis = torch.where(null_sample[..., None], 1.0, corpus.emphasis[clip, place])
-    weight = ~fixed * torch.where(disguised, DISGUISED_WEIGHT, 1.0)[..., None] * emphasis
+    weight = ~fixed * torch.where(disguised | (ghosts & new_shot), DISGUISED_WEIGHT, 1.0)[..., None] * emphasis
 
     null = null_sample | clean
     prefixes = torch.where(null[..., None], corpus.null_prefix[clip, place], corpus.text_prefix[clip, place])

@@ -29,12 +29,23 @@ from tools.nano.render import Sheet, draw, make_sheet
 from tools.nano.scenery import weather_covers
 from tools.nano.scenes import Scenes, sample_scenes, with_other_things
 from tools.nano.text_model import make_tokenizer
-from tools.nano.vocabulary import CHUNK_FRAMES, CHUNKS, FRAMES, SIZE
-from tools.nano.wear import MOST_LOST, MOST_MORPH, Wear, at_other_speeds, sample_wear, swollen, tinted
+from tools.nano.vocabulary import BACKGROUNDS, CHUNK_FRAMES, CHUNKS, FRAMES, OUTDOORS, SIZE
+from tools.nano.wear import (
+    MOST_LOST,
+    MOST_MORPH,
+    Wear,
+    at_other_speeds,
+    elsewhere,
+    sample_wear,
+    swollen,
+    tinted,
+    without_objects,
+)
 
 TILE = 12
 STAND_INS = 16
 PAIRS, APART = 0.5, 1.05  # share of clips with two objects; their distance in sums of their radii, at least
+DUSKS = 0.35  # share of clips in which night falls or day breaks: objects are lost there, and they are few by themselves
 
 
 @torch.no_grad()
@@ -89,19 +100,29 @@ def build_corpus(vae: ViTVAE, tokenizer, count: int, seed: int, *, at_once: int 
     if len(reshot):
         disguises, _ = encoded(make_sheet(with_other_things(scenes, seed), device), reshot)
     slipped = worn(at_other_speeds(scenes, seed), seed + 1, MOST_LOST)
-    films = Films(latents, first, disguises, worn(scenes, seed, MOST_MORPH), slipped)
+    ghosts, empty = (
+        encoded(make_sheet(other, device), everything)[0] for other in (elsewhere(scenes, seed), without_objects(scenes))
+    )
+    films = Films(latents, first, disguises, worn(scenes, seed, MOST_MORPH), slipped, ghosts, empty)
     return make_corpus(scenes, films, tokenizer, seed)
 
 
 def training_scenes(count: int, seed: int) -> Scenes:
-    """Clips to train on: in half of them there are two objects, neither of which hides the other in the first second."""
-    scenes = sample_scenes(3 * count, seed)
-    there = np.flatnonzero(scenes.second)
-    first, second = scenes.path[there, :, :CHUNK_FRAMES].swapaxes(0, 1)
+    """Clips to train on: in half of them there are two objects, neither of which hides the other in the first second;
+    in many night falls or day breaks."""
+    scenes = sample_scenes(4 * count + 64, seed)
+    first, second = scenes.path[:, :, :CHUNK_FRAMES].swapaxes(0, 1)
     distance = np.linalg.norm(first[..., :2] - second[..., :2], axis=-1)
-    apart = there[(distance > APART * (first[..., 2] + second[..., 2])).all(axis=1)][: round(PAIRS * count)]
-    alone = np.flatnonzero(~scenes.second)[: count - len(apart)]
-    return scenes.of(np.sort(np.concatenate([apart, alone])))
+    apart = (distance > APART * (first[..., 2] + second[..., 2])).all(axis=1)
+    outside = [BACKGROUNDS.index(name) for name in OUTDOORS]
+    dusk = np.isin(scenes.background_from, outside) & np.isin(scenes.background_to, outside)
+    dusk = (dusk & (scenes.background_from != scenes.background_to)).any(axis=1)
+    chosen = []
+    for these, size in ((scenes.second & apart, round(PAIRS * count)), (~scenes.second, count - round(PAIRS * count))):
+        turning, others = np.flatnonzero(these & dusk), np.flatnonzero(these & ~dusk)
+        many = round(DUSKS * size)
+        chosen.append(np.concatenate([turning[:many], others, turning[many:]])[:size])
+    return scenes.of(np.sort(np.concatenate(chosen)))
 
 
 def stand_in(tokenizer, device: torch.device) -> Corpus:
@@ -110,7 +131,7 @@ def stand_in(tokenizer, device: torch.device) -> Corpus:
     shape = (STAND_INS, CHUNKS, VAE_CONFIG["z_chans"], 6, grid, grid)
     noise = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(device, torch.bfloat16)
     reshot = max(1, int(scenes.new_shot.any(axis=1).sum()))
-    return make_corpus(scenes, Films(noise, noise[:, 0, :, 0], noise[:reshot], noise, noise), tokenizer, 0)
+    return make_corpus(scenes, Films(noise, noise[:, 0, :, 0], noise[:reshot], noise, noise, noise, noise), tokenizer, 0)
 
 
 def seed_here(seed: int) -> int:

@@ -55,6 +55,14 @@ def test_checks_that_crash_hang_or_fail_cost_only_themselves(report: run.Report)
     assert (report.out / "log.txt").read_text().count("starting") == 4
 
 
+def test_without_its_model_no_stage_is_begun(report: run.Report, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "TOOL", [sys.executable, "-c", "raise SystemExit(3)"])
+    stages = {"8 GB": run.BUDGETS["8 GB, dynamic VRAM"], "tests": run.Stage(run.TESTS, [])}
+    assert list(run._make_models(stages, report.out, report, cpu=True)) == ["tests"]
+    told = json.loads((report.out / "report.json").read_text())["models"]
+    assert report.failed and told == {"official": {"failed": "writing it ended with 3"}}
+
+
 def test_a_stage_that_cannot_start_is_told_once(report: run.Report) -> None:
     found = _follow(report, "print('no such model'); raise SystemExit(1)")
     assert "ended with 1: no such model" in found["end"]["failed"] and list(found) == ["end"]
