@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tools.nano.batches import Batch, Corpus, Films, make_corpus, sample_batch
+from tools.nano.batches import Batch, sample_batch
+from tools.nano.clips import Corpus, Films, make_corpus
 from tools.nano.scenes import sample_scenes
 from tools.nano.text_model import make_tokenizer
 

@@ -10,23 +10,12 @@ import torch
 
 from magi_core.sampling.timesteps import timesteps
 from magi_core.story.transitions import transition_ranges
-from tools.nano.batches import (
-    GUESSED_FROM,
-    HEALED_BY,
-    KV_TABLE,
-    Batch,
-    Corpus,
-    Mix,
-    clearest,
-    emphasis_on,
-    focus_on,
-    keep_guesses,
-    progress_of,
-    sample_batch,
-    timestep_of,
-)
+from tools.nano.batches import GUESSED_FROM, Batch, clearest, focus_on, keep_guesses, sample_batch
+from tools.nano.clips import Corpus, emphasis_on
 from tools.nano.level_balance import LevelBalance
+from tools.nano.mistakes import HEALED_BY
 from tools.nano.scenes import RECOLOUR, REPAINT, REPEAT, Scenes, sample_scenes
+from tools.nano.slots import KV_TABLE, Mix, progress_of, timestep_of
 
 
 def noisy_slots(batch: Batch) -> torch.Tensor:
@@ -112,7 +101,9 @@ def test_frames_in_which_something_turns_count_most(corpus):
     assert torch.equal(weight.flatten(0, 1)[repaints].unique(dim=0), torch.tensor([[3.0, 3, 3, 3, 2, 2]]))
     same = (scenes.event == REPEAT).ravel() & ~changes_elsewhere(scenes)
     assert (weight.flatten(0, 1)[np.flatnonzero(same)] == 1).all()
-    batch = sample_batch(corpus, 64, torch.Generator().manual_seed(5), Mix(null=0.0, alone=0.0, disguised=0.0, ghosts=0.0))
+    batch = sample_batch(
+        corpus, 64, torch.Generator().manual_seed(5), Mix(null=0.0, alone=0.0, disguised=0.0, ghosts=0.0)
+    )
     free = ~batch.fixed
     clip, place = batch.chunk // 6, batch.chunk % 6
     assert torch.equal(batch.weight[free], corpus.emphasis[clip, place].flatten(1)[free])

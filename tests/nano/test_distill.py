@@ -21,8 +21,9 @@ from magi_core.sampling.forward import ForwardInput, Predictor
 from magi_core.sampling.guidance import scales
 from magi_core.sampling.timesteps import step_factor, step_intervals, timesteps
 from magi_core.sampling.window import Slot, plan_page, plan_stage
-from tools.nano.batches import CLEAN_T, TEXT_LENGTH, Batch, sample_batch
+from tools.nano.batches import CLEAN_T, Batch, sample_batch
 from tools.nano.chunk_attention import sdpa_mask
+from tools.nano.clips import TEXT_LENGTH
 from tools.nano.distill import student_weights
 from tools.nano.distill_targets import (
     COARSE,

@@ -10,9 +10,7 @@ from magi_core.attention.sdpa import sdpa
 from magi_core.dit import DiT, TextAttention, WindowAttention
 from magi_core.text.conditioning import assemble_null, assemble_text
 from magi_core.text.special_tokens import SPECIAL_TOKEN_NAMES, SpecialTokens, load_special_tokens
-from tools.nano.batches import (
-    Batch,
-)
+from tools.nano.batches import Batch
 from tools.nano.chunk_attention import flex_mask, sdpa_mask
 from tools.nano.export import rows_by_word
 from tools.nano.master import Master

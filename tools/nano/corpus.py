@@ -20,7 +20,7 @@ from torch import Tensor
 
 from magi_core.config import LATENT_SCALE
 from magi_core.vae.model import ViTVAE
-from tools.nano.batches import Corpus, Films, make_corpus
+from tools.nano.clips import Corpus, Films, make_corpus
 from tools.nano.compilation import Compiled
 from tools.nano.export import load_autoencoder
 from tools.nano.processes import arrival, join, leave, rank
@@ -45,7 +45,9 @@ from tools.nano.wear import (
 TILE = 12
 STAND_INS = 16
 PAIRS, APART = 0.5, 1.05  # share of clips with two objects; their distance in sums of their radii, at least
-DUSKS = 0.35  # share of clips in which night falls or day breaks: objects are lost there, and they are few by themselves
+DUSKS = (
+    0.35  # share of clips in which night falls or day breaks: objects are lost there, and they are few by themselves
+)
 
 
 @torch.no_grad()
@@ -101,7 +103,8 @@ def build_corpus(vae: ViTVAE, tokenizer, count: int, seed: int, *, at_once: int 
         disguises, _ = encoded(make_sheet(with_other_things(scenes, seed), device), reshot)
     slipped = worn(at_other_speeds(scenes, seed), seed + 1, MOST_LOST)
     ghosts, empty = (
-        encoded(make_sheet(other, device), everything)[0] for other in (elsewhere(scenes, seed), without_objects(scenes))
+        encoded(make_sheet(other, device), everything)[0]
+        for other in (elsewhere(scenes, seed), without_objects(scenes))
     )
     films = Films(latents, first, disguises, worn(scenes, seed, MOST_MORPH), slipped, ghosts, empty)
     return make_corpus(scenes, films, tokenizer, seed)
@@ -131,7 +134,9 @@ def stand_in(tokenizer, device: torch.device) -> Corpus:
     shape = (STAND_INS, CHUNKS, VAE_CONFIG["z_chans"], 6, grid, grid)
     noise = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(device, torch.bfloat16)
     reshot = max(1, int(scenes.new_shot.any(axis=1).sum()))
-    return make_corpus(scenes, Films(noise, noise[:, 0, :, 0], noise[:reshot], noise, noise, noise, noise), tokenizer, 0)
+    return make_corpus(
+        scenes, Films(noise, noise[:, 0, :, 0], noise[:reshot], noise, noise, noise, noise), tokenizer, 0
+    )
 
 
 def seed_here(seed: int) -> int:

@@ -16,7 +16,8 @@ from torch import Tensor
 from magi_core.config import Guidance
 from magi_core.sampling.guidance import KNOT_TOLERANCE
 from magi_core.sampling.timesteps import step_factor, timesteps
-from tools.nano.batches import CLEAN_T, Batch, Mix, progress_of
+from tools.nano.batches import CLEAN_T, Batch
+from tools.nano.slots import Mix, progress_of
 
 FINE, COARSE, DRAFT = 16, 8, 4  # steps of the runs whose step sizes are learned; 12 steps mix the first two
 FINE_FACTOR, COARSE_FACTOR, DRAFT_FACTOR = (step_factor(steps, 1) for steps in (FINE, COARSE, DRAFT))

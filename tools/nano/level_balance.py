@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tools.nano.batches import Batch, progress_of
+from tools.nano.batches import Batch
+from tools.nano.slots import progress_of
 
 
 class LevelBalance:

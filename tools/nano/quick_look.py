@@ -11,7 +11,7 @@ from magi_core.sampling.guidance import pass_weights
 from magi_core.sampling.timesteps import step_factor, timesteps
 from magi_core.vae.model import ViTVAE
 from tools.nano.analyser import action_of, measure
-from tools.nano.batches import TEXT_LENGTH
+from tools.nano.clips import TEXT_LENGTH
 from tools.nano.render import to_uint8
 from tools.nano.scenes import sample_scenes, size_name
 from tools.nano.text_model import SPECIAL_INDEX, caption_ids

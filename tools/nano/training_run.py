@@ -12,8 +12,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from tools.nano.batches import Batch, Corpus, keep_guesses
+from tools.nano.batches import Batch, keep_guesses
 from tools.nano.chunk_attention import choose_backend, flex_mask, sdpa_mask
+from tools.nano.clips import Corpus
 from tools.nano.compilation import first_that_works
 from tools.nano.corpus import build_corpus, load_corpus, seed_here, stand_in
 from tools.nano.export import export_dit, export_raw, load_autoencoder, load_weights
