@@ -14,7 +14,7 @@ GUESS_STRENGTH = 1.5  # of what is wrong with a guess, at most
 DISGUISED_FROM, DISGUISED_TO = 0.1, 0.6  # timesteps between which a new shot may show other things
 DISGUISED_WEIGHT = 3.0  # in the loss, of chunks chosen for it, also when nothing else shows any more: they are few
 GHOSTS_FROM, GHOSTS_TO = 0.15, 0.6  # timesteps between which what shows a second time, elsewhere, fades out
-FAINTEST = 0.5  # strength at least of a thing that is also seen elsewhere, where it is fainter
+FAINTEST = 0.3  # strength at least of a thing that is also seen elsewhere, where it is fainter
 HEALING_FROM, HEALED_BY = 0.5, 0.9  # timesteps between which what is wrong with a chunk in its last steps fades out
 
 
