@@ -45,9 +45,7 @@ from tools.nano.wear import (
 TILE = 12
 STAND_INS = 16
 PAIRS, APART = 0.5, 1.05  # share of clips with two objects; their distance in sums of their radii, at least
-DUSKS = (
-    0.35  # share of clips in which night falls or day breaks: objects are lost there, and they are few by themselves
-)
+DUSKS = 0.35  # share of clips in which night falls or day breaks: things are lost there, and few have it by chance
 
 
 @torch.no_grad()
