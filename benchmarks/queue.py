@@ -53,7 +53,7 @@ MEASUREMENTS = (
     Measurement("offload", 80, "offload --layers 12"),
     Measurement("vae", 40, "vae"),
     Measurement("24B-in-24GB", 320, "budget --cases 3 --budgets 24 --pageable"),
-    Measurement("growth", 720, "growth --model 4.5B --layers 12 --pixels 480x480 --chunks 1000 --seconds 680"),
+    Measurement("growth", 880, "growth --model 4.5B --layers 12 --pixels 480x480 --chunks 1000 --seconds 840"),
 )
 
 

@@ -15,9 +15,9 @@ from tools.nano.text_model import make_tokenizer
 def corpus() -> Corpus:
     torch.manual_seed(0)
     scenes = sample_scenes(80, 5)
-    latents, disguises, slipped, elsewhere, empty = torch.randn(5, 80, 6, 16, 6, 4, 4)
-    disguises = disguises[scenes.new_shot.any(axis=1)]
-    films = Films(latents, torch.randn(80, 16, 4, 4), disguises, latents, slipped, elsewhere, empty)
+    latents, disguises, lingering, slipped = torch.randn(4, 80, 6, 16, 6, 4, 4)
+    reshot = scenes.new_shot.any(axis=1)
+    films = Films(latents, torch.randn(80, 16, 4, 4), disguises[reshot], lingering[reshot], latents, slipped)
     return make_corpus(scenes, films, make_tokenizer(), 5)
 
 

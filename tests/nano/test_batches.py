@@ -13,7 +13,7 @@ from magi_core.story.transitions import transition_ranges
 from tools.nano.batches import GUESSED_FROM, Batch, clearest, focus_on, keep_guesses, sample_batch
 from tools.nano.clips import Corpus, emphasis_on
 from tools.nano.level_balance import LevelBalance
-from tools.nano.mistakes import FAINTEST, HEALED_BY
+from tools.nano.mistakes import HEALED_BY
 from tools.nano.scenes import RECOLOUR, REPAINT, REPEAT, Scenes, sample_scenes
 from tools.nano.slots import KV_TABLE, Mix, progress_of, timestep_of
 
@@ -101,9 +101,7 @@ def test_frames_in_which_something_turns_count_most(corpus):
     assert torch.equal(weight.flatten(0, 1)[repaints].unique(dim=0), torch.tensor([[3.0, 3, 3, 3, 2, 2]]))
     same = (scenes.event == REPEAT).ravel() & ~changes_elsewhere(scenes)
     assert (weight.flatten(0, 1)[np.flatnonzero(same)] == 1).all()
-    batch = sample_batch(
-        corpus, 64, torch.Generator().manual_seed(5), Mix(null=0.0, alone=0.0, disguised=0.0, ghosts=0.0)
-    )
+    batch = sample_batch(corpus, 64, torch.Generator().manual_seed(5), Mix(null=0.0, alone=0.0, disguised=0.0))
     free = ~batch.fixed
     clip, place = batch.chunk // 6, batch.chunk % 6
     assert torch.equal(batch.weight[free], corpus.emphasis[clip, place].flatten(1)[free])
@@ -116,7 +114,7 @@ def changes_elsewhere(scenes: Scenes) -> np.ndarray:
 
 
 def test_new_shots_in_disguise_become_what_the_history_shows(corpus):
-    plain = Mix(guessed=0.0, disguised=0.0, slipped=0.0, cuts=0.0, ghosts=0.0)
+    plain = Mix(guessed=0.0, disguised=0.0, slipped=0.0, cuts=0.0)
     mix = replace(plain, disguised=1.0)
     drawn, disguised = (sample_batch(corpus, 256, torch.Generator().manual_seed(6), m) for m in (plain, mix))
     other = (disguised.x != drawn.x).unflatten(2, (6, 6)).any(4).any(4).any(3).any(1)  # B 6
@@ -131,6 +129,23 @@ def test_new_shots_in_disguise_become_what_the_history_shows(corpus):
     ends = [batch.x + left * batch.target for batch in (drawn, disguised)]
     moving = ~drawn.fixed[:, None, :, None, None].expand_as(drawn.x)
     assert torch.allclose(ends[0][moving], ends[1][moving], atol=1e-4)
+
+
+def test_some_new_shots_show_what_they_are_fainter_and_where_the_shot_before_ended_too(corpus):
+    nothing = {name: torch.zeros_like(getattr(corpus, name)) for name in ("latents", "first", "disguises", "lingering")}
+    here, behind = nothing["latents"].clone(), nothing["lingering"].clone()
+    here[:, :, 0], behind[:, :, 1] = 1.0, 1.0  # a channel each
+    mix = Mix(guessed=0.0, disguised=1.0, slipped=0.0, cuts=0.0)
+    noise, shown = (
+        sample_batch(replace(corpus, **parts), 256, torch.Generator().manual_seed(6), mix)
+        for parts in (nothing, nothing | {"latents": here, "lingering": behind})
+    )
+    there = ((shown.x - noise.x)[:, 1].mean((2, 3)) > 1e-3) & ~shown.fixed
+    level = frames_of(shown.t)[there]
+    drawn, lingers = ((shown.x - noise.x)[:, i].mean((2, 3))[there] / level for i in (0, 1))
+    assert there.any() and torch.allclose(drawn + lingers, torch.ones_like(drawn), atol=1e-3)
+    assert float(drawn.min()) > 0.29 and float(lingers.max()) > 0.5
+    assert not there.unflatten(1, (6, 6)).any(2)[~corpus.new_shot.flatten()[shown.chunk]].any()
 
 
 def test_a_right_velocity_guesses_the_drawn_chunk(corpus):
@@ -200,38 +215,6 @@ def test_chunks_that_slipped_become_what_the_history_says(corpus):
     assert torch.equal(slipped.weight, drawn.weight)
 
 
-def test_what_shows_a_second_time_elsewhere_goes(corpus):
-    plain = Mix(guessed=0.0, disguised=0.0, slipped=0.0, ghosts=0.0)
-    drawn, double = (
-        sample_batch(corpus, 256, torch.Generator().manual_seed(8), m) for m in (plain, replace(plain, ghosts=1.0))
-    )
-    other = (double.x != drawn.x).unflatten(2, (6, 6)).any(4).any(4).any(3).any(1)  # B 6
-    alone = drawn.first_key == torch.arange(6)
-    assert other.any() and not (other & ~(alone | corpus.new_shot.flatten()[drawn.chunk])).any()
-    assert not other[(drawn.t >= 0.6) | (drawn.t == 0)].any()
-    left = frames_of(1 - drawn.t)[:, None, :, None, None]
-    ends = [batch.x + left * batch.target for batch in (drawn, double)]
-    moving = ~drawn.fixed[:, None, :, None, None].expand_as(drawn.x)
-    assert torch.allclose(ends[0][moving], ends[1][moving], atol=1e-4)
-
-
-def test_what_is_elsewhere_is_fainter_than_what_is_there(corpus):
-    names = ("latents", "first", "worn", "slipped", "elsewhere", "empty")
-    nothing = {name: torch.zeros_like(getattr(corpus, name)) for name in names}
-    here, there = nothing["latents"].clone(), nothing["latents"].clone()
-    here[:, :, 0], there[:, :, 1] = 1.0, 1.0  # a channel each
-    mix = Mix(guessed=0.0, disguised=0.0, slipped=0.0, ghosts=1.0)
-    noise, shown = (
-        sample_batch(replace(corpus, **parts), 256, torch.Generator().manual_seed(8), mix)
-        for parts in (nothing, nothing | {"latents": here, "elsewhere": there})
-    )
-    early = (shown.t > 0.02) & (shown.t < 0.15)  # nothing fades out yet
-    level = frames_of(shown.t)[frames_of(early) & ~shown.fixed]
-    strength, ghost = ((shown.x - noise.x)[:, i].mean((2, 3))[frames_of(early) & ~shown.fixed] / level for i in (0, 1))
-    assert FAINTEST - 0.01 < float(strength.min()) < 0.5 and float(strength.max()) < 1.01
-    assert (ghost <= strength + 1e-3).all() and float(ghost.max()) > 0.6
-
-
 def test_objects_count_more_than_what_is_around_them_once_something_shows_where_they_are():
     places = torch.tensor([[32.0, 32.0, 20.0], [-9999.0, -9999.0, 20.0]]).expand(1, 6, 6, 2, 3)
     focus = focus_on(places, torch.tensor([[1.0, 0.6, 0.45, 0.3, 0.1, 0.0]]), 16).unflatten(1, (6, 6))
@@ -262,7 +245,7 @@ def test_finished_chunks_do_not_show_where_objects_go_that_no_text_moves(corpus)
 def test_what_no_text_tells_counts_as_everything_else(corpus):
     turning = replace(corpus, emphasis=torch.full_like(corpus.emphasis, 3.0))
     for share, most in ((1.0, 1.0), (0.0, 3.0)):
-        mix = Mix(null=share, alone=0.0, range_one=0.0, random_ranges=0.0, disguised=0.0, ghosts=0.0)
+        mix = Mix(null=share, alone=0.0, range_one=0.0, random_ranges=0.0, disguised=0.0)
         assert float(sample_batch(turning, 64, torch.Generator().manual_seed(6), mix).weight.max()) == most
 
 

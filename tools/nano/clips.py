@@ -28,11 +28,11 @@ class Corpus:
     clean, tagged: clip numbers without and with marks that only negative tokens name. new_shot [N, 6]: chunks that do
     not go on from where the one before was. guesses [N, 6, C, 6, h, w]: the model's latest guess at each chunk, the
     drawn one until there is one (see `keep_guesses`). disguises [M, 6, C, 6, h, w]: clips with new shots once
-    more, with other things in them; disguise [N]: which of them belongs to a clip, 0 where none does. worn, slipped: as
-    latents, of worn objects, and of such at other speeds; elsewhere, empty: of objects at other places, and of what is
-    around them alone (all in `wear`). places [N, 6, 6, 2, 3]: x, y and radius of both objects in every latent frame, in
-    pixels; far away where there is no second one. emphasis [N, 6, 6]: weight of every latent frame in the loss, larger
-    where something changes (`emphasis_on`).
+    more, with other things in them; lingering: again, where they do go on; disguise [N]: which of both belongs to a
+    clip, 0 where none does. worn, slipped: as latents, of worn objects, and of such at other speeds (all in `wear`).
+    places [N, 6, 6, 2, 3]: x, y and radius of both objects in every latent frame, in pixels; far away where there is no
+    second one. emphasis [N, 6, 6]: weight of every latent frame in the loss, larger where something changes
+    (`emphasis_on`).
     """
 
     latents: Tensor
@@ -46,11 +46,10 @@ class Corpus:
     new_shot: Tensor
     guesses: Tensor
     disguises: Tensor
+    lingering: Tensor
     disguise: Tensor
     worn: Tensor
     slipped: Tensor
-    elsewhere: Tensor
-    empty: Tensor
     places: Tensor
     emphasis: Tensor
 
@@ -62,10 +61,9 @@ class Films:
     latents: Tensor
     first: Tensor
     disguises: Tensor
+    lingering: Tensor
     worn: Tensor
     slipped: Tensor
-    elsewhere: Tensor
-    empty: Tensor
 
 
 def token_prefixes(scenes: Scenes, seed: int) -> tuple[Tensor, Tensor]:

@@ -35,11 +35,10 @@ from tools.nano.wear import (
     MOST_MORPH,
     Wear,
     at_other_speeds,
-    elsewhere,
+    lingering,
     sample_wear,
     swollen,
     tinted,
-    without_objects,
 )
 
 TILE = 12
@@ -96,15 +95,14 @@ def build_corpus(vae: ViTVAE, tokenizer, count: int, seed: int, *, at_once: int 
     everything = torch.arange(count, device=device)
     latents, first = encoded(make_sheet(scenes, device), everything)
     reshot = torch.from_numpy(np.flatnonzero(scenes.new_shot.any(axis=1))).to(device)
-    disguises = latents[:1].clone()
+    disguises = behind = latents[:1].clone()
     if len(reshot):
-        disguises, _ = encoded(make_sheet(with_other_things(scenes, seed), device), reshot)
+        disguises, behind = (
+            encoded(make_sheet(other, device), reshot)[0]
+            for other in (with_other_things(scenes, seed), lingering(scenes, seed))
+        )
     slipped = worn(at_other_speeds(scenes, seed), seed + 1, MOST_LOST)
-    ghosts, empty = (
-        encoded(make_sheet(other, device), everything)[0]
-        for other in (elsewhere(scenes, seed), without_objects(scenes))
-    )
-    films = Films(latents, first, disguises, worn(scenes, seed, MOST_MORPH), slipped, ghosts, empty)
+    films = Films(latents, first, disguises, behind, worn(scenes, seed, MOST_MORPH), slipped)
     return make_corpus(scenes, films, tokenizer, seed)
 
 
@@ -132,9 +130,8 @@ def stand_in(tokenizer, device: torch.device) -> Corpus:
     shape = (STAND_INS, CHUNKS, VAE_CONFIG["z_chans"], 6, grid, grid)
     noise = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(device, torch.bfloat16)
     reshot = max(1, int(scenes.new_shot.any(axis=1).sum()))
-    return make_corpus(
-        scenes, Films(noise, noise[:, 0, :, 0], noise[:reshot], noise, noise, noise, noise), tokenizer, 0
-    )
+    films = Films(noise, noise[:, 0, :, 0], noise[:reshot], noise[:reshot], noise, noise)
+    return make_corpus(scenes, films, tokenizer, 0)
 
 
 def seed_here(seed: int) -> int:

@@ -12,9 +12,8 @@ from tools.nano.slots import KV_TABLE, Dice, Levels, Mix, Slots
 
 GUESS_STRENGTH = 1.5  # of what is wrong with a guess, at most
 DISGUISED_FROM, DISGUISED_TO = 0.1, 0.6  # timesteps between which a new shot may show other things
+LINGERS, MOST_LINGERING = 0.4, 0.7  # of these, those that show where things were; how much of that, at most
 DISGUISED_WEIGHT = 3.0  # in the loss, of chunks chosen for it, also when nothing else shows any more: they are few
-GHOSTS_FROM, GHOSTS_TO = 0.15, 0.6  # timesteps between which what shows a second time, elsewhere, fades out
-FAINTEST = 0.3  # strength at least of a thing that is also seen elsewhere, where it is fainter
 HEALING_FROM, HEALED_BY = 0.5, 0.9  # timesteps between which what is wrong with a chunk in its last steps fades out
 
 
@@ -33,12 +32,10 @@ def sample_mistakes(
 ) -> Mistakes:
     """What is wrong with the chunks of a batch; drawn [B, 6, C, 6, h, w]: their latents."""
     change, worn = _as_made_before(corpus, drawn, slots, levels, dice, mix)
-    ghosts = (slots.new_shot | (slots.within == 0)) & ~levels.clean & (dice.each() < mix.ghosts)
-    shots = slots.new_shot & ~levels.clean & ~ghosts & (levels.t >= DISGUISED_FROM)
+    shots = slots.new_shot & ~levels.clean & (levels.t >= DISGUISED_FROM)
     disguised = shots & (dice.each() < mix.disguised)
     change = change + _believed_too_soon(corpus, drawn, slots, levels, first_key, disguised, dice, mix)
-    change = change + _shown_twice(corpus, drawn, slots, levels, ghosts, dice)
-    weight = torch.where(disguised | (ghosts & slots.new_shot), DISGUISED_WEIGHT, 1.0)
+    weight = torch.where(disguised, DISGUISED_WEIGHT, 1.0)
     return Mistakes(change, weight, worn)
 
 
@@ -67,23 +64,20 @@ def _believed_too_soon(
     dice: Dice,
     mix: Mix,
 ) -> Tensor:
-    """Other things in new shots, and another speed behind finished chunks, until the history is asked."""
+    """Other things in new shots, or the same ones where they were, and another speed behind finished chunks, until the
+    history is asked."""
     told = levels.clean.gather(1, first_key) & ~slots.new_shot & ~levels.clean
     slipped = told & (dice.each() < mix.slipped)
     fading = ((DISGUISED_TO - levels.t) / (DISGUISED_TO - DISGUISED_FROM)).clamp(min=0)
     share = torch.where(disguised | slipped, fading * (1 - dice.each().square()), 0.0)
-    other_things = corpus.disguises[corpus.disguise[slots.clip], slots.place]
-    wrong = torch.where(_spread(slipped), corpus.slipped[slots.clip, slots.place], other_things).float()
+    lingers = disguised & (dice.each() < LINGERS)
+    share = torch.where(lingers, MOST_LINGERING * share, share)
+    other_things, same = (
+        films[corpus.disguise[slots.clip], slots.place] for films in (corpus.disguises, corpus.lingering)
+    )
+    in_shots = torch.where(_spread(lingers), same, other_things)
+    wrong = torch.where(_spread(slipped), corpus.slipped[slots.clip, slots.place], in_shots).float()
     return _spread(share) * (wrong - drawn)
-
-
-def _shown_twice(corpus: Corpus, drawn: Tensor, slots: Slots, levels: Levels, ghosts: Tensor, dice: Dice) -> Tensor:
-    """Things fainter than they are, and fainter still a second time, elsewhere."""
-    empty, elsewhere = (part[slots.clip, slots.place].float() for part in (corpus.empty, corpus.elsewhere))
-    fading = torch.where(ghosts, ((GHOSTS_TO - levels.t) / (GHOSTS_TO - GHOSTS_FROM)).clamp(0, 1), 0.0)
-    here = FAINTEST + (1 - FAINTEST) * dice.each()
-    there = here * dice.each()
-    return _spread(fading) * (_spread(1 - here) * (empty - drawn) + _spread(there) * (elsewhere - empty))
 
 
 def _spread(values: Tensor) -> Tensor:

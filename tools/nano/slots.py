@@ -34,10 +34,10 @@ class Mix:
     guessed: samples whose clean chunks, and those in the last quarter of the steps, are part drawn and part the model's
     own guess, or, in half of these samples, part drawn worn, as they are in a run; clean ones are there to be read and
     have no loss, the others become the drawn ones. disguised: new shots that show other things than the history when
-    they first see it, as when they came to be alone; what they become is the history's. slipped: chunks after finished
-    ones that show worn objects at another speed until the history has told them; what they become is the drawn ones.
-    cuts: segments that begin in the middle of a clip. ghosts: chunks that nothing tells where their objects are, first
-    ones and new shots, which show them a second time, fainter, elsewhere; what they become is the drawn ones.
+    they first see it, as when they came to be alone, or theirs, fainter, also where the shot before ended; they become
+    what they were drawn as. slipped: chunks after finished ones that show worn objects at another speed until the
+    history has told them; what they become is the drawn ones.
+    cuts: segments that begin in the middle of a clip.
     """
 
     null: float = 0.11
@@ -53,7 +53,6 @@ class Mix:
     disguised: float = 0.8
     slipped: float = 0.4
     cuts: float = 0.2
-    ghosts: float = 0.5
 
 
 BASE_MIX = Mix()

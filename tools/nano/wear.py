@@ -1,8 +1,7 @@
 """What a long run makes of its objects, drawn on purpose, so that training can show the way back.
 
 A generated history is not a drawn one: outlines, colours and sizes wear off a little in every second, and straight
-moves are shown at a middle speed before the history says which. And where nothing says where a thing is, it begins to
-come at two places. All of this is drawn here from the same scripts.
+moves are shown at a middle speed before the history says which. All of this is drawn here from the same scripts.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tools.nano.motion import DIRECTION_TABLE, bounds, chunk_time, move
+from tools.nano.motion import DIRECTION_TABLE, chunk_time, move
 from tools.nano.scenes import Scenes
 from tools.nano.vocabulary import CHUNK_FRAMES, CHUNKS, COLOURS, SHAPES, SPEEDS
 
@@ -24,8 +23,6 @@ BLURRED_EDGE = 4.0  # pixels, at most
 MOST_TINT = 0.3  # of the way to another colour
 MOST_SWELLING = 0.13  # of the radius, either way; a small object is not half of the way to a big one with it
 WAVES = (2, 3, 4, 6, 8)  # around an outline
-STAYS_BEHIND = 0.5  # of new shots, those whose object is also seen where it was
-FAR_AWAY = -1e3  # pixels, of a centre
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,47 +74,32 @@ def at_other_speeds(scenes: Scenes, seed: int) -> Scenes:
     result = path.copy()
     for k in range(1, CHUNKS):
         frames = slice(k * CHUNK_FRAMES, (k + 1) * CHUNK_FRAMES)
-        time = chunk_time(np.zeros(n, bool), scenes.settle & (k == CHUNKS - 1))
         for which in (0, 1):
-            action, start = scenes.action[:, which, k], path[:, which, k * CHUNK_FRAMES - 1]
-            speed = rng.uniform(*SPEEDS, n)
-            moved, _ = move(action, DIRECTION_TABLE[action], speed, scenes.shape[:, which], start, time)
+            moved = _going_on(scenes, path, which, k, rng.uniform(*SPEEDS, n))
             stays = scenes.new_shot[:, k] & (which == 0)
             result[:, which, frames] = np.where(stays[:, None, None], result[:, which, frames], moved)
     return replace(scenes, path=result.astype(np.float32))
+
+
+def lingering(scenes: Scenes, seed: int) -> Scenes:
+    """The same films, in which new shots go on from where the shot before ended."""
+    rng, path = np.random.default_rng([seed, 10]), scenes.path.astype(np.float64)
+    for k in range(1, CHUNKS):
+        frames = slice(k * CHUNK_FRAMES, (k + 1) * CHUNK_FRAMES)
+        moved = _going_on(scenes, scenes.path, 0, k, rng.uniform(*SPEEDS, len(scenes)))
+        path[:, 0, frames] = np.where(scenes.new_shot[:, k, None, None], moved, path[:, 0, frames])
+    return replace(scenes, path=path.astype(np.float32))
+
+
+def _going_on(scenes: Scenes, path: np.ndarray, which: int, k: int, speed: np.ndarray) -> np.ndarray:
+    """The path [N, 24, 3] of an object in second `k` from where second k - 1 of `path` left it."""
+    time = chunk_time(np.zeros(len(scenes), bool), scenes.settle & (k == CHUNKS - 1))
+    action, start = scenes.action[:, which, k], path[:, which, k * CHUNK_FRAMES - 1]
+    return move(action, DIRECTION_TABLE[action], speed, scenes.shape[:, which], start, time)[0]
 
 
 def swollen(scenes: Scenes, seed: int) -> Scenes:
     """The same films with each object a little larger or smaller."""
     path = scenes.path.copy()
     path[..., 2] *= 1 + MOST_SWELLING * np.random.default_rng([seed, 9]).uniform(-1, 1, (len(scenes), 2, 1))
-    return replace(scenes, path=path)
-
-
-def elsewhere(scenes: Scenes, seed: int) -> Scenes:
-    """The same films, in which the objects of every second are at another place and move there as they did; at that
-    where the second before ended in some of those that begin a new shot."""
-    rng, n = np.random.default_rng([seed, 10]), len(scenes)
-    path = scenes.path.astype(np.float64)
-    for k in range(CHUNKS):
-        frames = slice(k * CHUNK_FRAMES, (k + 1) * CHUNK_FRAMES)
-        stays = scenes.new_shot[:, k] & (rng.random(n) < STAYS_BEHIND)
-        before = scenes.path[:, 0, k * CHUNK_FRAMES - 1, :2] - scenes.path[:, 0, k * CHUNK_FRAMES, :2]
-        for which in (0, 1):
-            moving = path[:, which, frames]
-            low_x, high_x, low_y, high_y = bounds(scenes.shape[:, which], moving[..., 2])
-            least = np.stack([low_x, low_y], 2).max(1) - moving[..., :2].min(1)  # N 2
-            most = np.stack([high_x, high_y], 2).min(1) - moving[..., :2].max(1)
-            tries = least + np.maximum(most - least, 0) * rng.random((8, n, 2))
-            shift = tries[np.hypot(*np.moveaxis(tries, 2, 0)).argmax(0), np.arange(n)]
-            if which == 0:
-                shift = np.where(stays[:, None], before, shift)
-            moving[..., :2] += shift[:, None]
-    return replace(scenes, path=path.astype(np.float32))
-
-
-def without_objects(scenes: Scenes) -> Scenes:
-    """The same films, in which nothing is but what is around objects."""
-    path = scenes.path.copy()
-    path[..., :2] = FAR_AWAY
     return replace(scenes, path=path)
