@@ -24,7 +24,7 @@ ASSETS = Path(__file__).parents[2] / "magi_core" / "assets" / "nano"
 SAMPLING = {
     "base": {
         "steps": 16,
-        "guidance": {"knots": [0.0, 0.3], "previous": [1.5, 1.0], "text": [3.0, 2.0]},
+        "guidance": {"knots": [0.0, 0.1, 0.3], "previous": [1.5, 1.0, 1.0], "text": [3.0, 3.0, 2.0]},
     },
     "distill": {"steps": 8, "nearly_clean_blend": 1.0},
 }
