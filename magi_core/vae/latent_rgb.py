@@ -47,6 +47,11 @@ def colour_chart() -> Tensor:
 _fits: WeakKeyDictionary[VAE, LatentRGB] = WeakKeyDictionary()
 
 
+def fitted(vae: VAE) -> LatentRGB | None:
+    """The fit of `vae`, where it has been made: then the VAE need not work for it."""
+    return _fits.get(vae)
+
+
 def latent_rgb(vae: VAE) -> LatentRGB:
     """The fit of `vae`: least squares between the colour chart and its latents. Made once per VAE."""
     if vae not in _fits:

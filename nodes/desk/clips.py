@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import comfy.model_management as management
@@ -21,9 +21,14 @@ from ..host.vae import PlacedVAE
 
 def clip_name(state: SamplerState, index: int, vae: PlacedVAE) -> str:
     """Name of the clip of a finished chunk: the same for the same frames."""
-    before = index * VIDEO_FRAMES_PER_CHUNK
-    frames = max(0, state.filled - before), min(VIDEO_FRAMES_PER_CHUNK, state.filled + state.frames - before)
+    frames = _frames_of(state, index)
     return f"magi_{digest('clip', state.chunk_key(index), vae.identity, state.fps, frames)[:32]}.mp4"
+
+
+def _frames_of(state: SamplerState, index: int) -> tuple[int, int]:
+    """Which of a chunk's frames are in the video: the first, and the one after the last."""
+    before = index * VIDEO_FRAMES_PER_CHUNK
+    return max(0, state.filled - before), min(VIDEO_FRAMES_PER_CHUNK, state.filled + state.frames - before)
 
 
 def clip_path(name: str) -> Path:
@@ -38,28 +43,28 @@ class Stopped(Exception):
     """The user interrupts: there is no clip of this chunk."""
 
 
-def make_clip(state: SamplerState, index: int, vae: PlacedVAE) -> tuple[str, Tensor | None]:
-    """Decode a chunk into its clip; its name, and a frame from its middle uint8 [H, W, 3].
+def make_clip(state: SamplerState, index: int, vae: PlacedVAE, on_middle: Callable[[Tensor], None]) -> str:
+    """Decode a chunk into its clip and give its name; a frame from its middle, uint8 [H, W, 3], goes to `on_middle` as
+    soon as it is decoded.
 
     Raises `Stopped`, and what the VAE and the encoder raise; no file is left then.
     """
-    name, middle = clip_name(state, index, vae), None
+    name, (first, stop) = clip_name(state, index, vae), _frames_of(state, index)
 
     def watched(blocks: Iterator[Tensor]) -> Iterator[Tensor]:
-        nonlocal middle
-        done = 0
+        left = (stop - first) // 2
         for block in blocks:
             if management.processing_interrupted():
                 raise Stopped
-            if middle is None or done <= VIDEO_FRAMES_PER_CHUNK // 2:
-                middle = block[min(len(block) - 1, max(0, VIDEO_FRAMES_PER_CHUNK // 2 - done))].clone()
-            done += len(block)
+            if 0 <= left < len(block):
+                on_middle(block[left])
+            left -= len(block)
             yield block
 
     with vae.working(VIDEO_FRAMES_PER_CHUNK, state.width, state.height) as codec:
         blocks = TakeDecoder(codec).decode(state, start=index, stop=index + 1)
         write_video(clip_path(name), watched(blocks), state.fps)
-    return name, middle
+    return name
 
 
 def has_room(vae: PlacedVAE, shape: tuple[int, ...]) -> bool:

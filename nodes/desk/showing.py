@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import comfy.model_management as management
 
 from magi_core.errors import printable
-from magi_core.vae.latent_rgb import CHART, FRAMES, LatentRGB, latent_rgb
+from magi_core.vae.latent_rgb import CHART, FRAMES, LatentRGB, fitted, latent_rgb
 
 from ..host.vae import PlacedVAE, magi_vae
 from .clips import Stopped, clip_name, has_clip, has_room, make_clip
@@ -51,8 +51,11 @@ class Pictures:
             return cls(None, None)
         placed = magi_vae(vae)
         placed.codec.check_channels(state.channels)
-        with placed.working(FRAMES, CHART[1], CHART[0]) as codec:
-            return cls(placed, latent_rgb(codec))
+        fit = fitted(placed.codec)
+        if fit is None:
+            with placed.working(FRAMES, CHART[1], CHART[0]) as codec:
+                fit = latent_rgb(codec)
+        return cls(placed, fit)
 
 
 class Showing:
@@ -172,13 +175,18 @@ class Showing:
         self._spent += time.monotonic() - before
 
     def _clip(self, index: int) -> bool:
-        """Make and tell the clip of a finished chunk, if the VAE finds room; a still from its middle goes with it."""
+        """Make and tell the clip of a finished chunk, if the VAE finds room; a still from its middle comes first."""
         state, vae = self._state, self.pictures.vae
+        key = state.chunk_key(index)
+
+        def seen(middle: Tensor) -> None:
+            self.run.tell(Still.of(index, key, 1.0, jpeg_of(middle)))
+
         if vae is None or not has_room(vae, state.latent_shape):
             return False
         try:
             with self.pace.making_clip():
-                name, middle = make_clip(state, index, vae)
+                name = make_clip(state, index, vae, seen)
         except Stopped:
             return False
         except CLIP_FAILURES as error:  # a run is worth more than its clips
@@ -186,9 +194,6 @@ class Showing:
             self.pictures.vae = None
             self._older.clear()
             return False
-        key = state.chunk_key(index)
-        if middle is not None:
-            self.run.tell(Still.of(index, key, 1.0, jpeg_of(middle)))
         self.run.tell(Clip(index, key, name))
         return True
 

@@ -38,8 +38,22 @@ def make_room(patcher: Patcher, activations: int, allowed: int | None = None) ->
     """Have the model ready to work, with room for `activations` bytes beside its weights.
 
     allowed: bytes for both; ComfyUI leaves the weights that find no room where they wait, and fetches them layer by
-    layer. It is told so by asking it to keep free what is beyond.
+    layer. It is told so by asking it to keep free what is beyond. What it loaded last, with as much room, is left
+    alone: loading goes through all weights each time, and a run asks before every forward.
     """
+    if _is_ready(patcher, activations, allowed):
+        return
+    _load(patcher, activations, allowed)
+    patcher.magi_room = activations, allowed
+
+
+def _is_ready(patcher: Patcher, activations: int, allowed: int | None) -> bool:
+    room, within = getattr(patcher, "magi_room", (-1, None))
+    loaded = management.loaded_models()
+    return bool(loaded) and loaded[0] is patcher and activations <= room and allowed == within
+
+
+def _load(patcher: Patcher, activations: int, allowed: int | None) -> None:
     if allowed is None:
         management.load_models_gpu([patcher], memory_required=activations)
         return

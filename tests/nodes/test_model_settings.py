@@ -58,6 +58,36 @@ def test_a_budget_leaves_weights_the_rest_of_it(run: Any, engine: Any, part: Any
             assert patcher.weights_get == (weights if keeps else 16_600_000_000)
 
 
+def test_what_was_loaded_last_is_left_alone_until_another_model_is_or_more_room_is_wanted(
+    run: Any, engine: Any, part: Any, prompt: Any, vae: Any, monkeypatch: Any
+) -> None:
+    """A run asks for room before every forward, and ComfyUI goes through all weights for it."""
+    import comfy.model_management as management
+
+    def loads(**named: Any) -> list[Any]:
+        management.unload_all_models()
+        how = {"conditioning": prompt("red"), "width": 32, "height": 32, "steps": 8, "chunks": 2}
+        run("MagiChunkSampler", model=engine.copy(), **how, **named)
+        return [patcher for patcher, _ in management.loads]
+
+    assert loads(seed=91) == [engine.host.patcher]
+    with_clips = loads(vae=vae, seed=92)
+    assert with_clips.count(engine.host.patcher) <= 3, "again after each clip, and no more"
+    engine.host.loaded_for(1000)
+    before = len(management.loads)
+    engine.host.loaded_for(1000)
+    engine.host.loaded_for(900)
+    assert len(management.loads) == before
+    engine.host.loaded_for(1001)
+    assert len(management.loads) == before + 1
+    monkeypatch.setattr(engine.host.patcher, "loaded_size", lambda: 0, raising=False)
+    part("host.patcher").make_room(engine.host.patcher, 1001, 5_000_000_000)
+    assert len(management.loads) == before + 2, "another budget"
+    management.unload_all_models()
+    engine.host.loaded_for(1)
+    assert [patcher for patcher, _ in management.loads] == [engine.host.patcher]
+
+
 @pytest.mark.parametrize("dynamic", [False, True])
 def test_what_dynamic_loading_fetches_for_a_block_is_announced(
     engine: Any, part: Any, monkeypatch: Any, dynamic: bool

@@ -116,8 +116,8 @@ class BudgetChecks:
         return told | {"frames": frames, "size": size, "bytes": video.stat().st_size}
 
     def first_frame(self, width: int, height: int) -> dict[str, Any]:
-        """Another prompt and seed in the same graph: seconds from Run to the first estimate, and to the frames of the
-        first chunk, beside those of its forwards on the GPU. The run is interrupted then."""
+        """Another prompt and seed in the same graph: seconds from Run to the first estimate, to a frame of the first
+        chunk and to its clip, beside those of its forwards on the GPU. The run is interrupted then."""
         graph = self._graph(width, height, 4)
         self._memory(reset=True)
         self.server.get("/magi_check/marks")
@@ -132,17 +132,18 @@ class BudgetChecks:
             self.server.wait_for(prompt, LIMIT)
             still, clip = page.first("magi.still", index=0), page.first("magi.clip", index=0)
             whole = page.first("magi.still", index=0, t=1.0)  # all there is where the VAE finds no room for a clip
-            seen = clip or whole
-            assert still is not None and seen is not None, "nothing was seen"
-            nodes = page.seconds_by_node(seen.at)
-        marks = [mark for mark in self._marks() if mark[1] < seen.at]
-        until = min([seen.at, *(mark[1] for mark in marks if mark[0] == "clip")])
+            assert still is not None and whole is not None, "nothing was seen"
+            ended = clip or whole
+            nodes = page.seconds_by_node(ended.at)
+        marks = [mark for mark in self._marks() if mark[1] < ended.at]
+        until = min([whole.at, *(mark[1] for mark in marks if mark[0] == "clip")])
         spans = [mark for mark in marks if mark[0] == "forward" and mark[1] < until]
         forwards = sum(mark[3] for mark in spans)
         after = {"queued": queued, "first forward": spans[0][1] - started, "estimate": still.at - started}
-        after |= {"first chunk": seen.at - started}
-        told = {name: round(seconds, 2) for name, seconds in after.items()} | {"clip": clip is not None, "nodes": nodes}
-        told |= {"forwards": round(forwards, 2), "ratio": round((seen.at - started) / forwards, 3)}
+        after |= {"first frame": whole.at - started, "last forward": spans[-1][2] - started}
+        after |= {} if clip is None else {"clip": clip.at - started}
+        told = {name: round(seconds, 2) for name, seconds in after.items()} | {"nodes": nodes}
+        told |= {"forwards": round(forwards, 2), "ratio": round((whole.at - started) / forwards, 3)}
         return told | self._spent(marks) | self._peaks()
 
     def _shown(self, page: Listener) -> bool:

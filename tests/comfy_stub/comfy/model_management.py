@@ -12,6 +12,7 @@ interrupted = False
 OOM_EXCEPTION = torch.OutOfMemoryError
 args = SimpleNamespace(use_quad_cross_attention=False)
 loads: list[tuple[Any, int]] = []
+_loaded: list[Any] = []
 
 
 class InterruptProcessingException(BaseException):  # noqa: N818
@@ -35,6 +36,12 @@ def load_models_gpu(models: list[Any], memory_required: int = 0, minimum_memory_
     for model in models:
         least = memory_required if minimum_memory_required is None else minimum_memory_required
         model.weights_get = get_free_memory(model.load_device) - least - extra_reserved_memory()
+    _loaded[:] = [*reversed(models), *(model for model in _loaded if all(model is not other for other in models))]
+
+
+def loaded_models() -> list[Any]:
+    """The latest first."""
+    return list(_loaded)
 
 
 def get_total_memory(device: torch.device) -> int:
@@ -51,6 +58,7 @@ def extra_reserved_memory() -> int:
 
 def unload_all_models() -> None:
     loads.clear()
+    _loaded.clear()
 
 
 def cast_to(weight: torch.Tensor, dtype: torch.dtype | None = None, device: torch.device | None = None) -> torch.Tensor:
