@@ -12,7 +12,7 @@ from magi_core.engine import Engine
 from magi_core.host import OnDevice
 
 from .attention import ComfyAttention
-from .patcher import Patcher, make_room
+from .patcher import Patcher, forget_room, keep_room
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class ComfyHost:
     block: int = 0
 
     def loaded_for(self, need: int) -> None:
-        make_room(self.patcher, need + (self.block if _is_dynamic(self.patcher) else 0), self._budget)
+        keep_room(self.patcher, need + (self.block if _is_dynamic(self.patcher) else 0), self._budget)
 
     def room(self) -> int | None:
         return self._budget
@@ -56,6 +56,7 @@ class ComfyHost:
         return max(0, allowed - int(self.patcher.model_size()) - need)
 
     def release(self, kept: OnDevice) -> None:
+        forget_room(self.patcher)
         if self.patcher.load_device.type != "cpu":
             kept.release_device()
 

@@ -38,22 +38,8 @@ def make_room(patcher: Patcher, activations: int, allowed: int | None = None) ->
     """Have the model ready to work, with room for `activations` bytes beside its weights.
 
     allowed: bytes for both; ComfyUI leaves the weights that find no room where they wait, and fetches them layer by
-    layer. It is told so by asking it to keep free what is beyond. What it loaded last, with as much room, is left
-    alone: loading goes through all weights each time, and a run asks before every forward.
+    layer. It is told so by asking it to keep free what is beyond.
     """
-    if _is_ready(patcher, activations, allowed):
-        return
-    _load(patcher, activations, allowed)
-    patcher.magi_room = activations, allowed
-
-
-def _is_ready(patcher: Patcher, activations: int, allowed: int | None) -> bool:
-    room, within = getattr(patcher, "magi_room", (-1, None))
-    loaded = management.loaded_models()
-    return bool(loaded) and loaded[0] is patcher and activations <= room and allowed == within
-
-
-def _load(patcher: Patcher, activations: int, allowed: int | None) -> None:
     if allowed is None:
         management.load_models_gpu([patcher], memory_required=activations)
         return
@@ -61,6 +47,20 @@ def _load(patcher: Patcher, activations: int, allowed: int | None) -> None:
     beyond = free - max(allowed - activations, 0) - management.extra_reserved_memory()
     least = max(activations, beyond)
     management.load_models_gpu([patcher], memory_required=activations, minimum_memory_required=least)
+
+
+def keep_room(patcher: Patcher, activations: int, allowed: int | None = None) -> None:
+    """`make_room`, for one that asks again and again until `forget_room`: where no other model was loaded since, what
+    was made ready is left alone. ComfyUI goes through all weights every time."""
+    asked, loaded = (activations, allowed), management.loaded_models()
+    if getattr(patcher, "magi_room", None) != asked or not loaded or loaded[0] is not patcher:
+        make_room(patcher, activations, allowed)
+        patcher.magi_room = asked
+
+
+def forget_room(patcher: Patcher) -> None:
+    """A run is over: memory may be taken by whom ComfyUI does not know before the next one asks."""
+    patcher.magi_room = None
 
 
 def _leave_nothing(patcher: Patcher, unpatch_all: bool) -> None:

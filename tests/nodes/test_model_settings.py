@@ -58,7 +58,7 @@ def test_a_budget_leaves_weights_the_rest_of_it(run: Any, engine: Any, part: Any
             assert patcher.weights_get == (weights if keeps else 16_600_000_000)
 
 
-def test_what_was_loaded_last_is_left_alone_until_another_model_is_or_more_room_is_wanted(
+def test_what_a_run_has_loaded_is_left_alone_until_another_model_is_or_other_room_is_wanted(
     run: Any, engine: Any, part: Any, prompt: Any, vae: Any, monkeypatch: Any
 ) -> None:
     """A run asks for room before every forward, and ComfyUI goes through all weights for it."""
@@ -76,16 +76,18 @@ def test_what_was_loaded_last_is_left_alone_until_another_model_is_or_more_room_
     engine.host.loaded_for(1000)
     before = len(management.loads)
     engine.host.loaded_for(1000)
-    engine.host.loaded_for(900)
     assert len(management.loads) == before
     engine.host.loaded_for(1001)
     assert len(management.loads) == before + 1
     monkeypatch.setattr(engine.host.patcher, "loaded_size", lambda: 0, raising=False)
-    part("host.patcher").make_room(engine.host.patcher, 1001, 5_000_000_000)
+    part("host.patcher").keep_room(engine.host.patcher, 1001, 5_000_000_000)
     assert len(management.loads) == before + 2, "another budget"
     management.unload_all_models()
     engine.host.loaded_for(1)
     assert [patcher for patcher, _ in management.loads] == [engine.host.patcher]
+    engine.host.release(engine.cache)
+    engine.host.loaded_for(1)
+    assert len(management.loads) == 2, "a run that is over has nothing left"
 
 
 @pytest.mark.parametrize("dynamic", [False, True])
@@ -93,7 +95,7 @@ def test_what_dynamic_loading_fetches_for_a_block_is_announced(
     engine: Any, part: Any, monkeypatch: Any, dynamic: bool
 ) -> None:
     asked = []
-    monkeypatch.setattr(part("host.engine"), "make_room", lambda patcher, need, allowed: asked.append(need))
+    monkeypatch.setattr(part("host.engine"), "keep_room", lambda patcher, need, allowed: asked.append(need))
     patcher = engine.host.patcher
     monkeypatch.setattr(type(patcher), "is_dynamic", lambda self: dynamic, raising=False)
     largest = max(sum(weight.nbytes for weight in block.parameters()) for block in engine.dit.videodit_blocks)

@@ -100,16 +100,17 @@ def check_moved_between_prompts() -> dict[str, Any]:
 
 
 def check_announced() -> dict[str, Any]:
-    """Models are loaded when a node runs, with what they need beside their weights."""
+    """Models are loaded when a node runs, with what they need beside their weights; the transformer once for a run."""
     with _listening() as calls:
         model = run("MagiLoadModel", model="nano")
         vae = run("MagiLoadVAE", model="nano")
         at_load = len(calls)
         state = _sampled(model)
+        in_a_run = len(calls) - at_load
         run("MagiVAEDecode", vae=vae, state=state)
         run("MagiTextEncode", text_encoder=Parts.encoder, prompt="it turns blue")
     most = {name: max(size for other, size in calls if other == name) for name, _ in calls}
-    return {"at_load": at_load, "models": list(most), "bytes": list(most.values())}
+    return {"at_load": at_load, "in_a_run": in_a_run, "models": list(most), "bytes": list(most.values())}
 
 
 def check_remembered_chunks_need_no_model() -> int:
