@@ -30,6 +30,7 @@ class Mp4Encoder:
     target: a file name, or an object with `write` and `seek`. tags: see `tags_of`.
     first_frame: number of the first frame. movflags, options: of the container, beside `MOVFLAGS`.
     reorder: False makes a stream whose frames are stored in the order of display.
+    quick: encode in a quarter of the time, a little worse at the same size.
     sound: what is heard with the frames, from `first_frame` on; None: nothing, and no track for it.
     """
 
@@ -45,6 +46,7 @@ class Mp4Encoder:
         movflags: str,
         options: Mapping[str, str] | None = None,
         reorder: bool = True,
+        quick: bool = False,
         sound: SoundTrack | None = None,
     ) -> None:
         encoder = checked_encoder()
@@ -53,8 +55,8 @@ class Mp4Encoder:
             target, "w", format="mp4", options={"movflags": f"{MOVFLAGS}+{movflags}", **(options or {})}
         )
         self._container.metadata.update(tags)
-        quality = {"crf": "16", "preset": "medium"} | ({} if reorder else {"bf": "0"}) if encoder == "libx264" else {}
-        stream = self._container.add_stream(encoder, rate=fps, options=quality)
+        quality = {"crf": "16", "preset": "superfast" if quick else "medium"} | ({} if reorder else {"bf": "0"})
+        stream = self._container.add_stream(encoder, rate=fps, options=quality if encoder == "libx264" else {})
         assert isinstance(stream, VideoStream)
         self._stream = stream
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"

@@ -63,7 +63,7 @@ def make_clip(state: SamplerState, index: int, vae: PlacedVAE, on_middle: Callab
 
     with vae.working(VIDEO_FRAMES_PER_CHUNK, state.width, state.height) as codec:
         blocks = TakeDecoder(codec).decode(state, start=index, stop=index + 1)
-        write_video(clip_path(name), watched(blocks), state.fps)
+        write_video(clip_path(name), watched(blocks), state.fps, quick=True)
     return name
 
 
