@@ -238,7 +238,7 @@ def test_out_of_memory_names_what_helps(run, model, prompt) -> None:
 def test_a_run_goes_on_without_clips_that_fail(run, part, model, prompt, vae, monkeypatch, failure) -> None:
     import server
 
-    def refuse(*args: object) -> None:
+    def refuse(*args: object, **named: object) -> None:
         raise failure
 
     monkeypatch.setattr(part("desk.clips"), "write_video", refuse)
@@ -246,6 +246,23 @@ def test_a_run_goes_on_without_clips_that_fail(run, part, model, prompt, vae, mo
     made = run("MagiChunkSampler", model=model, conditioning=prompt("red"), vae=vae, chunks=2, **SMALL)
     assert made.state.finished == 2
     assert not [event for event, _ in server.PromptServer.instance.events if event == "magi.clip"]
+
+
+def test_a_chunk_is_seen_before_its_clip_is_written(run, part, model, prompt, vae, monkeypatch) -> None:
+    import server
+
+    events, clips = server.PromptServer.instance.events, part("desk.clips")
+    written, write = [], clips.write_video
+
+    def watched(*given: object, **named: object) -> int:
+        frames = write(*given, **named)
+        written.append([data["index"] for event, data in events if event == "magi.still" and data["t"] == 1])
+        return frames
+
+    monkeypatch.setattr(clips, "write_video", watched)
+    events.clear()
+    run("MagiChunkSampler", model=model, conditioning=prompt("red"), vae=vae, chunks=2, **SMALL | {"seed": 78})
+    assert written == [[0], [0, 1]]
 
 
 def test_plan_stills_and_clips_are_told_while_it_runs(run, model, prompt, vae) -> None:
