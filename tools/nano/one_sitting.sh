@@ -5,7 +5,8 @@
 # BASE, STUDENT, SCORES: minutes; the base's count from the start, with 2.6 of compiling and drawing. RUNS receives old
 # (what it began from), base and distill (weights every 100 seconds), nano, *.log, phases.txt and, in scores, reports that
 # `tools.nano.evaluate --join` puts together: base and base_long of the base model, distill, and distill_4 with 4 steps.
-# An interrupt, or one part that fails, ends all of it. A model in RUNS that is finished is not trained again.
+# An interrupt, or a training that fails, ends all of it; a score that fails leaves the others, and is the exit status. A
+# model in RUNS that is finished is not trained again.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 runs=$(realpath -m "$1") seed=$2
@@ -13,6 +14,7 @@ gpus=${GPUS:-$(nvidia-smi -L | wc -l)} workers=${WORKERS:-$(getconf _NPROCESSORS
 clips=${CLIPS_FOLDER:-/dev/shm/nano-clips}
 common=(--vae "$runs/old/vae" --corpus "$clips" --reserve 0.12 --look 64 --save-seconds 100)
 mkdir -p "$runs/scores"
+rm -f "$runs/scores/failed"
 python=${PYTHON:-python3}
 
 stop() { # what each job has started first: it would outlive the job
@@ -42,7 +44,10 @@ score() { # REPORT VARIANT WORKERS ROWS ARGUMENT...: as long as there is time
     [ "$left" -gt 20 ] || return 0
     "$python" -m tools.nano.evaluate --model "$runs/nano" --variant "$2" --workers "$3" --rows "$4" --samples table \
         --device cuda --dtype float32 --minutes "$((left / 60)).$((left % 60 * 10 / 60))" --out "$runs/scores/$1" \
-        "${@:5}" >"$runs/scores_$1.log" 2>&1 || fail "scores_$1"
+        "${@:5}" >"$runs/scores_$1.log" 2>&1 || {
+        say "scores_$1 has failed: see $runs/scores_$1.log" && touch "$runs/scores/failed"
+        return 0
+    }
     say "scores of $1 are there"
 }
 
@@ -75,3 +80,4 @@ many=$((workers * 9 / 16)) fewer=$((workers * 7 / 16))
 } &
 wait
 say "all of it is done"
+[ ! -e "$runs/scores/failed" ]
