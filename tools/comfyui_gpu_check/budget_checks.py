@@ -202,9 +202,9 @@ class BudgetChecks:
         return self.server.get("/magi_check/marks")
 
     def _spent(self, marks: Sequence[Sequence[Any]]) -> dict[str, Any]:
-        """What the forwards took on the GPU, and text and clips in all."""
+        """What the forwards took on the GPU, and text, asking for room and clips in all."""
         each = [round(mark[3], 3) for mark in marks if mark[0] == "forward"]
-        spent = {what: round(sum(m[2] - m[1] for m in marks if m[0] == what), 2) for what in ("text", "clip")}
+        spent = {what: round(sum(m[2] - m[1] for m in marks if m[0] == what), 2) for what in ("text", "room", "clip")}
         return {"forwards each": each, **{f"{what} seconds": seconds for what, seconds in spent.items()}}
 
     def _graph(self, width: int, height: int, chunks: int) -> dict[str, Any]:

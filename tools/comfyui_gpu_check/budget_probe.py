@@ -30,6 +30,7 @@ TIMED = {  # what: end of a module's name, class or "", function
     "forward": ("magi_core.dit.model", "DiT", "forward"),
     "text": ("nodes.host.text_encoder", "PlacedT5", "__call__"),
     "clip": ("nodes.desk.showing", "", "make_clip"),
+    "room": ("nodes.host.patcher", "", "make_room"),
 }
 
 
