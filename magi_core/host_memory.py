@@ -25,9 +25,9 @@ def settled(tensor: Tensor) -> Tensor:
     Tensors that stay in malloc's heap lie between large passing ones, and the holes around them make the peak of a long
     run grow. A copy, except of small and empty tensors.
     """
-    tensor = tensor.detach().cpu()
+    tensor = tensor.detach()
     if tensor.nbytes < SMALL:
-        return tensor
+        return tensor.cpu()
     place = torch.frombuffer(mmap.mmap(-1, tensor.nbytes), dtype=tensor.dtype).view(tensor.shape)
     return place.copy_(tensor)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -76,11 +77,23 @@ def interleave(own: Tensor, text: Tensor, groups: int) -> Tensor:
 FP8_MAX = torch.finfo(torch.float8_e4m3fn).max
 
 
+class Scale(NamedTuple):
+    """What rows [..., width] are divided by on their way to float8: `by`, float32 [width] or [1], and its `inverse`,
+    which fast forms begin with."""
+
+    by: Tensor
+    inverse: Tensor
+
+    @classmethod
+    def of(cls, by: Tensor) -> Scale:
+        return cls(by, by.reciprocal())
+
+
 @with_fast_form
 @fusible(x=(1,))
-def quantise(x: Tensor, scale: Tensor) -> Tensor:
+def quantise(x: Tensor, scale: Scale) -> Tensor:
     """`x / scale` in float32, clamped, rounded to bfloat16, then to float8_e4m3fn (twice, like the reference)."""
-    return (x.float() / scale).clamp(-FP8_MAX, FP8_MAX).to(torch.bfloat16).to(torch.float8_e4m3fn)
+    return (x.float() / scale.by).clamp(-FP8_MAX, FP8_MAX).to(torch.bfloat16).to(torch.float8_e4m3fn)
 
 
 @with_fast_form
@@ -96,7 +109,7 @@ def quantise_rows(x: Tensor) -> tuple[Tensor, Tensor]:
 @with_fast_form
 @fusible(x=(1,))
 def normalise_and_quantise(
-    x: Tensor, weight: Tensor, bias: Tensor, scales: Sequence[Tensor], eps: float
+    x: Tensor, weight: Tensor, bias: Tensor, scales: Sequence[Scale], eps: float
 ) -> tuple[Tensor, ...]:
     """The layer norm of `x` with gain `weight`, in its dtype, quantised by each of `scales`."""
     normed = F.layer_norm(x, (x.shape[-1],), weight, bias, eps)
@@ -111,20 +124,20 @@ def gelu_in_place(x: Tensor) -> Tensor:
 
 @with_fast_form
 @fusible(x=(1,))
-def gelu_and_quantise(x: Tensor, scale: Tensor) -> Tensor:
+def gelu_and_quantise(x: Tensor, scale: Scale) -> Tensor:
     """GELU in the dtype of `x`, quantised."""
     return quantise(F.gelu(x), scale)
 
 
 @with_fast_form
 @fusible(x=(1,))
-def gated_silu_and_quantise(x: Tensor, scale: Tensor) -> Tensor:
+def gated_silu_and_quantise(x: Tensor, scale: Scale) -> Tensor:
     """`gated_silu`, quantised."""
     return quantise(gated_silu(x), scale)
 
 
 @with_fast_form
 @fusible(own=(1,), text=(1,))
-def interleave_and_quantise(own: Tensor, text: Tensor, scale: Tensor, groups: int) -> Tensor:
+def interleave_and_quantise(own: Tensor, text: Tensor, scale: Scale, groups: int) -> Tensor:
     """`interleave`, quantised."""
     return quantise(interleave(own, text, groups), scale)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -19,14 +21,14 @@ def multiply_fp32(x: Tensor, weight: Tensor) -> Tensor:
 
 
 def multiply_fp8(x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
-    """`x @ weight.T * scale` [rows, out] bfloat16 from float8_e4m3fn `x` [rows, in] and `weight` [out, in]; scale [1].
+    """`x @ weight.T * scale` [rows, out] bfloat16 from float8_e4m3fn `x` [rows, in] and `weight` [out, in]; scale [].
 
     Hopper and newer GPUs multiply in fp8, by sides that are multiples of 16; elsewhere the same values are multiplied
     in float32.
     """
     if x.is_cuda and not any(side % 16 for side in weight.shape) and _has_fp8_units(x.device):
-        one = torch.ones_like(scale[0])
-        return torch._scaled_mm(x, weight.t(), scale_a=scale[0], scale_b=one, out_dtype=torch.bfloat16)
+        one = _one(x.device)
+        return torch._scaled_mm(x, weight.t(), scale_a=scale, scale_b=one, out_dtype=torch.bfloat16)
     return ((x.float() @ weight.float().t()) * scale).to(torch.bfloat16)
 
 
@@ -37,12 +39,19 @@ def multiply_fp8_rows(x: Tensor, x_scale: Tensor, weight: Tensor, weight_scale: 
         if torch.cuda.get_device_capability(x.device) >= (9, 0):
             by_row, by_column = x_scale.contiguous(), weight_scale.t().contiguous()
             return torch._scaled_mm(x, weight.t(), scale_a=by_row, scale_b=by_column, out_dtype=torch.bfloat16)
-        one = torch.ones_like(x_scale[0, 0])
+        one = _one(x.device)
         out = torch._scaled_mm(x, weight.t(), scale_a=one, scale_b=one, out_dtype=torch.bfloat16)
         return out.mul_(x_scale).mul_(weight_scale.t())
     return ((x.float() @ weight.float().t()) * x_scale * weight_scale.t()).to(torch.bfloat16)
 
 
+@cache
+def _one(device: torch.device) -> Tensor:
+    with torch.inference_mode(False):
+        return torch.ones((), device=device)
+
+
+@cache
 def _has_fp8_units(device: torch.device) -> bool:
     """Whether a CUDA device multiplies fp8 by itself."""
     return torch.cuda.get_device_capability(device) >= (8, 9)

@@ -11,6 +11,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from magi_core.kernels.fused import Scale
+
 FP8_MAX = tl.constexpr(448.0)
 STANDARDISE_EPS = tl.constexpr(1e-5)
 SQRT_HALF = tl.constexpr(0.7071067811865476)
@@ -59,15 +61,12 @@ def _norm_kernel(
         tl.store(other_out + at, _to_fp8(values.to(tl.float32), by[None, :], over[None, :]), mask=inside)
 
 
-def _norm(
-    x: Tensor, weight: Tensor, bias: Tensor, eps: float, scales: Sequence[Tensor], plus_one: bool
-) -> list[Tensor]:
+def _norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float, scales: Sequence[Scale], plus_one: bool) -> list[Tensor]:
     width = x.shape[-1]
     rows, block = x.numel() // width, triton.next_power_of_2(width)
     per = max(1, 2048 // block)
     outs = [torch.empty_like(x, dtype=FP8) for _ in scales] or [torch.empty_like(x)]
-    first = (scales[0], scales[0].reciprocal()) if scales else (weight, weight)
-    last = (scales[-1], scales[-1].reciprocal()) if len(scales) > 1 else first
+    first, last = (scales[0], scales[-1]) if scales else ((weight, weight), (weight, weight))
     _norm_kernel[(triton.cdiv(rows, per),)](
         x, weight, bias, *first, *last, outs[0], outs[-1], rows, eps,
         WIDTH=width, BLOCK=block, ROWS=per, PLUS_ONE=plus_one, SCALES=len(scales), num_warps=16 if block > 2048 else 4,
@@ -80,7 +79,7 @@ def layer_norm_1p(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor
 
 
 def normalise_and_quantise(
-    x: Tensor, weight: Tensor, bias: Tensor, scales: Sequence[Tensor], eps: float
+    x: Tensor, weight: Tensor, bias: Tensor, scales: Sequence[Scale], eps: float
 ) -> tuple[Tensor, ...]:
     outs: list[Tensor] = []
     for i in range(0, len(scales), 2):
@@ -213,12 +212,12 @@ def _activation_kernel(
         tl.store(out + row * WIDTH + column, values, mask=real)
 
 
-def _activated(x: Tensor, gated: bool, scale: Tensor | None, out: Tensor | None = None) -> Tensor:
+def _activated(x: Tensor, gated: bool, scale: Scale | None, out: Tensor | None = None) -> Tensor:
     width = x.shape[-1] // 2 if gated else x.shape[-1]
     if out is None:
         out = x.new_empty((*x.shape[:-1], width), dtype=x.dtype if scale is None else FP8)
     _activation_kernel[(out.numel() // width, triton.cdiv(width, COLUMNS))](
-        x, *((x, x) if scale is None else (scale, scale.reciprocal())), out,
+        x, *(scale or (x, x)), out,
         WIDTH=width, BLOCK=COLUMNS, GATED=gated, QUANTISED=scale is not None, num_warps=4,
     )  # fmt: skip
     return out
@@ -232,11 +231,11 @@ def gelu_in_place(x: Tensor) -> Tensor:
     return _activated(x, False, None, x)
 
 
-def gelu_and_quantise(x: Tensor, scale: Tensor) -> Tensor:
+def gelu_and_quantise(x: Tensor, scale: Scale) -> Tensor:
     return _activated(x, False, scale)
 
 
-def gated_silu_and_quantise(x: Tensor, scale: Tensor) -> Tensor:
+def gated_silu_and_quantise(x: Tensor, scale: Scale) -> Tensor:
     return _activated(x, True, scale)
 
 
@@ -257,20 +256,20 @@ def _quantise_kernel(
     tl.store(out + row * WIDTH + column, _to_fp8(values.to(tl.float32), by, over), mask=real)
 
 
-def quantise(x: Tensor, scale: Tensor) -> Tensor:
+def quantise(x: Tensor, scale: Scale) -> Tensor:
     width, out = x.shape[-1], torch.empty_like(x, dtype=FP8)
-    scale = scale.expand(width).contiguous()
+    by, inverse = (part.expand(width).contiguous() for part in scale)
     _quantise_kernel[(x.numel() // width, triton.cdiv(width, COLUMNS))](
-        x, x, scale, scale.reciprocal(), out, WIDTH=width, BLOCK=COLUMNS, GROUP=0, ROW=0, num_warps=4
+        x, x, by, inverse, out, WIDTH=width, BLOCK=COLUMNS, GROUP=0, ROW=0, num_warps=4
     )
     return out
 
 
-def interleave_and_quantise(own: Tensor, text: Tensor, scale: Tensor, groups: int) -> Tensor:
+def interleave_and_quantise(own: Tensor, text: Tensor, scale: Scale, groups: int) -> Tensor:
     width = own.shape[-1]
     out = own.new_empty((*own.shape[:-1], 2 * width), dtype=FP8)
     _quantise_kernel[(own.numel() // width, triton.cdiv(2 * width, COLUMNS))](
-        own, text, scale, scale.reciprocal(), out,
+        own, text, *scale, out,
         WIDTH=2 * width, BLOCK=COLUMNS, GROUP=width // groups, ROW=width, num_warps=4,
     )  # fmt: skip
     return out

@@ -3,14 +3,36 @@ those that are made of other weights on load, with a scale for every row."""
 
 from __future__ import annotations
 
-from typing import TypeGuard
+from collections.abc import Sequence
+from typing import NamedTuple, TypeGuard
 
 import torch
 from torch import Tensor, nn
 
-from magi_core.kernels.fused import quantise, quantise_rows
+from magi_core.kernels.fused import Scale, quantise, quantise_rows
 from magi_core.kernels.products import multiply_fp8, multiply_fp8_rows
 from magi_core.operations.placed import OwnWeights
+
+
+class Scales(NamedTuple):
+    """What an `Fp8Linear` makes of its scales on `device`. inputs: of what comes in. product: [], of input and weight.
+    made_of: the parameters, each with how often it had been written to."""
+
+    inputs: Scale
+    product: Tensor
+    device: torch.device
+    made_of: tuple[tuple[Tensor, int], ...]
+
+
+def _written(parameter: Tensor) -> int:
+    """How often it was written to. Of what was made in inference mode nobody counts it; a host makes those anew."""
+    return 0 if parameter.is_inference() else parameter._version
+
+
+def _stand(scales: Scales, own: Sequence[Tensor]) -> bool:
+    """Whether these parameters are what `scales` were made of."""
+    there = zip(own, scales.made_of, strict=True)
+    return all(parameter is made and _written(parameter) == times for parameter, (made, times) in there)
 
 
 class Fp8Linear(OwnWeights, nn.Module):
@@ -34,21 +56,37 @@ class Fp8Linear(OwnWeights, nn.Module):
         self.weight_scale, self.input_scale = frozen(1), frozen(1 if per_channel else inputs)
         if per_channel:
             self.smooth_scale = frozen(1, inputs)
+        self._scales: Scales | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., out] in the dtype of `x` (values rounded to bfloat16) from `x` [..., in]."""
         return self.product(quantise(x, self.scale(x.device)), x.dtype)
 
-    def scale(self, device: torch.device) -> Tensor:
+    def scale(self, device: torch.device) -> Scale:
         """[in], what inputs are divided by when they are quantised."""
-        return self.placed(self.smooth_scale[0] if self.per_channel else self.input_scale, device)
+        return self._made_of_scales(device).inputs
 
     def product(self, rows: Tensor, dtype: torch.dtype) -> Tensor:
         """[..., out] in `dtype` from an input [..., in] that is quantised already."""
-        scale = self.placed(self.input_scale, rows.device)[:1] * self.placed(self.weight_scale, rows.device)
         with self.weights(rows.device) as (weight,):
-            out = multiply_fp8(rows.flatten(0, -2), weight[0], scale)
+            out = multiply_fp8(rows.flatten(0, -2), weight[0], self._made_of_scales(rows.device).product)
         return out.view(*rows.shape[:-1], -1).to(dtype)
+
+    def forget_scales(self) -> None:
+        """Leave nothing on a device beside the parameters."""
+        self._scales = None
+
+    def _made_of_scales(self, device: torch.device) -> Scales:
+        """Made once, and again where a parameter is another or was written to: kernels as small as these take a GPU
+        longer to begin than to do."""
+        by, known = self.smooth_scale if self.per_channel else self.input_scale, self._scales
+        own = by, self.input_scale, self.weight_scale
+        if known is None or known.device != device or not _stand(known, own):
+            with torch.inference_mode(False), torch.no_grad():
+                inputs = Scale.of(self.placed(by, device).flatten().clone())
+                product = self.placed(self.input_scale, device)[0] * self.placed(self.weight_scale, device)[0]
+            known = self._scales = Scales(inputs, product, device, tuple((p, _written(p)) for p in own))
+        return known
 
 
 class Fp8RowLinear(OwnWeights, nn.Module):

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from magi_core.kernels.fused import (
+    Scale,
     add_gated,
     add_gated_in_place,
     layer_norm_1p,
@@ -25,8 +26,8 @@ class LayerNorm(OwnWeights, nn.LayerNorm):  # type: ignore[misc]  # a parameter 
         with self.weights(x.device) as (weight, bias):
             return F.layer_norm(x, self.normalized_shape, weight, bias, self.eps)
 
-    def quantised(self, x: Tensor, scales: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """The norm of `x` in float8_e4m3fn, once for each of `scales` [width]."""
+    def quantised(self, x: Tensor, scales: Sequence[Scale]) -> tuple[Tensor, ...]:
+        """The norm of `x` in float8_e4m3fn, once for each of `scales`."""
         with self.weights(x.device) as (weight, bias):
             return normalise_and_quantise(x, weight, bias, tuple(scales), self.eps)
 

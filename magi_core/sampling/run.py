@@ -22,7 +22,6 @@ from magi_core.sampling.plan import page_book
 from magi_core.sampling.room import check_room
 from magi_core.sampling.sampler import Sampler
 from magi_core.state import Cancelled, ChunkRecord, Frontier, InFlight, SamplerState, Unfinished
-from magi_core.state.plausible import implausible
 from magi_core.text.chunk_text import AskedText, ChunkText
 
 log = logging.getLogger(__name__)
@@ -93,7 +92,7 @@ class _Running:
                 case Stepped(step=step):
                     self.forwards = base + step
                     self.on_step(self._told(event, done))
-                case Reached(frontier) if not any(implausible(chunk.latent) for chunk in frontier.chunks):
+                case Reached(frontier) if loop.watch.sound(chunk.index for chunk in frontier.chunks):
                     self.latest = frontier
                     self.engine.cache.frontiers.put(frontier.key, frontier)
                 case Finished(chunk):

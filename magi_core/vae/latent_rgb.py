@@ -26,9 +26,10 @@ class LatentRGB:
     bias: Tensor
 
     def __call__(self, latents: Tensor) -> Tensor:
-        """Latents [C, ..., h, w] to uint8 [..., h, w, 3] on the CPU."""
-        colours = latents.detach().to("cpu", torch.float32).movedim(0, -1) @ self.weight + self.bias
-        return colours.round().clamp(0, 255).to(torch.uint8)
+        """Latents [C, ..., h, w] to uint8 [..., h, w, 3] on the CPU; made where the latents are."""
+        weight, bias = (part.to(latents.device) for part in (self.weight, self.bias))
+        colours = latents.detach().float().movedim(0, -1) @ weight + bias
+        return colours.round().clamp(0, 255).to(torch.uint8).cpu()
 
 
 def colour_chart() -> Tensor:

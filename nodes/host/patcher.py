@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +13,8 @@ import torch
 from comfy.patcher_extension import CallbacksMP
 from comfy.utils import set_attr_param
 from torch import nn
+
+from magi_core.operations.fp8 import Fp8Linear
 
 from .device import Devices
 
@@ -40,20 +43,21 @@ def make_room(patcher: Patcher, activations: int, allowed: int | None = None) ->
     allowed: bytes for both; ComfyUI leaves the weights that find no room where they wait, and fetches them layer by
     layer. It is told so by asking it to keep free what is beyond.
     """
-    if allowed is None:
-        management.load_models_gpu([patcher], memory_required=activations)
-        return
-    free = management.get_free_memory(patcher.load_device) + patcher.loaded_size()
-    beyond = free - max(allowed - activations, 0) - management.extra_reserved_memory()
-    least = max(activations, beyond)
+    least = None
+    if allowed is not None:
+        free = management.get_free_memory(patcher.load_device) + patcher.loaded_size()
+        beyond = free - max(allowed - activations, 0) - management.extra_reserved_memory()
+        least = max(activations, beyond)
     management.load_models_gpu([patcher], memory_required=activations, minimum_memory_required=least)
+    patcher.magi_loaded = patcher.loaded_size()
 
 
 def keep_room(patcher: Patcher, activations: int, allowed: int | None = None) -> None:
-    """`make_room`, for one that asks again and again until `forget_room`: where no other model was loaded since, what
-    was made ready is left alone. ComfyUI goes through all weights every time."""
-    asked, loaded = (activations, allowed), management.loaded_models()
-    if getattr(patcher, "magi_room", None) != asked or not loaded or loaded[0] is not patcher:
+    """`make_room`, for one that asks again and again until `forget_room`: what was made ready is left alone where no
+    other model was loaded since, or where that took nothing of it. ComfyUI goes through all weights every time."""
+    asked = activations, allowed
+    stands = getattr(patcher, "magi_room", None) == asked
+    if not (stands and (_is_newest(patcher) or (allowed is None and has_room(patcher, activations)))):
         make_room(patcher, activations, allowed)
         patcher.magi_room = asked
 
@@ -63,8 +67,32 @@ def forget_room(patcher: Patcher) -> None:
     patcher.magi_room = None
 
 
+def have_room(patcher: Patcher, activations: int) -> None:
+    """`make_room`, for one that is needed now and then."""
+    if not has_room(patcher, activations):
+        make_room(patcher, activations)
+
+
+def has_room(patcher: Patcher, activations: int) -> bool:
+    """Whether the model is loaded, all that was loaded is still in its place, and so much more is free."""
+    device = patcher.load_device
+    if device.type == "cpu" or patcher not in management.loaded_models():
+        return False
+    whole = patcher.loaded_size() >= getattr(patcher, "magi_loaded", math.inf)
+    return whole and management.get_free_memory(device) >= activations + management.extra_reserved_memory()
+
+
+def _is_newest(patcher: Patcher) -> bool:
+    loaded = management.loaded_models()
+    return bool(loaded) and loaded[0] is patcher
+
+
 def _leave_nothing(patcher: Patcher, unpatch_all: bool) -> None:
-    """Weights that a module with layers inside holds itself are moved by dynamic loading, but not back."""
+    """Weights that a module with layers inside holds itself are moved by dynamic loading, but not back. What layers
+    have made of their scales goes as well."""
+    for module in patcher.model.modules():
+        if isinstance(module, Fp8Linear):
+            module.forget_scales()
     if unpatch_all and patcher.load_device != patcher.offload_device:
         named = list(patcher.model.named_parameters(remove_duplicate=False))
         left = {p: p.to(patcher.offload_device) for _, p in named if p.device == patcher.load_device}

@@ -21,7 +21,7 @@ from magi_core.vae import VAE as Codec
 from magi_core.vae.memory import vae_bytes
 
 from .device import Devices
-from .patcher import in_patcher, make_room
+from .patcher import have_room, in_patcher
 
 
 class PlacedVAE(comfy.sd.VAE):
@@ -66,7 +66,7 @@ class PlacedVAE(comfy.sd.VAE):
     @contextmanager
     def working(self, frames: int, width: int, height: int) -> Iterator[Codec]:
         """The codec with its weights in place and room to code `frames` frames of a size in pixels."""
-        make_room(self.patcher, self._announced(frames, height, width))
+        have_room(self.patcher, self._announced(frames, height, width))
         yield self.codec
 
     def encode(self, pixel_samples: Tensor) -> Tensor:

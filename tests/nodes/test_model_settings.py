@@ -90,6 +90,41 @@ def test_what_a_run_has_loaded_is_left_alone_until_another_model_is_or_other_roo
     assert len(management.loads) == 2, "a run that is over has nothing left"
 
 
+def test_two_models_in_turn_are_loaded_once_where_there_is_room_for_both(
+    engine: Any, part: Any, vae: Any, monkeypatch: Any
+) -> None:
+    """A run's clips are made between its forwards; ComfyUI goes through all weights at every load."""
+    import comfy.model_management as management
+
+    management.unload_all_models()
+    room, both = part("host.patcher"), (engine.host.patcher, vae.patcher)
+    sizes = {patcher: patcher.model_size() for patcher in both}
+    for patcher in both:
+        monkeypatch.setattr(patcher, "load_device", torch.device("cuda"))
+        monkeypatch.setattr(patcher, "loaded_size", lambda patcher=patcher: sizes[patcher], raising=False)
+
+    def loads() -> int:
+        before = len(management.loads)
+        for _ in range(2):
+            room.keep_room(engine.host.patcher, 1000)
+            room.have_room(vae.patcher, 500)
+        return len(management.loads) - before
+
+    assert loads() == 2, "each once"
+    assert loads() == 0
+    sizes[engine.host.patcher] -= 1
+    assert loads() == 1, "weights that were moved out come back"
+    sizes[vae.patcher] = 0
+    assert loads() == 1
+    monkeypatch.setattr(management, "get_free_memory", lambda device: management.extra_reserved_memory() + 999)
+    assert loads() == 1, "too little for the run since the other was loaded, and enough for the other"
+    monkeypatch.setattr(management, "get_free_memory", lambda device: 0)
+    assert loads() == 3, "all but the run's own first forward, before which it was loaded last"
+    monkeypatch.undo()
+    management.unload_all_models()
+    room.forget_room(engine.host.patcher)
+
+
 @pytest.mark.parametrize("dynamic", [False, True])
 def test_what_dynamic_loading_fetches_for_a_block_is_announced(
     engine: Any, part: Any, monkeypatch: Any, dynamic: bool

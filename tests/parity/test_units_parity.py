@@ -9,7 +9,7 @@ from torch import nn
 from magi_core.config import DiTConfig, Guidance, SamplingSettings
 from magi_core.dit.embed import TimestepEmbedder, timestep_features
 from magi_core.dit.rope import RotaryEmbedding
-from magi_core.kernels.fused import quantise, rotate
+from magi_core.kernels.fused import Scale, quantise, rotate
 from magi_core.operations import PLAIN
 from magi_core.operations.fp8 import Fp8Linear
 from magi_core.sampling.guidance import scales
@@ -153,13 +153,13 @@ def test_fp8_linear(case, compared):
         layer = Fp8Linear(row["in_features"], row["out_features"], per_channel="PerChannel" in row["cls"])
         state = {name: part[name] for name in ("weight", "weight_scale", "input_scale", "smooth_scale") if name in part}
         layer.load_state_dict(state)
-        scale = part.get("smooth_scale", part["input_scale"])
+        scale = Scale.of(part.get("smooth_scale", part["input_scale"]))
         assert torch.equal(quantise(part["x"], scale).view(torch.uint8), part["x_fp8"].view(torch.uint8)), row["name"]
         out = layer(part["x"])
         assert out.dtype == torch.bfloat16
         relative = (out.float() - part["out"].float()).norm() / part["out"].float().norm()
         errors[row["name"]] = relative.item()
-    edge = quantise(tensors["div_clamp_edge_x"], tensors["div_clamp_edge_scale"])
+    edge = quantise(tensors["div_clamp_edge_x"], Scale.of(tensors["div_clamp_edge_scale"]))
     assert torch.equal(edge.view(torch.uint8), tensors["div_clamp_edge_fp8"].view(torch.uint8))
     compared("fp8_linear", case.name, max(errors.values()))
     assert max(errors.values()) < 1e-3, errors

@@ -21,5 +21,8 @@ class CoreModelPatcher:
     def model_size(self) -> int:
         return sum(tensor.nbytes for tensor in self.model.state_dict().values())
 
+    def loaded_size(self) -> int:
+        return self.model_size()
+
     def clone(self) -> "CoreModelPatcher":
         return copy.copy(self)

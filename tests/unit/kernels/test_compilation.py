@@ -16,7 +16,7 @@ from magi_core.engine import Engine
 from magi_core.errors import MagiError
 from magi_core.kernels import compilation
 from magi_core.kernels.compilation import Compiler, check_compilation, compiling, fusible
-from magi_core.kernels.fused import FP8_MAX, gated_silu, quantise
+from magi_core.kernels.fused import FP8_MAX, Scale, gated_silu, quantise
 from magi_core.loading import load
 from magi_core.state import SamplerState
 from tools.small_models import tiny_engine
@@ -72,7 +72,7 @@ def test_inductor_computes_the_same() -> None:
 def test_inductor_rounds_to_fp8_twice_as_well() -> None:
     x = torch.randn(1, 64, 16, generator=torch.Generator().manual_seed(1)) * torch.logspace(-3, 4, 16)
     x[0, 0] = torch.tensor([FP8_MAX, -FP8_MAX]).repeat(8)
-    scale, compiler = torch.full((16,), 0.05), Compiler()
+    scale, compiler = Scale.of(torch.full((16,), 0.05)), Compiler()
     with compiling(compiler):
         actual = quantise(x, scale)
     assert not compiler.failed and graphs() == 1

@@ -17,7 +17,7 @@ from torch import Tensor
 from magi_core.kernels import fast, fused, products
 from magi_core.kernels.compilation import Compiler, compiling
 from magi_core.kernels.fast import plain_forms, with_fast_form
-from magi_core.kernels.fused import FP8_MAX
+from magi_core.kernels.fused import FP8_MAX, Scale
 
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 COMPILER = Compiler()
@@ -43,13 +43,19 @@ def error(actual: Tensor, expected: Tensor) -> float:
     return float((actual.cpu().double() - expected).norm() / expected.norm())
 
 
-def run(function: Callable[..., Tensor], form: str, device: str, *args: Tensor | float) -> Tensor:
+def run(function: Callable[..., Tensor], form: str, device: str, *args: Tensor | Scale | float) -> Tensor:
     """`function` of tensors brought to `device`, in a form that really is the one asked for."""
     with FORMS[form](), torch.no_grad():
-        out = function(*(arg.to(device) if isinstance(arg, Tensor) else arg for arg in args))
+        out = function(*(on(device, arg) for arg in args))
     assert not COMPILER.failed and not fast._failed
     assert out.device.type == device
     return out
+
+
+def on(device: str, given: Tensor | Scale | float) -> Tensor | Scale | float:
+    if isinstance(given, Scale):
+        return Scale(*(part.to(device) for part in given))
+    return given.to(device) if isinstance(given, Tensor) else given
 
 
 def apart(actual: Tensor, expected: Tensor) -> float:
@@ -176,13 +182,13 @@ def test_normalise_and_quantise(scales: int, form: str, device: str, dtype: torc
     steps = tuple(0.01 + random(48, seed=5 + i).abs() for i in range(scales))
 
     def first(*args: Tensor | float) -> Tensor:
-        moved = tuple(step.to(device) for step in steps)
+        moved = tuple(Scale.of(step.to(device)) for step in steps)
         return torch.stack([out.view(torch.uint8) for out in fused.normalise_and_quantise(*args[:3], moved, EPS)])
 
     out = run(first, form, device, x, weight, bias)
     exact = normed(x, weight.double() - 1, bias).to(dtype)
     for bits, step in zip(out, steps, strict=True):
-        assert apart(bits, fused.quantise(exact, step)) < (5e-3 if dtype == torch.float32 else 3e-2)
+        assert apart(bits, fused.quantise(exact, Scale.of(step))) < (5e-3 if dtype == torch.float32 else 3e-2)
 
 
 @every_device
@@ -199,9 +205,9 @@ def test_gelu_in_place(form: str, device: str, dtype: torch.dtype) -> None:
 @every_dtype
 def test_gelu_and_quantise(form: str, device: str, dtype: torch.dtype) -> None:
     x, step = random(1, 6, 64, scale=3.0).to(dtype), 0.01 + random(64, seed=2).abs()
-    out = run(fused.gelu_and_quantise, form, device, x, step)
+    out = run(fused.gelu_and_quantise, form, device, x, Scale.of(step))
     exact = (x.double() * (1 + torch.erf(x.double() / 2**0.5)) / 2).to(dtype)
-    assert out.dtype == torch.float8_e4m3fn and apart(out, fused.quantise(exact, step)) < 2e-2
+    assert out.dtype == torch.float8_e4m3fn and apart(out, fused.quantise(exact, Scale.of(step))) < 2e-2
 
 
 @every_device
@@ -209,10 +215,10 @@ def test_gelu_and_quantise(form: str, device: str, dtype: torch.dtype) -> None:
 @every_dtype
 def test_gated_silu_and_quantise(form: str, device: str, dtype: torch.dtype) -> None:
     x, step = random(1, 6, 128, scale=3.0).to(dtype), 0.01 + random(64, seed=2).abs()
-    out = run(fused.gated_silu_and_quantise, form, device, x, step)
+    out = run(fused.gated_silu_and_quantise, form, device, x, Scale.of(step))
     gate, value = x.double()[..., :64], x.double()[..., 64:]
     exact = ((gate / (1 + (-gate).exp())).to(dtype).double() * value).to(dtype)
-    assert out.dtype == torch.float8_e4m3fn and apart(out, fused.quantise(exact, step)) < 5e-2
+    assert out.dtype == torch.float8_e4m3fn and apart(out, fused.quantise(exact, Scale.of(step))) < 5e-2
 
 
 @every_device
@@ -221,8 +227,8 @@ def test_gated_silu_and_quantise(form: str, device: str, dtype: torch.dtype) -> 
 def test_interleave_and_quantise(form: str, device: str, dtype: torch.dtype) -> None:
     own, text = random(1, 5, 48).to(dtype), random(1, 5, 48, seed=2).to(dtype)
     step = 0.01 + random(96, seed=3).abs()
-    out = run(fused.interleave_and_quantise, form, device, own, text, step, 8)
-    assert apart(out, fused.quantise(fused.interleave(own, text, 8), step)) == 0
+    out = run(fused.interleave_and_quantise, form, device, own, text, Scale.of(step), 8)
+    assert apart(out, fused.quantise(fused.interleave(own, text, 8), Scale.of(step))) == 0
 
 
 @every_device
@@ -234,7 +240,7 @@ def test_quantise(form: str, device: str, dtype: torch.dtype) -> None:
     x[0, 0] = torch.tensor([FP8_MAX, -FP8_MAX, 1e6, -1e6, 0.0, 17.0, 18.0, 19.0] * 2)
     scale = torch.tensor([0.05, 1.0, 3.0, 0.5] * 4)
     scale[:8] = 1.0
-    out = run(fused.quantise, form, device, x, scale)
+    out = run(fused.quantise, form, device, x, Scale.of(scale))
     rounded = (x.float() / scale).clamp(-FP8_MAX, FP8_MAX).to(torch.bfloat16)
     assert out.dtype == torch.float8_e4m3fn and out.shape == x.shape
     assert torch.equal(out.cpu().view(torch.uint8), nearest_e4m3(rounded.float()))
@@ -255,7 +261,7 @@ def test_multiply_fp32(device: str, dtype: torch.dtype) -> None:
 def test_multiply_fp8(device: str, outputs: int) -> None:
     """One rounding of the result to bfloat16, and the sums of GPU units, which keep fewer bits than float32."""
     x, weight = (t.to(torch.float8_e4m3fn) for t in (random(32, 256), random(outputs, 256, seed=2)))
-    scale = torch.tensor([0.003])
+    scale = torch.tensor(0.003)
     out = run(products.multiply_fp8, "plain", device, x, weight, scale)
     expected = x.double() @ weight.double().T * scale.double()
     assert out.dtype == torch.bfloat16 and out.shape == (32, outputs)

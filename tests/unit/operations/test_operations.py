@@ -163,3 +163,32 @@ def test_the_attention_projection_is_float32_whatever_the_model_is() -> None:
     out = layer(x)
     assert out.dtype == torch.float32 and [*layer.state_dict()] == ["weight"]
     torch.testing.assert_close(out.double(), x.double() @ layer.weight.double().t())
+
+
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_what_an_fp8_linear_makes_of_its_scales_is_made_once_and_of_what_they_are_now(per_channel: bool) -> None:
+    layer = Fp8Linear(32, 16, per_channel=per_channel)
+    with_random_weights(layer)
+    name = "smooth_scale" if per_channel else "input_scale"
+    x = torch.randn(3, 32, generator=torch.Generator().manual_seed(1))
+
+    def made() -> Tensor:
+        """As of a layer that has computed nothing yet."""
+        fresh = Fp8Linear(32, 16, per_channel=per_channel)
+        fresh.load_state_dict(layer.state_dict())
+        return fresh(x)
+
+    before = layer(x)
+    assert layer.scale(x.device).by is layer.scale(x.device).by and torch.equal(before, made())
+    with torch.no_grad():
+        getattr(layer, name).mul_(3)
+    written = layer(x)
+    assert torch.equal(written, made()) and not torch.equal(written, before)
+    setattr(layer, name, nn.Parameter(5 * getattr(layer, name), requires_grad=False))
+    assert torch.equal(layer(x), made()) and not torch.equal(layer(x), written)
+    with torch.inference_mode():
+        layer.weight_scale = nn.Parameter(3 * layer.weight_scale, requires_grad=False)
+        assert torch.equal(layer(x), made())
+    assert not layer.scale(x.device).inverse.is_inference(), "a gradient may go through it later"
+    layer.forget_scales()
+    assert torch.equal(layer(x), made())

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from magi_core.errors import MagiError
+from magi_core.sampling.finite import Watch
 from magi_core.state import Autosave, load_state
 from tools.small_models import WordEncoder, tiny_engine
 
@@ -79,3 +80,15 @@ def test_a_prefix_with_such_values_is_refused_at_begin(value):
     prefix[0, 3, 1] = value
     with pytest.raises(MagiError, match="what the video is to start from has values"):
         tiny_engine().begin(**SIZE, prefix=prefix)
+
+
+@pytest.mark.parametrize("value", [NAN, float("inf"), -1e30])
+def test_a_watch_tells_of_some_chunks_whether_their_newest_values_can_be(value):
+    watch, good = Watch(), torch.randn(16, 6, 4, 4)
+    bad = good.clone()
+    bad[3, 2, 1, 0] = value
+    for index, latents in enumerate([(good, good), (good, bad), (bad, good)]):
+        for step, latent in enumerate(latents, start=1):
+            watch.note(index, step, latent)
+    assert watch.sound([0, 2]) and not watch.sound([0, 1, 2])
+    assert watch.sound([]) and watch.sound([7]), "nothing was noted of them"
