@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from magi_core.attention.sdpa import sdpa
-from magi_core.attention.spans import Span
+from magi_core.attention.spans import Span, is_whole
 from magi_core.errors import MagiError
 
 Kernel = Callable[[Tensor, Tensor, Tensor], Any]
@@ -37,10 +37,14 @@ def flash_attention(q: Tensor, k: Tensor, v: Tensor, spans: Sequence[Span]) -> T
 
 def by_spans(kernel: Kernel, q: Tensor, k: Tensor, v: Tensor, spans: Sequence[Span]) -> Tensor:
     """One dense call of flash-attn's function per span."""
-    out = torch.empty_like(q)
+    whole = is_whole(spans, len(q))
+    out = q if whole else torch.empty_like(q)
     for (q0, q1), (k0, k1) in spans:
         result = kernel(q[None, q0:q1], k[None, k0:k1], v[None, k0:k1])
-        out[q0:q1] = (result[0] if isinstance(result, tuple) else result)[0]
+        block = (result[0] if isinstance(result, tuple) else result)[0]
+        if whole:
+            return block
+        out[q0:q1] = block
     return out
 
 

@@ -8,12 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from magi_core.attention.spans import Span
+from magi_core.attention.spans import Span, is_whole
 
 
 def sdpa(q: Tensor, k: Tensor, v: Tensor, spans: Sequence[Span]) -> Tensor:
     """PyTorch's scaled dot product attention, one dense call per span."""
-    grouped, whole = q.shape[1] != k.shape[1], len(spans) == 1 and spans[0][0] == (0, q.shape[0])
+    grouped, whole = q.shape[1] != k.shape[1], is_whole(spans, q.shape[0])
     out = q if whole else torch.empty_like(q)
     for (q0, q1), (k0, k1) in spans:
         block = F.scaled_dot_product_attention(

@@ -15,6 +15,11 @@ Attention = Callable[[Tensor, Tensor, Tensor, Sequence[Span]], Tensor]
 """`(q [S, Hq, D], k [K, Hkv, D], v [K, Hkv, D], spans) -> [S, Hq, D]`; query head h reads group h // (Hq / Hkv)."""
 
 
+def is_whole(spans: Sequence[Span], rows: int) -> bool:
+    """Whether one dense call gives all of `rows` rows: then its result need not be put together."""
+    return len(spans) == 1 and spans[0][0] == (0, rows)
+
+
 def merge_spans(spans: Sequence[Span]) -> list[Span]:
     """Join neighbouring queries that read the same keys into one span."""
     merged = [spans[0]]

@@ -54,7 +54,7 @@ def with_fast_form(function: Callable[..., Any]) -> Callable[..., Any]:
             return function(*args)
         try:
             with torch.cuda.device(args[0].device):
-                return getattr(import_module("magi_core.kernels.triton_forms"), name)(*args)
+                return _fast_form(name)(*args)
         except torch.cuda.OutOfMemoryError:
             raise
         except Exception as error:
@@ -65,6 +65,11 @@ def with_fast_form(function: Callable[..., Any]) -> Callable[..., Any]:
             return result
 
     return call
+
+
+@cache
+def _fast_form(name: str) -> Callable[..., Any]:
+    return getattr(import_module("magi_core.kernels.triton_forms"), name)
 
 
 def _fits(args: tuple[Any, ...]) -> bool:

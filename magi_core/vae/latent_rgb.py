@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -24,12 +24,21 @@ class LatentRGB:
 
     weight: Tensor
     bias: Tensor
+    _elsewhere: dict[torch.device, tuple[Tensor, Tensor]] = field(default_factory=dict, init=False, repr=False)
 
     def __call__(self, latents: Tensor) -> Tensor:
         """Latents [C, ..., h, w] to uint8 [..., h, w, 3] on the CPU; made where the latents are."""
-        weight, bias = (part.to(latents.device) for part in (self.weight, self.bias))
+        weight, bias = self._on(latents.device)
         colours = latents.detach().float().movedim(0, -1) @ weight + bias
         return colours.round().clamp(0, 255).to(torch.uint8).cpu()
+
+    def _on(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Weight and bias, sent to a device once: it waits for what is sent."""
+        if device == self.weight.device:
+            return self.weight, self.bias
+        if device not in self._elsewhere:
+            self._elsewhere[device] = self.weight.to(device), self.bias.to(device)
+        return self._elsewhere[device]
 
 
 def colour_chart() -> Tensor:

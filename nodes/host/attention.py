@@ -12,7 +12,7 @@ from torch import Tensor
 
 from magi_core.attention.choose import get_attention
 from magi_core.attention.sage import HALF, sage_bytes
-from magi_core.attention.spans import Attention, Span
+from magi_core.attention.spans import Attention, Span, is_whole
 
 from .patcher import Patcher
 
@@ -26,7 +26,8 @@ class ComfyAttention:
         self.patcher = patcher
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, spans: Sequence[Span]) -> Tensor:
-        attend, out = _chosen(q.device), torch.empty_like(q)
+        attend, whole = _chosen(q.device), is_whole(spans, len(q))
+        out = q if whole else torch.empty_like(q)
         options: dict[str, Any] = {
             "skip_reshape": True,
             "skip_output_reshape": True,
@@ -36,7 +37,10 @@ class ComfyAttention:
             options["enable_gqa"] = True
         for (q0, q1), (k0, k1) in spans:
             block = [x.transpose(0, 1)[None] for x in (q[q0:q1], k[k0:k1], v[k0:k1])]
-            out[q0:q1] = attend(*block, q.shape[1], **options)[0].transpose(0, 1)
+            made = attend(*block, q.shape[1], **options)[0].transpose(0, 1)
+            if whole:
+                return made
+            out[q0:q1] = made
         return out
 
     def kept_bytes(self, queries: int, keys: int, heads: int, groups: int, width: int) -> int:
