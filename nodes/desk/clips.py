@@ -52,7 +52,7 @@ def make_clip(state: SamplerState, index: int, vae: PlacedVAE, on_middle: Callab
     name, (first, stop) = clip_name(state, index, vae), _frames_of(state, index)
 
     def watched(blocks: Iterator[Tensor]) -> Iterator[Tensor]:
-        left = (stop - first) // 2
+        left = (stop - first - 1) // 2  # of the two in the middle the first: it is in the first block that is decoded
         for block in blocks:
             if management.processing_interrupted():
                 raise Stopped

@@ -53,13 +53,13 @@ def make_room(patcher: Patcher, activations: int, allowed: int | None = None) ->
 
 
 def keep_room(patcher: Patcher, activations: int, allowed: int | None = None) -> None:
-    """`make_room`, for one that asks again and again until `forget_room`: what was made ready is left alone where no
-    other model was loaded since, or where that took nothing of it. ComfyUI goes through all weights every time."""
+    """`make_room`, for a run, which asks again and again until `forget_room`: what was made ready is left alone where
+    no other model was loaded since, or where there is room all the same."""
     asked = activations, allowed
-    stands = getattr(patcher, "magi_room", None) == asked
-    if not (stands and (_is_newest(patcher) or (allowed is None and has_room(patcher, activations)))):
+    stands = getattr(patcher, "magi_room", None) == asked and _is_newest(patcher)
+    if not stands and (allowed is not None or not _has_room(patcher, activations)):
         make_room(patcher, activations, allowed)
-        patcher.magi_room = asked
+    patcher.magi_room = asked
 
 
 def forget_room(patcher: Patcher) -> None:
@@ -68,18 +68,20 @@ def forget_room(patcher: Patcher) -> None:
 
 
 def have_room(patcher: Patcher, activations: int) -> None:
-    """`make_room`, for one that is needed now and then."""
-    if not has_room(patcher, activations):
+    """`make_room`, where there is none: ComfyUI goes through all weights every time."""
+    if not _has_room(patcher, activations):
         make_room(patcher, activations)
 
 
-def has_room(patcher: Patcher, activations: int) -> bool:
-    """Whether the model is loaded, all that was loaded is still in its place, and so much more is free."""
+def _has_room(patcher: Patcher, activations: int) -> bool:
+    """Whether the model is loaded, all that was loaded is in its place, and so much is free beside what dynamic loading
+    has not fetched yet. Patched ones are loaded anew: what ComfyUI keeps of patches goes after every node."""
     device = patcher.load_device
-    if device.type == "cpu" or patcher not in management.loaded_models():
+    if device.type == "cpu" or patcher not in management.loaded_models() or patcher.patches:
         return False
-    whole = patcher.loaded_size() >= getattr(patcher, "magi_loaded", math.inf)
-    return whole and management.get_free_memory(device) >= activations + management.extra_reserved_memory()
+    loaded = patcher.loaded_size()
+    need = activations + max(0, patcher.model_size() - loaded) + management.extra_reserved_memory()
+    return loaded >= getattr(patcher, "magi_loaded", math.inf) and management.get_free_memory(device) >= need
 
 
 def _is_newest(patcher: Patcher) -> bool:

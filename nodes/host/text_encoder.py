@@ -20,7 +20,7 @@ from magi_core.text import T5Parts, TextEncoder, Tokenizer
 from magi_core.text.memory import t5_bytes
 
 from .device import Devices
-from .patcher import Patcher, in_patcher, make_room, weights_that_move
+from .patcher import Patcher, have_room, in_patcher, weights_that_move
 
 KEY = "t5xxl"
 WAY_OUT = "choose type 'mochi' or 'ltxv' in Load CLIP, with a t5xxl file, or use Magi Load Text Encoder"
@@ -55,7 +55,7 @@ class PlacedT5:
     def __call__(self, ids: list[int]) -> Tensor:
         config, patcher = self.parts.config, self.patcher
         shape = {"width": config.d_model, "inner": config.d_ff, "heads": config.num_heads}
-        make_room(patcher, t5_bytes(len(ids), **shape))
+        have_room(patcher, t5_bytes(len(ids), **shape))
         batch = torch.tensor([ids], device=patcher.load_device)
         return patcher.model(batch, None, dtype=torch.float32)[0][0]
 

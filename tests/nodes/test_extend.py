@@ -252,17 +252,22 @@ def test_a_chunk_is_seen_before_its_clip_is_written(run, part, model, prompt, va
     import server
 
     events, clips = server.PromptServer.instance.events, part("desk.clips")
-    written, write = [], clips.write_video
+    taken, write = [], clips.write_video
 
-    def watched(*given: object, **named: object) -> int:
-        frames = write(*given, **named)
-        written.append([data["index"] for event, data in events if event == "magi.still" and data["t"] == 1])
-        return frames
+    def watched(path: object, blocks: Any, *given: object, **named: object) -> int:
+        def seen() -> Any:
+            for block in blocks:
+                told = [data["index"] for event, data in events if event == "magi.still" and data["t"] == 1]
+                taken.append((told, len(block)))
+                yield block
+
+        return write(path, seen(), *given, **named)
 
     monkeypatch.setattr(clips, "write_video", watched)
     events.clear()
     run("MagiChunkSampler", model=model, conditioning=prompt("red"), vae=vae, chunks=2, **SMALL | {"seed": 78})
-    assert written == [[0], [0, 1]]
+    assert {tuple(told) for told, _ in taken} == {(0,), (0, 1)}
+    assert taken[0][1] == 12, "it is in half a chunk"
 
 
 def test_plan_stills_and_clips_are_told_while_it_runs(run, model, prompt, vae) -> None:

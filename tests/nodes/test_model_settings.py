@@ -100,26 +100,37 @@ def test_two_models_in_turn_are_loaded_once_where_there_is_room_for_both(
     room, both = part("host.patcher"), (engine.host.patcher, vae.patcher)
     sizes = {patcher: patcher.model_size() for patcher in both}
     for patcher in both:
+        room.forget_room(patcher)
         monkeypatch.setattr(patcher, "load_device", torch.device("cuda"))
         monkeypatch.setattr(patcher, "loaded_size", lambda patcher=patcher: sizes[patcher], raising=False)
 
-    def loads() -> int:
+    def loads() -> list[str]:
+        """What is loaded in two turns, after the VAE was used by itself."""
+        room.make_room(vae.patcher, 500)
         before = len(management.loads)
         for _ in range(2):
             room.keep_room(engine.host.patcher, 1000)
             room.have_room(vae.patcher, 500)
-        return len(management.loads) - before
+        names = {engine.host.patcher: "model", vae.patcher: "vae"}
+        return [names[patcher] for patcher, _ in management.loads[before:]]
 
-    assert loads() == 2, "each once"
-    assert loads() == 0
+    assert loads() == ["model"]
+    assert loads() == []
+    room.forget_room(engine.host.patcher)
+    assert loads() == [], "another run finds it as it was"
     sizes[engine.host.patcher] -= 1
-    assert loads() == 1, "weights that were moved out come back"
-    sizes[vae.patcher] = 0
-    assert loads() == 1
+    assert loads() == ["model"], "weights that were moved out come back"
     monkeypatch.setattr(management, "get_free_memory", lambda device: management.extra_reserved_memory() + 999)
-    assert loads() == 1, "too little for the run since the other was loaded, and enough for the other"
+    assert loads() == ["model"], "too little is free for the run since the other was loaded, and enough for the other"
+    monkeypatch.setattr(management, "get_free_memory", lambda device: management.extra_reserved_memory() + 1000)
+    assert loads() == ["model"], "what dynamic loading has not fetched needs room as well"
+    sizes[engine.host.patcher] += 1
+    assert loads() == []
     monkeypatch.setattr(management, "get_free_memory", lambda device: 0)
-    assert loads() == 3, "all but the run's own first forward, before which it was loaded last"
+    assert loads() == ["model", "vae", "model", "vae"]
+    monkeypatch.setattr(management, "get_free_memory", lambda device: 1 << 40)
+    monkeypatch.setattr(engine.host.patcher, "patches", {"a.weight": [1]})
+    assert loads() == ["model"], "patches are put in their places, once a run where no other is loaded"
     monkeypatch.undo()
     management.unload_all_models()
     room.forget_room(engine.host.patcher)
