@@ -177,13 +177,13 @@ class Showing:
     def _clip(self, index: int) -> bool:
         """Make and tell the clip of a finished chunk, if the VAE finds room; a still from its middle comes first."""
         state, vae = self._state, self.pictures.vae
+        if vae is None or not has_room(vae, state.latent_shape):
+            return False
         key = state.chunk_key(index)
 
         def seen(middle: Tensor) -> None:
             self.run.tell(Still.of(index, key, 1.0, jpeg_of(middle)))
 
-        if vae is None or not has_room(vae, state.latent_shape):
-            return False
         try:
             with self.pace.making_clip():
                 name = make_clip(state, index, vae, seen)
