@@ -41,7 +41,7 @@ def by_spans(kernel: Kernel, q: Tensor, k: Tensor, v: Tensor, spans: Sequence[Sp
     out = q if whole else torch.empty_like(q)
     for (q0, q1), (k0, k1) in spans:
         result = kernel(q[None, q0:q1], k[None, k0:k1], v[None, k0:k1])
-        block = (result[0] if isinstance(result, tuple) else result)[0]
+        block = (result[0] if isinstance(result, tuple) else result)[0].to(q.dtype)
         if whole:
             return block
         out[q0:q1] = block

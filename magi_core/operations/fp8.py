@@ -25,7 +25,8 @@ class Scales(NamedTuple):
 
 
 def _written(parameter: Tensor) -> int:
-    """How often it was written to. Of what was made in inference mode nobody counts it; a host makes those anew."""
+    """How often it was written to, but for what was written through `data`. Of what was made in inference mode nobody
+    counts it; a host makes those anew."""
     return 0 if parameter.is_inference() else parameter._version
 
 

@@ -26,10 +26,14 @@ class Watch:
         """Latent of chunk `index` after Euler step `step`, counted from 1."""
         self._largest.setdefault(index, []).append((step, latent.detach().abs().amax()))
 
-    def sound(self, indices: Iterable[int]) -> bool:
-        """Whether these chunks have values that latents can have, as last noted; one look at the device for all."""
-        newest = [self._largest[index][-1][1] for index in indices if index in self._largest]
-        return not newest or bool((torch.stack(newest) <= LARGEST).all())
+    def sound(self, chunks: Iterable[InFlight]) -> bool:
+        """Whether these chunks have values that latents can have: as last noted, which is one look at the device for
+        all of them; those of which nothing was noted are looked through."""
+        given = list(chunks)
+        newest = [self._largest[chunk.index][-1][1] for chunk in given if chunk.index in self._largest]
+        if newest and not bool((torch.stack(newest) <= LARGEST).all()):
+            return False
+        return not any(implausible(chunk.latent) for chunk in given if chunk.index not in self._largest)
 
     def forget(self, index: int) -> None:
         self._largest.pop(index, None)
@@ -42,7 +46,7 @@ class Watch:
 
 def check_finished(engine: Sampler, chunk: InFlight, watch: Watch, steps: int) -> None:
     """Raise `MagiError` for a finished chunk that is not a chunk of video; the chunks before it are good."""
-    if watch.sound([chunk.index]):
+    if watch.sound([chunk]):
         return
     wrong = implausible(chunk.latent)
     if not wrong:

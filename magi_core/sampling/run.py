@@ -92,7 +92,7 @@ class _Running:
                 case Stepped(step=step):
                     self.forwards = base + step
                     self.on_step(self._told(event, done))
-                case Reached(frontier) if loop.watch.sound(chunk.index for chunk in frontier.chunks):
+                case Reached(frontier) if loop.watch.sound(frontier.chunks):
                     self.latest = frontier
                     self.engine.cache.frontiers.put(frontier.key, frontier)
                 case Finished(chunk):

@@ -37,7 +37,7 @@ class ComfyAttention:
             options["enable_gqa"] = True
         for (q0, q1), (k0, k1) in spans:
             block = [x.transpose(0, 1)[None] for x in (q[q0:q1], k[k0:k1], v[k0:k1])]
-            made = attend(*block, q.shape[1], **options)[0].transpose(0, 1)
+            made = attend(*block, q.shape[1], **options)[0].transpose(0, 1).to(q.dtype)  # overrides may widen
             if whole:
                 return made
             out[q0:q1] = made

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,6 +17,7 @@ from magi_core.operations.fp8 import Fp8Linear
 
 from .device import Devices
 
+UNCOUNTED = 0.05  # of a model at most: what modules with layers inside hold themselves
 Patcher = Any  # comfy.model_patcher.ModelPatcher, or the dynamic one that takes its place on some GPUs
 
 
@@ -49,7 +49,6 @@ def make_room(patcher: Patcher, activations: int, allowed: int | None = None) ->
         beyond = free - max(allowed - activations, 0) - management.extra_reserved_memory()
         least = max(activations, beyond)
     management.load_models_gpu([patcher], memory_required=activations, minimum_memory_required=least)
-    patcher.magi_loaded = patcher.loaded_size()
 
 
 def keep_room(patcher: Patcher, activations: int, allowed: int | None = None) -> None:
@@ -74,14 +73,22 @@ def have_room(patcher: Patcher, activations: int) -> None:
 
 
 def _has_room(patcher: Patcher, activations: int) -> bool:
-    """Whether the model is loaded, all that was loaded is in its place, and so much is free beside what dynamic loading
-    has not fetched yet. Patched ones are loaded anew: what ComfyUI keeps of patches goes after every node."""
-    device = patcher.load_device
+    """Whether the model is loaded as it is, all of it is in its place, and so much is free.
+
+    One that was loaded in part is loaded again, also where dynamic loading fetches the rest by itself: nothing else has
+    ComfyUI keep what it fetches. So is a patched one, for what ComfyUI keeps of patches goes after every node, and one
+    whose patched clone was used: where that is gone, ComfyUI says of this one that it is loaded, patches and all.
+    """
+    device, wanted = patcher.load_device, getattr(patcher, "patches_uuid", None)
     if device.type == "cpu" or patcher not in management.loaded_models() or patcher.patches:
         return False
-    loaded = patcher.loaded_size()
-    need = activations + max(0, patcher.model_size() - loaded) + management.extra_reserved_memory()
-    return loaded >= getattr(patcher, "magi_loaded", math.inf) and management.get_free_memory(device) >= need
+    if wanted is None or getattr(patcher.model, "current_weight_patches_uuid", None) != wanted:
+        return False
+    missing = patcher.model_size() - patcher.loaded_size()
+    if missing > UNCOUNTED * patcher.model_size():
+        return False
+    need = max(activations + management.extra_reserved_memory(), management.minimum_inference_memory())
+    return management.get_free_memory(device) >= need + max(0, missing)
 
 
 def _is_newest(patcher: Patcher) -> bool:

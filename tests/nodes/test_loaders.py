@@ -128,6 +128,17 @@ def test_attention_is_comfyuis_unless_chosen(run: Any, part: Any) -> None:
     assert len(calls) == 2
 
 
+@pytest.mark.parametrize("spans", [[((0, 6), (0, 9))], [((0, 2), (0, 5)), ((2, 6), (3, 9))]], ids=["one", "two"])
+def test_an_override_that_answers_in_another_format_is_rounded(run: Any, spans: Any) -> None:
+    def widening(chosen: Any, *args: Any, **options: Any) -> Any:
+        return chosen(*args, **options).float()
+
+    model = run("MagiLoadModel", model="nano")
+    model.host.patcher.model_options["transformer_options"]["optimized_attention_override"] = widening
+    q, k = torch.randn(6, 4, 8).bfloat16(), torch.randn(9, 2, 8).bfloat16()
+    assert model.attention(q, k, k, spans).dtype == torch.bfloat16
+
+
 def test_comfyuis_sage_is_announced_with_keys_and_values_for_every_head(run: Any, monkeypatch: Any) -> None:
     import comfy.ldm.modules.attention as comfy_attention
 

@@ -97,40 +97,50 @@ def test_two_models_in_turn_are_loaded_once_where_there_is_room_for_both(
     import comfy.model_management as management
 
     management.unload_all_models()
-    room, both = part("host.patcher"), (engine.host.patcher, vae.patcher)
+    room, model, both = part("host.patcher"), engine.host.patcher, (engine.host.patcher, vae.patcher)
     sizes = {patcher: patcher.model_size() for patcher in both}
     for patcher in both:
         room.forget_room(patcher)
         monkeypatch.setattr(patcher, "load_device", torch.device("cuda"))
         monkeypatch.setattr(patcher, "loaded_size", lambda patcher=patcher: sizes[patcher], raising=False)
 
+    def free(nbytes: int) -> None:
+        monkeypatch.setattr(management, "get_free_memory", lambda device: nbytes)
+
     def loads() -> list[str]:
         """What is loaded in two turns, after the VAE was used by itself."""
         room.make_room(vae.patcher, 500)
         before = len(management.loads)
         for _ in range(2):
-            room.keep_room(engine.host.patcher, 1000)
+            room.keep_room(model, 1000)
             room.have_room(vae.patcher, 500)
-        names = {engine.host.patcher: "model", vae.patcher: "vae"}
+        names = {model: "model", vae.patcher: "vae"}
         return [names[patcher] for patcher, _ in management.loads[before:]]
 
     assert loads() == ["model"]
     assert loads() == []
-    room.forget_room(engine.host.patcher)
+    room.forget_room(model)
     assert loads() == [], "another run finds it as it was"
-    sizes[engine.host.patcher] -= 1
-    assert loads() == ["model"], "weights that were moved out come back"
-    monkeypatch.setattr(management, "get_free_memory", lambda device: management.extra_reserved_memory() + 999)
-    assert loads() == ["model"], "too little is free for the run since the other was loaded, and enough for the other"
-    monkeypatch.setattr(management, "get_free_memory", lambda device: management.extra_reserved_memory() + 1000)
+    whole = sizes[model]
+    sizes[model] = whole // 2
+    assert loads() == ["model"], "weights that were left out are tried for again"
+    sizes[model] = whole - 1
+    least = management.minimum_inference_memory()
+    free(least)
     assert loads() == ["model"], "what dynamic loading has not fetched needs room as well"
-    sizes[engine.host.patcher] += 1
+    sizes[model] = whole
     assert loads() == []
-    monkeypatch.setattr(management, "get_free_memory", lambda device: 0)
+    free(least - 1)
     assert loads() == ["model", "vae", "model", "vae"]
-    monkeypatch.setattr(management, "get_free_memory", lambda device: 1 << 40)
-    monkeypatch.setattr(engine.host.patcher, "patches", {"a.weight": [1]})
+    free(1 << 40)
+    sizes[model] = whole - 1
+    monkeypatch.setattr(model, "patches", {"a.weight": [1]})
     assert loads() == ["model"], "patches are put in their places, once a run where no other is loaded"
+    monkeypatch.setattr(model, "patches", {})
+    assert loads() == []
+    monkeypatch.setattr(model.model, "current_weight_patches_uuid", "of a patched clone that is gone")
+    room.forget_room(model)
+    assert loads() == ["model"], "its weights are patched, though ComfyUI lists this one as loaded"
     monkeypatch.undo()
     management.unload_all_models()
     room.forget_room(engine.host.patcher)

@@ -35,6 +35,8 @@ def load_models_gpu(models: list[Any], memory_required: int = 0, minimum_memory_
     loads.extend((model, memory_required) for model in models)
     for model in models:
         least = memory_required if minimum_memory_required is None else minimum_memory_required
+        if hasattr(model, "model"):
+            model.model.current_weight_patches_uuid = model.patches_uuid
         model.weights_get = get_free_memory(model.load_device) - least - extra_reserved_memory()
     _loaded[:] = [*reversed(models), *(model for model in _loaded if all(model is not other for other in models))]
 
@@ -54,6 +56,10 @@ def get_free_memory(device: torch.device) -> int:
 
 def extra_reserved_memory() -> int:
     return 400_000_000
+
+
+def minimum_inference_memory() -> int:
+    return 800_000_000 + extra_reserved_memory()
 
 
 def unload_all_models() -> None:

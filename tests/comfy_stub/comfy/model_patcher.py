@@ -1,6 +1,7 @@
 """Stand-in for `comfy.model_patcher`: a patcher that remembers what is asked of it."""
 
 import copy
+import uuid
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ class CoreModelPatcher:
         self.callbacks: dict[str, Any] = {}
         self.injections: dict[str, Any] = {}
         self.patches: dict[str, list[Any]] = {}
+        self.patches_uuid = uuid.uuid4()
 
     def add_callback(self, kind: str, callback: Any) -> None:
         self.callbacks[kind] = callback

@@ -275,6 +275,13 @@ def test_sage_is_given_every_span_in_its_layout(monkeypatch: pytest.MonkeyPatch,
     assert sage_attention(q.float(), k, v, WINDOW) and sage_attention(q[..., :16], k, v, WINDOW)
 
 
+@pytest.mark.parametrize("spans", [[((0, 6), (0, 9))], [((0, 2), (0, 5)), ((2, 6), (3, 9))]], ids=["one", "two"])
+def test_a_kernel_that_answers_in_another_format_is_rounded(spans: list[Span]) -> None:
+    q, k, v = (x.bfloat16() for x in made(6, 9, 4, 2))
+    out = flash.by_spans(lambda *given: bare_kernel(*given).float(), q, k, v, spans)
+    assert out.dtype == torch.bfloat16 and torch.equal(out, flash.by_spans(bare_kernel, q, k, v, spans))
+
+
 def test_flash_attn_that_is_not_there_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flash, "GENERATIONS", {"no_such_flash": "flash-attn 9"})
     assert installed_flash() is None

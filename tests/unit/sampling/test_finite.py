@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -90,5 +91,10 @@ def test_a_watch_tells_of_some_chunks_whether_their_newest_values_can_be(value):
     for index, latents in enumerate([(good, good), (good, bad), (bad, good)]):
         for step, latent in enumerate(latents, start=1):
             watch.note(index, step, latent)
-    assert watch.sound([0, 2]) and not watch.sound([0, 1, 2])
-    assert watch.sound([]) and watch.sound([7]), "nothing was noted of them"
+
+    def chunk(index, latent=good):
+        return SimpleNamespace(index=index, latent=latent)
+
+    assert watch.sound([chunk(0), chunk(2)]) and not watch.sound([chunk(0), chunk(1), chunk(2)])
+    assert watch.sound([]) and watch.sound([chunk(7)])
+    assert not watch.sound([chunk(0), chunk(7, bad)]), "nothing was noted of it, so it is looked through"
